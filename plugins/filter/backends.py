@@ -1,0 +1,45 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters that read the inventory: backends, addresses, containers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.bookface.platform.plugins.module_utils import backends as thinking
+
+
+def backends(
+    groups: Mapping[str, Iterable[str]], hostvars: Mapping[str, Mapping[str, Any]], **ports: int
+) -> list[dict[str, Any]]:
+    """See backends.yml beside this file."""
+    try:
+        found = thinking.backends(groups, hostvars, thinking.Ports(**ports))
+    except (TypeError, ValueError) as error:
+        raise AnsibleFilterError(f"backends: {error}") from error
+    return [thinking.as_data(backend) for backend in found]
+
+
+def addresses(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """See addresses.yml beside this file."""
+    return [thinking.address(host["inventory_hostname"], host) for host in hosts]
+
+
+def web_containers(count: int, first_port: int) -> list[dict[str, Any]]:
+    """See web_containers.yml beside this file."""
+    try:
+        return [asdict(container) for container in thinking.containers(count, first_port)]
+    except ValueError as error:
+        raise AnsibleFilterError(f"web_containers: {error}") from error
+
+
+class FilterModule:
+    """The filters by their names in Ansible."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Name in Jinja → function."""
+        return {"addresses": addresses, "backends": backends, "web_containers": web_containers}

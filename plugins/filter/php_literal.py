@@ -1,0 +1,35 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A value as PHP source text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+
+def php_literal(value: Any) -> str:
+    """See php_literal.yml beside this file."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, str):
+        # In single quotes PHP knows just these two escapes.
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    raise AnsibleFilterError(
+        f"php_literal: {type(value).__name__} given; text, a number, true, false or null is wanted."
+    )
+
+
+class FilterModule:
+    """The filter by its name in Ansible."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Name in Jinja → function."""
+        return {"php_literal": php_literal}
