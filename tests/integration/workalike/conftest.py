@@ -1,0 +1,70 @@
+"""Fixtures of the work-alike's tests."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from .support import CODE, Cluster, Database, Site, memcached
+
+# Writes a configuration into a web root, or leaves it without.
+Configure = Callable[[Path], None]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    cluster = Cluster()
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture
+def database(cluster: Cluster) -> Database:
+    return Database.fresh(cluster)
+
+
+class Sites:
+    """Starts sites and, when the test is over, looks whether PHP complained about the code."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._sites: list[Site] = []
+        self.may_warn = False
+
+    def start(
+        self,
+        configure: Configure,
+        env: Mapping[str, str] | None = None,
+        php_options: list[str] | None = None,
+    ) -> Site:
+        root = self._directory / f"site{len(self._sites)}" / "html"
+        shutil.copytree(CODE, root)
+        configure(root)
+        site = Site(root, env or {}, php_options or [])
+        self._sites.append(site)
+        return site
+
+    def stop(self) -> None:
+        for site in self._sites:
+            site.stop()
+        for site in self._sites:
+            complaint = re.search(r"PHP (Warning|Notice|Deprecated|Fatal|Parse).*", site.log())
+            assert self.may_warn or complaint is None, complaint
+
+
+@pytest.fixture
+def sites(tmp_path: Path) -> Iterator[Sites]:
+    sites = Sites(tmp_path)
+    yield sites
+    sites.stop()
+
+
+@pytest.fixture
+def cache() -> Iterator[str]:
+    with contextlib.ExitStack() as stack:
+        yield stack.enter_context(memcached())
