@@ -1,0 +1,180 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Replace a configuration file as one step: candidate beside it, then rename; and one lock.
+
+The candidate's name starts with a dot and does not end in ``.cfg``, so HAProxy ignores it even
+where it loads the whole directory. The lock is on the directory itself: nothing is left behind,
+and replacing the file does not lose it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_SUFFIX = ".candidate"
+
+
+class FileError(Exception):
+    """A file that cannot be read, locked or replaced."""
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """A file as it was read: its real path (links resolved), bytes and what identifies it."""
+
+    path: str
+    data: bytes
+    identity: tuple[int, int, int, int]
+    changed_at: float
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def read_file(path: str) -> ConfigFile:
+    real = os.path.realpath(path)
+    try:
+        mode = Path(real).stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise FileError(f"{path} is a directory; name the file that has the frontend")
+        # Opening a pipe would wait for a writer.
+        if not stat.S_ISREG(mode):
+            raise FileError(f"{path} is not a file; name the one that has the frontend")
+        with Path(real).open("rb") as handle:
+            status = os.fstat(handle.fileno())
+            data = handle.read()
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}") from None
+    return ConfigFile(real, data, _identity(status), max(status.st_mtime, status.st_ctime))
+
+
+def _sync_directory(directory: str) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _pattern(path: str) -> tuple[str, str]:
+    directory, name = os.path.split(path)
+    return directory, f".{name}.bookface-"
+
+
+def write_candidate(original: ConfigFile, data: bytes) -> str:
+    """The new content beside the original, with its owner, mode and extended attributes."""
+    directory, prefix = _pattern(original.path)
+    try:
+        handle, candidate = tempfile.mkstemp(suffix=_SUFFIX, prefix=prefix, dir=directory)
+    except OSError as error:
+        raise FileError(f"cannot write into {directory}: {error.strerror}") from None
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            status = Path(original.path).stat()
+            if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
+                os.fchown(stream.fileno(), status.st_uid, status.st_gid)
+            os.fchmod(stream.fileno(), stat.S_IMODE(status.st_mode))
+            _copy_attributes(original.path, candidate)
+            os.fsync(stream.fileno())
+    except OSError as error:
+        discard(candidate)
+        raise FileError(f"cannot write {candidate}: {error.strerror}") from None
+    except BaseException:
+        discard(candidate)
+        raise
+    return candidate
+
+
+def _copy_attributes(source: str, target: str) -> None:
+    """SELinux context and access lists. A file system without them has nothing to keep."""
+    with suppress(OSError):
+        for name in os.listxattr(source):
+            with suppress(OSError):
+                value = os.getxattr(source, name)
+                if name not in os.listxattr(target) or os.getxattr(target, name) != value:
+                    os.setxattr(target, name, value)
+
+
+def discard(candidate: str) -> None:
+    with suppress(OSError):
+        Path(candidate).unlink()
+
+
+def discard_leftovers(path: str) -> None:
+    """Candidates of runs that were killed. Only while holding the lock."""
+    directory, prefix = _pattern(path)
+    with suppress(OSError):
+        for found in Path(directory).iterdir():
+            if found.name.startswith(prefix) and found.name.endswith(_SUFFIX):
+                discard(str(found))
+
+
+def replace(original: ConfigFile, candidate: str) -> ConfigFile:
+    """Rename the candidate over the original unless somebody has changed that meanwhile."""
+    try:
+        if _identity(Path(original.path).stat()) != original.identity:
+            raise FileError(f"{original.path} was changed by somebody else meanwhile")
+        Path(candidate).rename(original.path)
+    except OSError as error:
+        raise FileError(f"cannot replace {original.path}: {error.strerror}") from None
+    # The new file is in place now; that its name is also safe on the disk is only wished for.
+    with suppress(OSError):
+        _sync_directory(str(Path(original.path).parent))
+    return read_file(original.path)
+
+
+def _holder(handle: int) -> str:
+    """Who holds the lock, from the kernel's list; best effort."""
+    status = os.fstat(handle)
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    with suppress(OSError), Path("/proc/locks").open(encoding="ascii") as locks:
+        for line in locks:
+            fields = line.split()
+            if "FLOCK" in fields and place in fields and "->" not in fields:
+                return f"process {fields[fields.index(place) - 1]}"
+    return "another process"
+
+
+@contextmanager
+def locked(
+    path: str,
+    seconds: float,
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[None]:
+    """Hold the lock of a configuration file's directory, waiting for it at most ``seconds``."""
+    directory = str(Path(path).resolve().parent)
+    try:
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise FileError(f"{directory} cannot be opened: {error.strerror}") from None
+    try:
+        end = now() + seconds
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if now() >= end:
+                    raise FileError(
+                        f"another switch on {path} is under way ({_holder(handle)} holds the lock "
+                        f"on {directory}); waited {seconds:g} s"
+                    ) from None
+                sleep(min(0.05, max(end - now(), 0.0)))
+            except OSError as error:
+                raise FileError(f"{directory} cannot be locked: {error.strerror}") from None
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,361 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One request, one reply over HAProxy's sockets, and what the replies mean.
+
+HAProxy answers a refused command with plain text and no status, so every reply is judged here:
+a reply that is not what the command gives raises ``HaproxyRuntimeError``.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import re
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# (path of the socket, command, seconds, whether to close our side after writing) -> reply
+Request = Callable[[str, str, float, bool], str]
+
+# A reply larger than this is no reply of HAProxy's.
+_LIMIT = 256 * 1024 * 1024
+_SERVER_TYPE = "2"
+_PASSED = re.compile(r"(L[467]OKC?|PROCOK)\Z")
+_ON_ITS_WAY = re.compile(r"(UP|DOWN) \d+/\d+\Z")
+_FAILED_RELOADS = re.compile(r"\[failed: (\d+)\]")
+# A key may hold blanks, a backend's name may not.
+_MAP_ENTRY = re.compile(r"0x[0-9a-f]+ (.*) (\S*)\Z")
+
+
+class HaproxyRuntimeError(Exception):
+    """A socket that did not answer, or a reply that is a refusal.
+
+    ``reason`` is one of absent, refused, denied, timeout, reset (the connection) or refusal (the
+    reply); all but denied and refusal may pass by themselves while HAProxy reloads.
+    """
+
+    def __init__(self, path: str, command: str, reason: str, detail: str) -> None:
+        super().__init__(f"{path}: {command}: {detail}")
+        self.path = path
+        self.command = command
+        self.reason = reason
+        self.detail = detail
+
+    @property
+    def passing(self) -> bool:
+        return self.reason in ("absent", "refused", "timeout", "reset")
+
+
+@dataclass(frozen=True)
+class Info:
+    """Which worker answers: two workers never share pid and start."""
+
+    version: str
+    pid: int
+    started: int
+    uptime: int
+
+    @property
+    def generation(self) -> tuple[int, int]:
+        return (self.pid, self.started)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server as HAProxy sees it. ``undecided``: its checks have not made up their mind."""
+
+    backend: str
+    name: str
+    address: str
+    status: str
+    check_status: str
+    passed: bool
+    undecided: bool
+    weight: int
+    sessions_current: int
+    sessions_total: int
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What ``show stat`` says."""
+
+    frontends: tuple[str, ...]
+    backends: tuple[tuple[str, str], ...]
+    servers: tuple[Server, ...]
+
+    @property
+    def backend_names(self) -> tuple[str, ...]:
+        return tuple(name for name, _status in self.backends)
+
+    def servers_of(self, backend: str) -> tuple[Server, ...]:
+        return tuple(server for server in self.servers if server.backend == backend)
+
+
+@dataclass(frozen=True)
+class Process:
+    pid: int
+    reloads: int
+
+
+@dataclass(frozen=True)
+class Processes:
+    """What ``show proc`` of a master says; ``failed`` is None where HAProxy does not count."""
+
+    master: Process
+    failed: int | None
+    workers: tuple[Process, ...]
+
+    @property
+    def worker(self) -> int | None:
+        """The pid of the youngest worker: the one that serves or is about to."""
+        if not self.workers:
+            return None
+        return min(self.workers, key=lambda process: process.reloads).pid
+
+
+def unix_request(path: str, command: str, seconds: float, close: bool) -> str:
+    """Ask once. ``seconds`` bounds the whole exchange, not each read."""
+    deadline = time.monotonic() + seconds
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(max(seconds, 0.001))
+            connection.connect(path)
+            connection.sendall(command.encode("utf-8", "surrogateescape") + b"\n")
+            if close:
+                connection.shutdown(socket.SHUT_WR)
+            while True:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise socket.timeout
+                connection.settimeout(left)
+                chunk = connection.recv(65536)
+                if not chunk:
+                    break
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > _LIMIT:
+                    raise HaproxyRuntimeError(path, command, "refusal", "the reply has no end")
+    except socket.timeout:
+        raise HaproxyRuntimeError(
+            path, command, "timeout", f"no complete reply within {seconds:.1f} s"
+        ) from None
+    except OSError as error:
+        reasons = {
+            errno.ENOENT: "absent",
+            errno.ENOTDIR: "absent",
+            errno.ECONNREFUSED: "refused",
+            errno.EAGAIN: "refused",
+            errno.EACCES: "denied",
+            errno.EPERM: "denied",
+            errno.ENOTSOCK: "denied",
+            errno.EPROTOTYPE: "denied",
+        }
+        reason = reasons.get(error.errno or 0, "reset")
+        detail = error.strerror or str(error)
+        raise HaproxyRuntimeError(path, command, reason, detail) from None
+    return b"".join(chunks).decode("utf-8", "surrogateescape")
+
+
+def cli_word(word: str) -> str:
+    """A word on the command line of a socket: blanks, ; and backslash escaped."""
+    return re.sub(r"([\\ \t;<#])", r"\\\1", word)
+
+
+def _first(reply: str) -> str:
+    lines = [line.strip() for line in reply.splitlines() if line.strip()]
+    return lines[0][:300] if lines else "an empty reply"
+
+
+def parse_info(reply: str) -> Info | None:
+    """The reply to ``show info``, or None where it is something else."""
+    fields = {}
+    for line in reply.splitlines():
+        name, colon, value = line.partition(":")
+        if colon:
+            fields[name.strip()] = value.strip()
+    try:
+        return Info(
+            version=fields["Version"],
+            pid=int(fields["Pid"]),
+            started=int(fields.get("Start_time_sec", "0")),
+            uptime=int(fields["Uptime_sec"]),
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.lstrip("-").isdigit() else 0
+
+
+def _server(row: dict[str, str], rows: dict[str, dict[str, str]]) -> Server:
+    status = row.get("status", "")
+    # A server that tracks another has no checks of its own; its status follows that other's.
+    checked = row
+    for _step in range(16):
+        other = rows.get(checked.get("tracked") or "")
+        if other is None:
+            break
+        checked = other
+    check = checked.get("check_status", "")
+    if check.startswith("* "):
+        # A check is under way; what follows is the result of the one before.
+        check = check[2:]
+    agent = checked.get("agent_status", "")
+    agent = agent[2:] if agent.startswith("* ") else agent
+    verdict = check or agent
+    up = status == "UP" or status.startswith("UP ")
+    return Server(
+        backend=row["pxname"],
+        name=row["svname"],
+        address=row.get("addr", ""),
+        status=status,
+        check_status=check,
+        passed=status == "no check" or (up and bool(_PASSED.match(verdict))),
+        undecided=(up and verdict in ("", "INI", "UNK")) or bool(_ON_ITS_WAY.match(status)),
+        weight=_number(row.get("weight")),
+        sessions_current=_number(row.get("scur")),
+        sessions_total=_number(row.get("stot")),
+    )
+
+
+def parse_stat(reply: str) -> Stat | None:
+    """The reply to ``show stat``, or None where it is something else."""
+    lines = [line for line in reply.splitlines() if line.strip()]
+    if not lines or not lines[0].startswith("# pxname,svname,"):
+        return None
+    header = lines[0][2:].split(",")
+    rows = [dict(zip(header, values)) for values in csv.reader(lines[1:])]
+    kinds: dict[str, list[dict[str, str]]] = {"0": [], "1": [], _SERVER_TYPE: []}
+    for row in rows:
+        kinds.setdefault(row.get("type", ""), []).append(row)
+    servers = {f"{row['pxname']}/{row['svname']}": row for row in kinds[_SERVER_TYPE]}
+    return Stat(
+        frontends=tuple(row["pxname"] for row in kinds["0"]),
+        backends=tuple((row["pxname"], row.get("status", "")) for row in kinds["1"]),
+        servers=tuple(_server(row, servers) for row in kinds[_SERVER_TYPE]),
+    )
+
+
+def parse_proc(reply: str) -> Processes | None:
+    """The reply of a master to ``show proc``, or None where it is something else."""
+    header: list[str] = []
+    section = ""
+    master: Process | None = None
+    failed: int | None = None
+    workers: list[Process] = []
+    for line in reply.splitlines():
+        if line.startswith("#<PID>"):
+            header = [name.strip("#<> ") for name in re.findall(r"<[^>]+>", line)]
+            continue
+        if line.startswith("#"):
+            section = line.strip("# ").lower()
+            continue
+        counted = _FAILED_RELOADS.search(line)
+        values = _FAILED_RELOADS.sub("", line).split()
+        if len(values) < 2 or "PID" not in header or "reloads" not in header:
+            continue
+        fields = dict(zip(header, values))
+        pid, reloads = fields["PID"], fields.get("reloads", "")
+        if not pid.isdigit() or not reloads.isdigit():
+            continue
+        process = Process(int(pid), int(reloads))
+        if fields.get("type") == "master":
+            master = process
+            failed = int(counted.group(1)) if counted else None
+        elif fields.get("type") == "worker" and section == "workers":
+            workers.append(process)
+    if master is None:
+        return None
+    return Processes(master, failed, tuple(workers))
+
+
+def parse_map(reply: str) -> tuple[tuple[str, str], ...] | None:
+    """The entries in the reply to ``show map FILE``, or None where it is something else."""
+    entries = []
+    for line in reply.splitlines():
+        if not line.strip():
+            continue
+        found = _MAP_ENTRY.match(line)
+        if not found:
+            return None
+        entries.append((found.group(1), found.group(2)))
+    return tuple(entries)
+
+
+@dataclass(frozen=True)
+class HaproxySocket:
+    """The commands that the collection uses, over one socket. ``request`` is for tests."""
+
+    path: str
+    request: Request = unix_request
+    # A master's socket goes on listening after a reply; it hangs up when we close our side.
+    close: bool = False
+
+    def ask(self, command: str, seconds: float) -> str:
+        return self.request(self.path, command, seconds, self.close)
+
+    def _refused(self, command: str, reply: str) -> HaproxyRuntimeError:
+        return HaproxyRuntimeError(self.path, command, "refusal", _first(reply))
+
+    def info(self, seconds: float) -> Info:
+        reply = self.ask("show info", seconds)
+        if not reply.strip():
+            raise HaproxyRuntimeError(self.path, "show info", "reset", "the connection was closed")
+        found = parse_info(reply)
+        if found is None:
+            raise self._refused("show info", reply)
+        return found
+
+    def stat(self, seconds: float) -> Stat:
+        reply = self.ask("show stat", seconds)
+        if not reply.strip():
+            raise HaproxyRuntimeError(self.path, "show stat", "reset", "the connection was closed")
+        found = parse_stat(reply)
+        if found is None:
+            raise self._refused("show stat", reply)
+        return found
+
+    def processes(self, seconds: float) -> Processes:
+        reply = self.ask("show proc", seconds)
+        if not reply.strip():
+            raise HaproxyRuntimeError(self.path, "show proc", "reset", "the connection was closed")
+        found = parse_proc(reply)
+        if found is None:
+            raise self._refused("show proc", reply)
+        return found
+
+    def entries(self, path: str, key: str, seconds: float) -> tuple[str, ...] | None:
+        """The values of a key in a map; None where the worker has no such map."""
+        command = f"show map {cli_word(path)}"
+        reply = self.ask(command, seconds)
+        if not reply:
+            raise HaproxyRuntimeError(self.path, command, "reset", "the connection was closed")
+        found = parse_map(reply)
+        if found is None:
+            if reply.startswith("Unknown map identifier"):
+                return None
+            raise self._refused(command, reply)
+        return tuple(value for name, value in found if name == key)
+
+    def write_entry(self, path: str, key: str, value: str, exists: bool, seconds: float) -> None:
+        verb = "set" if exists else "add"
+        command = f"{verb} map {cli_word(path)} {cli_word(key)} {cli_word(value)}"
+        self._silent(command, seconds)
+
+    def delete_entry(self, path: str, key: str, seconds: float) -> None:
+        self._silent(f"del map {cli_word(path)} {cli_word(key)}", seconds)
+
+    def _silent(self, command: str, seconds: float) -> None:
+        """A command that HAProxy answers with an empty line, or with why not."""
+        reply = self.ask(command, seconds)
+        if not reply:
+            raise HaproxyRuntimeError(self.path, command, "reset", "the connection was closed")
+        if reply.strip():
+            raise self._refused(command, reply)

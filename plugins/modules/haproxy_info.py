@@ -1,0 +1,316 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: haproxy_info
+short_description: Tell what a running HAProxy does with its traffic
+version_added: 0.1.0
+description:
+  - Tells for each frontend which backend the file names and which one the traffic follows, and for
+    each backend its servers with their health and their counters.
+  - Changes nothing.
+options:
+  map:
+    description:
+      - By default each frontend's own rule is read; a value here looks at this map only.
+  wait:
+    description:
+      - Seconds to wait at most for an answer of HAProxy.
+    type: float
+    default: 5
+extends_documentation_fragment:
+  - bookface.platform.haproxy
+attributes:
+  check_mode:
+    support: full
+    description:
+      - The module only reads.
+  diff_mode:
+    support: N/A
+    description:
+      - The module only reads.
+  idempotent:
+    support: full
+    description:
+      - The module only reads. Counters grow by themselves.
+  platform:
+    support: full
+    platforms: posix
+    description:
+      - Linux with HAProxy 2.4 or later.
+seealso:
+  - module: bookface.platform.haproxy_default_backend
+author:
+  - The bookface.platform authors (@bookface-platform)
+"""
+
+EXAMPLES = r"""
+- name: Look at the load balancer
+  bookface.platform.haproxy_info:
+  register: haproxy
+
+- name: Say where the traffic goes
+  ansible.builtin.debug:
+    msg: "{{ haproxy.frontends.bookface.live_backend }}"
+
+- name: Sum the requests that the containers have answered
+  ansible.builtin.debug:
+    msg: "{{ haproxy.backends.docker.servers | map(attribute='sessions_total') | sum }}"
+"""
+
+RETURN = r"""
+version:
+  description: Version of the running HAProxy.
+  returned: success
+  type: str
+  sample: 2.6.12-1+deb12u4
+pid:
+  description: Process id of the worker that answered.
+  returned: success
+  type: int
+  sample: 4711
+started:
+  description: When that worker started, in seconds since 1970. With RV(pid) it names the worker.
+  returned: success
+  type: int
+  sample: 1790000000
+uptime_seconds:
+  description: Age of that worker. Counters begin with the worker.
+  returned: success
+  type: int
+  sample: 3600
+file_newer_than_worker:
+  description:
+    - Whether the file was changed after the worker had started. After a switch without reload this
+      is so, and as it should be.
+  returned: success
+  type: bool
+  sample: true
+frontends:
+  description: The frontends and listen sections of the file, by name.
+  returned: success
+  type: dict
+  contains:
+    default_backend:
+      description: What the file says. Null if it names none.
+      type: str
+    live_backend:
+      description:
+        - What the traffic follows; the live map entry where there is one, else what the file says.
+          Null if there is no entry and the worker may have read another file, so that it cannot be
+          known.
+      type: str
+    live_source:
+      description:
+        - Where RV(frontends.live_backend) is known from. One of C(map), C(file), C(unknown).
+      type: str
+    map:
+      description: The map of the frontend's rule. Null without a rule.
+      type: str
+    bind:
+      description: The addresses as written in the file.
+      type: list
+      elements: str
+    running:
+      description: Whether the running HAProxy has this frontend.
+      type: bool
+    problem:
+      description: Why the default_backend could not be told from the text, else null.
+      type: str
+  sample:
+    bookface:
+      default_backend: docker
+      live_backend: docker
+      live_source: map
+      map: /etc/haproxy/maps/default_backend.map
+      bind: ["*:80"]
+      running: true
+      problem: null
+backends:
+  description: The backends of the running HAProxy, by name.
+  returned: success
+  type: dict
+  contains:
+    status:
+      description: C(UP) or C(DOWN).
+      type: str
+    servers:
+      description: Its servers.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Name of the server.
+          type: str
+        address:
+          description: Address and port.
+          type: str
+        status:
+          description: HAProxy's status, such as C(UP), C(DOWN), C(MAINT), C(no check).
+          type: str
+        check_status:
+          description: Result of the last check, such as C(L7OK); C(INI) before the first has ended.
+          type: str
+        passed:
+          description: Whether it is up and has passed a check (or has none).
+          type: bool
+        weight:
+          description: Its weight.
+          type: int
+        sessions_current:
+          description: Sessions at this moment.
+          type: int
+        sessions_total:
+          description: Sessions since the worker started; in HTTP mode every request is one.
+          type: int
+  sample:
+    docker:
+      status: UP
+      servers:
+        - name: docker1
+          address: 10.0.0.5:32001
+          status: UP
+          check_status: L7OK
+          passed: true
+          weight: 1
+          sessions_current: 0
+          sessions_total: 17
+"""
+
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy_config import (
+    Config,
+    HaproxyConfigError,
+    binds,
+    decode,
+    default_backend,
+    find_frontend,
+    frontend_names,
+    map_rules,
+    parse,
+    printable,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy_file import (
+    FileError,
+    read_file,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy_live import (
+    Deadline,
+    LiveError,
+    observe,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy_runtime import (
+    HaproxyRuntimeError,
+    HaproxySocket,
+    Stat,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy_switch import (
+    is_stale,
+)
+
+
+def frontend(
+    config: Config, name: str, chosen: str | None, stats: HaproxySocket, stat: Stat, stale: bool
+) -> dict[str, Any]:
+    """One frontend: what the file says, and what the traffic follows."""
+    result: dict[str, Any] = {
+        "default_backend": None,
+        "live_backend": None,
+        "live_source": "unknown",
+        "map": None,
+        "bind": [],
+        "running": name in stat.frontends,
+        "problem": None,
+    }
+    own = None
+    try:
+        section = find_frontend(config, name)
+        result["bind"] = [printable(address) for address in binds(config, section)]
+        rules = [rule for rule in map_rules(config, section) if chosen in (None, rule.path)]
+        result["map"] = rules[0].path if rules else None
+        result["default_backend"] = default_backend(config, name).name
+        # A listen section without default_backend serves from its own servers.
+        own = name if section.kind == "listen" else None
+    except HaproxyConfigError as error:
+        result["problem"] = str(error)
+    entries = stats.entries(result["map"], name, 5) if result["map"] else None
+    values = set(entries or ())
+    if len(values) == 1 and values <= set(stat.backend_names):
+        result["live_backend"] = values.pop()
+        result["live_source"] = "map"
+    elif not stale and not values and result["running"] and result["problem"] is None:
+        result["live_backend"] = result["default_backend"] or own
+        result["live_source"] = "file"
+    return result
+
+
+def collect(params: dict[str, Any], now: float) -> dict[str, Any]:
+    file = read_file(params["config"])
+    config = parse(decode(file.data))
+    stats = HaproxySocket(params["socket"])
+    seen = observe(stats, None, None, "", Deadline(params["wait"]))
+    stale = is_stale(file.changed_at, seen.info, now)
+    return {
+        "version": seen.info.version,
+        "pid": seen.info.pid,
+        "started": seen.info.started,
+        "uptime_seconds": seen.info.uptime,
+        "file_newer_than_worker": stale,
+        "frontends": {
+            printable(name): frontend(config, name, params["map"], stats, seen.stat, stale)
+            for name in frontend_names(config)
+        },
+        "backends": {
+            name: {
+                "status": status,
+                "servers": [
+                    {
+                        "name": server.name,
+                        "address": server.address,
+                        "status": server.status,
+                        "check_status": server.check_status,
+                        "passed": server.passed,
+                        "weight": server.weight,
+                        "sessions_current": server.sessions_current,
+                        "sessions_total": server.sessions_total,
+                    }
+                    for server in seen.stat.servers_of(name)
+                ],
+            }
+            for name, status in seen.stat.backends
+        },
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "config": {"type": "path", "default": "/etc/haproxy/haproxy.cfg"},
+            "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
+            "map": {"type": "str"},
+            "wait": {"type": "float", "default": 5.0},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = collect(module.params, time.time())
+    except FileError as error:
+        module.fail_json(msg=f"{error}")
+    except (HaproxyRuntimeError, LiveError) as error:
+        module.fail_json(
+            msg=f"HAProxy does not answer on {module.params['socket']}: {error}. Start HAProxy, "
+            "give it a line 'stats socket' for this path, or set the parameter socket"
+        )
+    else:
+        module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real HAProxy on loopback, tiny real web servers behind it, and the modules run for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy_runtime import (
+    HaproxyRuntimeError,
+    HaproxySocket,
+)
+
+ROOT = Path(__file__).resolve().parents[3]
+COLLECTIONS = ROOT / ".ansible" / "collections"
+MODULES = "ansible_collections.bookface.platform.plugins.modules"
+PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+
+
+def haproxy_program() -> str:
+    found = shutil.which("haproxy", path=PATH)
+    if not found:
+        pytest.fail("these tests need a real haproxy: apt-get install haproxy", pytrace=False)
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class WebServer:
+    """Answers every request with its name; ``delay`` holds health checks back."""
+
+    def __init__(self, name: str, delay: float = 0.0) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                if self.path == "/ready":
+                    time.sleep(delay)
+                body = name.encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_args: object) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 256
+
+            def handle_error(self, *_args: object) -> None:
+                pass
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.port = int(self.server.server_address[1])
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture(scope="session")
+def web() -> Iterator[dict[str, WebServer]]:
+    servers = {
+        "legacy": WebServer("legacy"),
+        "docker": WebServer("docker"),
+        "slow": WebServer("slow", delay=1.0),
+    }
+    yield servers
+    for server in servers.values():
+        server.stop()
+
+
+class Lab:
+    """One HAProxy in a directory of its own, and what is asked of it."""
+
+    def __init__(self, directory: Path, web: dict[str, WebServer]) -> None:
+        self.directory = directory
+        self.config = directory / "haproxy.cfg"
+        self.admin = directory / "admin.sock"
+        self.master = directory / "master.sock"
+        self.map = directory / "maps" / "default_backend.map"
+        self.map.parent.mkdir()
+        self.map.write_text("# Empty on disk.\n")
+        self.port = free_port()
+        self.web = web
+        self.process: subprocess.Popen[bytes] | None = None
+        self.stats = HaproxySocket(str(self.admin))
+        self.config.write_text(self.text())
+
+    def text(self, rule: bool = True, default: str = "legacy", extra: str = "") -> str:
+        follow = f"fe_name,map({self.map})"
+        line = f"    use_backend %[{follow}] if {{ {follow} -m found }}\n" if rule else ""
+        return (
+            "global\n"
+            f"    stats socket {self.admin} mode 600 level admin\n"
+            "defaults\n    mode http\n    timeout connect 2s\n    timeout client 20s\n"
+            "    timeout server 20s\n    timeout check 5s\n    option httpchk GET /ready\n"
+            "    default-server inter 200ms\n"
+            "# the public frontend\n"
+            "frontend book-face   # kept\n"
+            f"    bind 127.0.0.1:{self.port}\n{line}"
+            f"    default_backend\t{default}  # decides\n\n"
+            "backend legacy\n"
+            f"    server web1 127.0.0.1:{self.web['legacy'].port} check\n"
+            "backend docker\n"
+            f"    server docker1 127.0.0.1:{self.web['docker'].port} check\n"
+            "    server docker2 127.0.0.1:9 check\n"
+            "backend dead\n"
+            "    server gone 127.0.0.1:9 check\n"
+            "backend slow\n"
+            f"    server slow1 127.0.0.1:{self.web['slow'].port} check\n"
+            "backend unchecked\n"
+            f"    server any 127.0.0.1:{self.web['docker'].port}\n"
+            "backend off\n    disabled\n"
+            f"    server docker1 127.0.0.1:{self.web['docker'].port}\n"
+            f"{extra}"
+        )
+
+    def start(self, settle: bool = True) -> None:
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [haproxy_program(), "-W", "-S", str(self.master), "-f", str(self.config)],
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+            )
+
+        def ready() -> bool:
+            if self.process is not None and self.process.poll() is not None:
+                pytest.fail((self.directory / "log").read_text())
+            try:
+                stat = self.stats.stat(2)
+            except HaproxyRuntimeError:
+                return False
+            docker = [s for s in stat.servers if s.backend in ("legacy", "docker", "dead")]
+            return not settle or all(s.check_status not in ("", "INI") for s in docker)
+
+        self.until(ready, "HAProxy and its first checks")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
+
+    @staticmethod
+    def until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                pytest.fail(f"waited {seconds} s for: {what}")
+            time.sleep(0.02)
+
+    # what is true afterwards
+
+    def traffic(self, path: str = "/") -> str:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            reply = connection.getresponse()
+            body = reply.read().decode()
+        finally:
+            connection.close()
+        return body if reply.status == 200 else f"status {reply.status}"
+
+    def entry(self) -> tuple[str, ...] | None:
+        return self.stats.entries(str(self.map), "book-face", 5)
+
+    def pid(self) -> int:
+        return self.stats.info(5).pid
+
+    def reload(self) -> None:
+        """A reload by somebody else, waited for."""
+        old = self.pid()
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.master))
+            connection.sendall(b"reload\n")
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(4096):
+                pass
+        self.until(lambda: self.answers() not in (None, old), "the new worker")
+
+    def answers(self) -> int | None:
+        try:
+            return self.pid()
+        except HaproxyRuntimeError:
+            return None
+
+    def files(self) -> list[str]:
+        """What lies beside the configuration, sockets and log apart."""
+        ignored = ("log", "admin.sock", "master.sock", "maps")
+        return sorted(p.name for p in self.directory.iterdir() if p.name not in ignored)
+
+    # the modules
+
+    def arguments(self, **more: Any) -> dict[str, Any]:
+        result: dict[str, Any] = {
+            "config": str(self.config),
+            "socket": str(self.admin),
+            "master_socket": str(self.master),
+            "frontend": "book-face",
+            **more,
+        }
+        return {name: value for name, value in result.items() if value is not None}
+
+    def begin(
+        self, module: str, arguments: dict[str, Any], prefix: list[str] | None = None
+    ) -> subprocess.Popen[str]:
+        program = subprocess.Popen(
+            [*(prefix or []), sys.executable, "-m", f"{MODULES}.{module}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(COLLECTIONS), "PATH": PATH},
+        )
+        assert program.stdin is not None
+        program.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
+        program.stdin.close()
+        program.stdin = None
+        return program
+
+    @staticmethod
+    def end(program: subprocess.Popen[str]) -> dict[str, Any]:
+        out, err = program.communicate(timeout=60)
+        assert "Traceback" not in err, err
+        result: dict[str, Any] = json.loads(out)
+        return result
+
+    def switch(self, backend: str, check: bool = False, **more: Any) -> dict[str, Any]:
+        arguments = self.arguments(backend=backend, **more)
+        arguments["_ansible_check_mode"] = check
+        arguments["_ansible_diff"] = True
+        return self.end(self.begin("haproxy_default_backend", arguments))
+
+    def info(self, **more: Any) -> dict[str, Any]:
+        arguments = self.arguments(**more)
+        del arguments["frontend"], arguments["master_socket"]
+        return self.end(self.begin("haproxy_info", arguments))
+
+
+@pytest.fixture
+def stopped(web: dict[str, WebServer]) -> Iterator[Lab]:
+    """A laboratory whose HAProxy has not been started."""
+    # Sockets need short paths.
+    directory = Path(tempfile.mkdtemp(prefix="hx-"))
+    lab = Lab(directory, web)
+    yield lab
+    lab.stop()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def lab(stopped: Lab) -> Lab:
+    stopped.start()
+    return stopped

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is refused: the message says why, and file, live state and traffic are as before."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Lab
+
+UNTOUCHED = "Nothing was changed"
+
+
+@contextmanager
+def nothing_changes(lab: Lab) -> Iterator[None]:
+    before = (lab.config.read_bytes(), lab.config.stat().st_ino, lab.files())
+    live = (lab.pid(), lab.entry(), lab.traffic())
+    yield
+    assert (lab.config.read_bytes(), lab.config.stat().st_ino, lab.files()) == before
+    assert (lab.pid(), lab.entry(), lab.traffic()) == live
+
+
+def refused(lab: Lab, backend: str, *parts: str, **more: Any) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for check in (True, False):
+        result = lab.switch(backend, check=check, **more)
+        assert result.get("failed") is True, result
+        for part in (*parts, UNTOUCHED):
+            assert part in result["msg"], result["msg"]
+    return result
+
+
+def test_unknown_names_are_refused_with_the_choices(lab: Lab) -> None:
+    with nothing_changes(lab):
+        refused(lab, "nosuch", "backend 'nosuch'", "legacy, docker, dead, slow, unchecked, off")
+        refused(lab, "docker", "frontend 'nosuch'", "frontends there: book-face", frontend="nosuch")
+
+
+def test_disabled_backend(lab: Lab) -> None:
+    with nothing_changes(lab):
+        refused(lab, "off", "backend off is disabled", "Remove 'disabled'")
+
+
+@pytest.mark.parametrize(("backend", "required"), [("dead", 1), ("docker", 2)])
+def test_target_without_enough_passed_checks(lab: Lab, backend: str, required: int) -> None:
+    with nothing_changes(lab):
+        result = refused(
+            lab,
+            backend,
+            f"backend '{backend}'",
+            f"wanted at least {required}",
+            "status DOWN, last check L4CON",
+            "require_healthy",
+            require_healthy=required,
+        )
+    assert result["servers"][-1]["passed"] is False
+    # Definite failures are not waited for.
+    assert lab.switch(backend, require_healthy=0)["changed"] is True
+
+
+def test_up_is_not_a_passed_check(stopped: Lab) -> None:
+    """Right after its start HAProxy shows UP for servers that nobody has asked yet."""
+    lab = stopped
+    lab.start(settle=False)
+    server = lab.stats.stat(5).servers_of("slow")[0]
+    assert server.status.startswith("UP")
+    assert (server.check_status, server.passed) == ("INI", False)
+    with nothing_changes(lab):
+        result = lab.switch("slow", wait=0.2)
+    assert "last check INI" in result["msg"]
+    assert UNTOUCHED in result["msg"]
+    done = lab.switch("slow")
+    assert done["servers"][0]["check_status"].startswith("L7OK")
+    assert lab.traffic() == "slow"
+
+
+def test_server_without_checks_counts(lab: Lab) -> None:
+    done = lab.switch("unchecked")
+    assert done["servers"] == [
+        {
+            "name": "any",
+            "address": f"127.0.0.1:{lab.web['docker'].port}",
+            "status": "no check",
+            "check_status": "",
+            "passed": True,
+        }
+    ]
+    assert lab.traffic() == "docker"
+
+
+def test_candidate_that_haproxy_refuses(lab: Lab) -> None:
+    with lab.config.open("a") as config:
+        config.write("backend odd\n    bogus keyword\n")
+    with nothing_changes(lab):
+        result = refused(lab, "docker", "haproxy -c refuses", "bogus", "Repair")
+    assert "bogus" in result["validator"]
+    assert ".candidate" not in result["msg"]
+
+
+def test_runtime_without_the_rule(stopped: Lab) -> None:
+    lab = stopped
+    lab.config.write_text(lab.text(rule=False))
+    lab.start()
+    with nothing_changes(lab):
+        refused(
+            lab, "docker", "frontend 'book-face' has no map rule", "use_backend", engine="runtime"
+        )
+
+
+def test_map_that_is_not_the_rules(lab: Lab) -> None:
+    with nothing_changes(lab):
+        refused(
+            lab,
+            "docker",
+            "no rule with the map /etc/other.map",
+            str(lab.map),
+            engine="runtime",
+            map="/etc/other.map",
+        )
+
+
+def test_map_file_that_is_not_empty(lab: Lab) -> None:
+    lab.map.write_text("# note\nbook-face legacy\n")
+    with nothing_changes(lab):
+        refused(lab, "docker", str(lab.map), "holds an entry for 'book-face' (legacy)")
+
+
+def test_conditional_lines(lab: Lab) -> None:
+    lab.config.write_text(
+        lab.text().replace(
+            "    default_backend\tlegacy  # decides\n",
+            ".if defined(X)\n    default_backend docker\n"
+            ".else\n    default_backend legacy\n.endif\n",
+        )
+    )
+    with nothing_changes(lab):
+        refused(lab, "docker", "inside an .if block", "outside of .if blocks")
+
+
+@pytest.mark.parametrize("engine", ["auto", "runtime", "reload"])
+def test_stopped_haproxy(stopped: Lab, engine: str) -> None:
+    lab = stopped
+    result = lab.switch("docker", engine=engine, wait=1)
+    assert "HAProxy does not answer" in result["msg"]
+    assert UNTOUCHED in result["msg"]
+    assert "engine file" in result["msg"]
+    assert lab.config.read_text() == lab.text()
+
+
+def test_haproxy_that_was_killed_leaves_a_dead_socket(lab: Lab) -> None:
+    assert lab.process is not None
+    worker = lab.pid()
+    lab.process.kill()
+    lab.process.wait()
+    lab.process = None
+    os.kill(worker, 9)
+    started = time.monotonic()
+    result = lab.switch("docker", wait=1)
+    assert time.monotonic() - started < 5
+    assert UNTOUCHED in result["msg"]
+    assert "1 s" in result["msg"]
+    assert lab.config.read_text() == lab.text()
+
+
+def test_master_socket_that_nobody_serves(lab: Lab) -> None:
+    """Refusing is what a master does while it reloads: nothing is written until it answers."""
+    stale = lab.directory / "stale.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(stale))
+    with nothing_changes(lab):
+        refused(lab, "docker", "stale.sock", "within 0.5 s", master_socket=str(stale), wait=0.5)
+
+
+def test_socket_that_is_not_haproxys(lab: Lab) -> None:
+    silent = lab.directory / "silent.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(silent))
+        listener.listen()
+        with nothing_changes(lab):
+            refused(lab, "docker", "silent.sock", socket=str(silent), wait=0.5)
+    with nothing_changes(lab):
+        refused(lab, "docker", "haproxy.cfg", socket=str(lab.config), wait=0.5)
+
+
+def test_missing_things(lab: Lab) -> None:
+    with nothing_changes(lab):
+        missing = lab.directory / "missing.cfg"
+        refused(lab, "docker", f"{missing} cannot be read", config=str(missing))
+        refused(lab, "docker", "/nonexistent", "No such file", config="/nonexistent/haproxy.cfg")
+        refused(lab, "docker", "is a directory", config=str(lab.directory))
+        refused(lab, "docker", "not a program", haproxy="/nonexistent/haproxy")
+
+
+def test_wrong_parameters(lab: Lab) -> None:
+    with nothing_changes(lab):
+        assert "value of engine must be one of" in lab.switch("docker", engine="magic")["msg"]
+        result = lab.end(lab.begin("haproxy_default_backend", lab.arguments()))
+        assert "missing required arguments: backend" in result["msg"]
+
+
+def test_lock_is_waited_for_and_names_its_holder(lab: Lab) -> None:
+    handle = os.open(lab.directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with nothing_changes(lab):
+            result = lab.switch("docker", lock_timeout=0.3)
+            assert "another switch" in result["msg"]
+            assert f"process {os.getpid()}" in result["msg"]
+            assert UNTOUCHED in result["msg"]
+            # A check run only reads.
+            assert lab.switch("docker", check=True, lock_timeout=0.3)["changed"] is True
+        waiting = lab.begin("haproxy_default_backend", lab.arguments(backend="docker"))
+        time.sleep(0.5)
+        assert waiting.poll() is None
+        assert lab.traffic() == "legacy"
+    finally:
+        os.close(handle)
+    assert lab.end(waiting)["changed"] is True
+    assert lab.traffic() == "docker"
+
+
+def test_two_switches_at_once_follow_each_other(lab: Lab) -> None:
+    programs = [
+        lab.begin("haproxy_default_backend", lab.arguments(backend=name))
+        for name in ("docker", "legacy", "docker", "legacy")
+    ]
+    results = [lab.end(program) for program in programs]
+    assert [result.get("failed") for result in results] == [None] * 4
+    (decided,) = lab.entry() or ("none",)
+    assert f"default_backend\t{decided}" in lab.config.read_text()
+    assert lab.traffic() == decided
+    assert lab.files() == ["haproxy.cfg"]
+
+
+def test_file_that_may_not_be_written(lab: Lab) -> None:
+    """A full disk: the candidate cannot be written, so nothing else happens."""
+    program = Path("/usr/bin/prlimit")
+    if not program.exists():
+        pytest.fail("prlimit (util-linux) is needed to make a write fail", pytrace=False)
+    big = lab.text(extra="# filler\n" * 3000)
+    lab.config.write_text(big)
+    arguments = lab.arguments(backend="docker")
+    running = lab.begin("haproxy_default_backend", arguments, prefix=[str(program), "--fsize=8192"])
+    result = lab.end(running)
+    assert "cannot write" in result["msg"]
+    assert UNTOUCHED in result["msg"]
+    assert lab.config.read_text() == big
+    assert lab.files() == ["haproxy.cfg"]
+    assert (lab.entry(), lab.traffic()) == ((), "legacy")
