@@ -1,0 +1,56 @@
+# Everything runs in .venv, which `make setup` makes; no target needs it activated.
+PYTHON ?= python3
+VENV := .venv
+LINK := .ansible/collections/ansible_collections/bookface/platform
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
+# Handed to ansible-playbook by demo and demo-down, such as ARGS="-e lab_http_port=8090".
+ARGS ?=
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-down test test-fast lint docs test-packages clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+
+setup: $(VENV)/.made $(LINK) ## virtual environment, and this checkout as bookface.platform
+
+# Debian splits venv off Python, and a container image may lack SSH's client.
+$(VENV)/.made: requirements.lock
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null && command -v ssh-keygen > /dev/null \
+	  || { $(AS_ROOT) apt-get update -q && $(AS_ROOT) apt-get install -qy --no-install-recommends python3-venv openssh-client; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --requirement requirements.lock
+	@touch $@
+
+# Roles, modules and filters are always addressed by their full name, here as in an installed collection.
+$(LINK):
+	@mkdir -p $(dir $@)
+	@ln -sfn ../../../.. $@
+
+demo: setup ## the whole platform on this machine, and its traffic moved to containers
+	$(VENV)/bin/python scripts/demo.py $(ARGS)
+
+demo-down: setup ## remove all that the demo made
+	ansible-playbook playbooks/lab.yml -e lab_state=absent $(ARGS)
+
+test: setup test-packages ## all checks and tests
+	$(VENV)/bin/python tests/run.py
+
+test-fast: setup ## linters and unit tests
+	$(VENV)/bin/python tests/run.py --only lint,unit
+
+lint: setup ## linters
+	$(VENV)/bin/python tests/run.py --only lint
+
+docs: setup ## tables of variables in the roles' READMEs
+	$(VENV)/bin/python scripts/role_tables.py
+
+# Real servers for the integration tests, started by the tests on ports of their own.
+test-packages:
+	@dpkg -s $$(cat tests/packages.txt) > /dev/null 2>&1 \
+	  || { $(AS_ROOT) apt-get update -q && $(AS_ROOT) apt-get install -qy --no-install-recommends $$(cat tests/packages.txt); }
+
+clean: ## remove what set-up and runs left in this directory
+	rm -rf $(VENV) .ansible .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build logs

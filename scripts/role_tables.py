@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""`make docs`: write each role's table of variables into its README, from argument_specs.yml.
+
+With --check, say which READMEs are out of date and change nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- variables, written by make docs -->", "<!-- end of variables -->"
+
+
+def cell(value: Any) -> str:
+    """A value as one cell of a Markdown table."""
+    if isinstance(value, list):
+        value = " ".join(value)
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def shown(option: dict[str, Any]) -> str:
+    """Default of an option as the table shows it."""
+    if "default" not in option:
+        return "*to be set*"
+    default = option["default"]
+    if isinstance(default, bool):
+        default = str(default).lower()
+    return f"`{cell(default)}`" if default not in ("", None) else "empty"
+
+
+def plain(text: Any) -> str:
+    """Ansible's markup as Markdown's."""
+    words = cell(text)
+    for mark in ("C(", "O(", "V(", "E("):
+        while (start := words.find(mark)) >= 0:
+            end = words.index(")", start)
+            words = f"{words[:start]}`{words[start + 2 : end]}`{words[end + 1 :]}"
+    return words
+
+
+def table(role: Path) -> str:
+    """The table of one role."""
+    specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for entry in specs.values():
+        for name, option in entry.get("options", {}).items():
+            rows.append(f"| `{name}` | {shown(option)} | {plain(option['description'])} |")
+    return "\n".join(rows)
+
+
+def main() -> int:
+    """Write or check all READMEs."""
+    check = "--check" in sys.argv[1:]
+    stale = []
+    for role in sorted((ROOT / "roles").iterdir()):
+        readme = role / "README.md"
+        text = readme.read_text()
+        before, _, rest = text.partition(BEGIN)
+        after = rest.partition(END)[2]
+        if not rest:
+            sys.exit(f"{readme}: the line {BEGIN} is missing")
+        wanted = f"{before}{BEGIN}\n{table(role)}\n{END}{after}"
+        if wanted != text:
+            stale.append(role.name)
+            if not check:
+                readme.write_text(wanted)
+    if check and stale:
+        print(f"out of date: {', '.join(stale)}; run make docs")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

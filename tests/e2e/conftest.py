@@ -1,0 +1,85 @@
+"""What the tests that move traffic share: Ansible as a user runs it, and the front door."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bench"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """How one ansible-playbook ended."""
+
+    status: int
+    output: str
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """Host → changed tasks, from the recap."""
+        found = re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", self.output, re.MULTILINE)
+        return {host: int(count) for host, count in found}
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The lab under test."""
+
+    inventory: str
+    url: str
+
+    def playbook(self, name: str, *arguments: str) -> Run:
+        """Run a playbook of the project's root on this lab."""
+        command = ["ansible-playbook", "-i", self.inventory, name, *arguments]
+        done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+        return Run(done.returncode, done.stdout + done.stderr)
+
+    def switch(self, target: str, *arguments: str) -> Run:
+        """ansible-playbook switch_backend.yml -e target=..."""
+        return self.playbook("switch_backend.yml", "-e", f"target={target}", *arguments)
+
+    def backend(self) -> str:
+        """Name of the backend that answers at the front door."""
+        with urllib.request.urlopen(self.url, timeout=30) as answer:  # noqa: S310  (http, our lab)
+            return str(answer.headers["X-Bookface-Backend"])
+
+    def node(self, host: str, command: str) -> str:
+        """Output of a shell command on a machine of the lab, as root."""
+        shell = ["ansible", "-i", self.inventory, host, "--become", "-m", "ansible.builtin.shell"]
+        done = subprocess.run(
+            [*shell, "-a", command], cwd=ROOT, check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{command} on {host}: {done.stdout}{done.stderr}"
+        return done.stdout.partition(">>")[2].strip()
+
+    def config(self) -> str:
+        """Text and file facts of the load balancer's configuration."""
+        return self.node(
+            "lb1", "cat /etc/haproxy/haproxy.cfg && stat -c %a:%U:%G:%Y /etc/haproxy/haproxy.cfg"
+        )
+
+
+@pytest.fixture(scope="session")
+def platform() -> Platform:
+    """The lab whose inventory BOOKFACE_INVENTORY names."""
+    inventory = os.environ["BOOKFACE_INVENTORY"]
+    shown = subprocess.run(
+        ["ansible-inventory", "-i", inventory, "--host", "lb1"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    facts: dict[str, Any] = json.loads(shown)
+    return Platform(inventory, f"http://127.0.0.1:{facts['lab_http_port']}/")

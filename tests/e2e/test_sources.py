@@ -1,0 +1,46 @@
+"""Any bookface runs unmodified: here a release of the older kind, whose site brings a config.php."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Platform
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> Iterator[list[str]]:
+    """Arguments for site.yml: the work-alike as an archive, flat and without a config.php."""
+    tree = tmp_path / "bookface-v17"
+    shutil.copytree(ROOT / "examples/bookface/code", tree)
+    (tree / "config.php").unlink()
+    archive = shutil.make_archive(str(tmp_path / "v17"), "gztar", tmp_path, tree.name)
+    source = {"bookface_source": {"type": "archive", "location": archive}}
+    yield ["-e", json.dumps(source)]
+
+
+def test_older_release_on_machines_and_in_containers(platform: Platform, older: list[str]) -> None:
+    """Both ways of serving take over to it and back again."""
+    limit = ["--limit", "legacy_web,docker_hosts"]
+    run = platform.playbook("site.yml", *limit, *older)
+    assert run.status == 0, run.output
+    try:
+        for host in ("web1", "web2"):
+            assert "dbhost" in platform.node(host, "cat /var/www/html/config.php")
+        containers = platform.node(
+            "docker1",
+            "for c in bookface-web-1 bookface-web-2; do docker exec $c readlink /var/www/html/config.php; done",
+        )
+        assert containers.split() == ["/etc/bookface/config.php"] * 2
+        assert platform.backend() == "docker"
+        for target in ("legacy", "docker"):
+            run = platform.switch(target)
+            assert run.status == 0, run.output
+    finally:
+        run = platform.playbook("site.yml", *limit)
+    assert run.status == 0, run.output
+    again = platform.playbook("site.yml", *limit)
+    assert set(again.changed.values()) == {0}, again.output

@@ -1,0 +1,129 @@
+"""The switch as a user runs it, seen through the front door. In the order of the file."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, Platform
+from load import Load
+
+PAGE = "Users:"
+
+
+def test_demonstration_loses_no_request(platform: Platform) -> None:
+    """`make demo` on this lab: its last line, and where the traffic is afterwards."""
+    done = subprocess.run(
+        [sys.executable, "scripts/demo.py", "--only-switch", "-i", platform.inventory],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    print(done.stdout)
+    last = done.stdout.strip().splitlines()[-1]
+    found = re.fullmatch(r"demo: (\d+) requests, (\d+) failed, legacy -> docker in (\d+) ms", last)
+    assert found, f"{last}\n{done.stderr}"
+    assert int(found[1]) >= 2000
+    assert int(found[2]) == 0
+    assert done.returncode == 0
+    assert platform.backend() == "docker"
+
+
+@pytest.mark.parametrize("target", ["legacy", "docker"])
+def test_there_and_back_under_load(platform: Platform, target: str) -> None:
+    assert platform.backend() != target
+    with Load([platform.url], clients=8, rate=60, expect=PAGE) as load:
+        assert load.wait_for(100, seconds=30)
+        run = platform.switch(target)
+        assert load.wait_for(load.requests + 100, seconds=30)
+    assert run.status == 0, run.output
+    assert f"-> {target} in" in run.output
+    assert "5 of 5 requests served by" in run.output
+    assert platform.backend() == target
+    assert load.summary.failed == 0, load.summary.as_text()
+
+
+def test_a_second_switch_to_the_same_backend_changes_nothing(platform: Platform) -> None:
+    run = platform.switch("docker")
+    assert run.status == 0, run.output
+    assert run.changed == {"lb1": 0}
+    assert "docker has the traffic already" in run.output
+
+
+def test_check_mode_tells_and_changes_nothing(platform: Platform) -> None:
+    before = platform.config()
+    run = platform.switch("legacy", "--check", "--diff")
+    assert run.status == 0, run.output
+    assert run.changed == {"lb1": 1}
+    assert "docker -> legacy (would be)" in run.output
+    assert "+default_backend legacy" in run.output.replace("    ", "")
+    assert platform.config() == before
+    assert platform.backend() == "docker"
+
+
+@pytest.mark.parametrize("arguments", [["-e", "target=nosuch"], []])
+def test_wrong_or_missing_target_names_the_choices(
+    platform: Platform, arguments: list[str]
+) -> None:
+    before = platform.config()
+    run = platform.playbook("switch_backend.yml", *arguments)
+    assert run.status != 0
+    assert "Choices: legacy, docker" in run.output
+    assert "Nothing was changed" in run.output
+    assert platform.config() == before
+    assert platform.backend() == "docker"
+
+
+def test_a_target_without_a_passed_check_is_refused(platform: Platform) -> None:
+    before = platform.config()
+    platform.node("legacy_web", "systemctl stop apache2")
+    try:
+        run = platform.switch("legacy")
+        assert run.status != 0
+        assert "0 of 2 servers have passed a check" in run.output
+        assert platform.config() == before
+        assert platform.backend() == "docker"
+    finally:
+        platform.node("legacy_web", "systemctl start apache2")
+
+
+def test_a_target_that_does_not_serve_is_taken_back(platform: Platform) -> None:
+    """Checks pass, the page is wrong: only the proof after the switch can see that."""
+    proof = '{"haproxy_switch_proof": {"url": "http://127.0.0.1:80/", "content": "no such words", "requests": 2}}'
+    run = platform.switch("legacy", "-e", proof)
+    assert run.status != 0
+    assert "The traffic goes to docker again" in run.output
+    assert platform.backend() == "docker"
+
+
+def test_the_proof_needs_no_headers(platform: Platform) -> None:
+    """With haproxy_identify_server off, HAProxy's counters are the witness."""
+    hidden = ["-e", '{"haproxy_identify_server": false}']
+    assert platform.playbook("site.yml", "--limit", "lb1", *hidden).status == 0
+    try:
+        run = platform.switch("legacy", *hidden)
+        assert run.status == 0, run.output
+        run = platform.switch("docker", *hidden)
+        assert run.status == 0, run.output
+    finally:
+        assert platform.playbook("site.yml", "--limit", "lb1").status == 0
+    assert platform.backend() == "docker"
+
+
+def test_status_tells_who_serves(platform: Platform) -> None:
+    run = platform.playbook("playbooks/status.yml")
+    assert run.status == 0, run.output
+    assert "traffic goes to: docker" in run.output
+    for server in ("web1", "web2", "docker1-32001", "docker1-32002"):
+        assert re.search(rf"{server}\s+\S+:\d+\s+UP\s+L7OK", run.output), run.output
+    assert run.changed == {"lb1": 0}
+
+
+def test_site_leaves_the_traffic_where_it_is(platform: Platform) -> None:
+    run = platform.playbook("site.yml")
+    assert run.status == 0, run.output
+    assert set(run.changed.values()) == {0}, run.output
+    assert platform.backend() == "docker"

@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""`make test`: every check in order, one line of progress each, all output in logs/.
+
+    run.py [--only NAME[,NAME...]] [--list]
+
+Ends with `N passed, N failed, N skipped`: tests as pytest counts them, and one for each other step.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from argparse import ArgumentParser
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).resolve().parent.parent
+LOGS = ROOT / "logs"
+JUNIT = LOGS / "junit"
+BUILD = ROOT / "build"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command. C(group) is what `make lint` and `make test-fast` choose by."""
+
+    name: str
+    group: str
+    command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Count:
+    """Tests by how they ended. C(reasons) says why tests were skipped."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def add(self, other: Count) -> None:
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        self.reasons += other.reasons
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def pytest(name: str, group: str, path: str) -> Step:
+    """A step that runs pytest on one directory."""
+    report = f"--junit-xml={JUNIT / name}.xml"
+    return Step(name, group, [sys.executable, "-m", "pytest", "--color=no", report, path])
+
+
+def molecule(scenario: str) -> Step:
+    """A step that runs one molecule scenario, from bare machines to their removal."""
+    return Step(f"molecule-{scenario}", "molecule", ["molecule", "test", "-s", scenario])
+
+
+# Logs are read in an editor: no colours, long lines.
+PLAIN = {"NO_COLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "PY_COLORS": "0", "COLUMNS": "160"}
+
+STEPS = [
+    Step("yamllint", "lint", ["yamllint", "--strict", "."]),
+    Step("ruff", "lint", ["ruff", "check", "."]),
+    Step("ruff-format", "lint", ["ruff", "format", "--check", "."]),
+    Step("mypy", "lint", ["mypy", "plugins", "bench", "scripts", "tests"]),
+    Step("role-tables", "lint", [sys.executable, "scripts/role_tables.py", "--check"]),
+    Step("ansible-lint", "lint", ["ansible-lint"]),
+    pytest("unit", "unit", "tests/unit"),
+    Step("build", "build", ["bash", "tests/build.sh", str(BUILD)]),
+    pytest("integration", "integration", "tests/integration"),
+    molecule("haproxy"),
+    molecule("platform"),
+]
+
+
+def read_reports(since: float) -> Count:
+    """What pytest counted in the reports written since then."""
+    count = Count()
+    for report in JUNIT.glob("*.xml"):
+        if report.stat().st_mtime < since:
+            continue
+        for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314  (our own files)
+            if case.find("failure") is not None or case.find("error") is not None:
+                count.failed += 1
+            elif (skip := case.find("skipped")) is not None:
+                count.skipped += 1
+                count.reasons.append(f"{case.get('name')}: {skip.get('message')}")
+            else:
+                count.passed += 1
+    return count
+
+
+def run(step: Step) -> Count:
+    """Run one step; a step that fails counts at least one failure."""
+    log = LOGS / f"{step.name}.log"
+    print(f"{step.name:<20} ...", end="", flush=True)
+    began = time.time()
+    with log.open("wb") as output:
+        done = subprocess.run(
+            step.command,
+            cwd=ROOT,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | PLAIN | step.environment,
+        )
+    count = read_reports(began)
+    if step.group not in ("unit", "integration"):
+        # The tool itself, beside the tests that it may have run.
+        count.add(Count(passed=int(done.returncode == 0), failed=int(done.returncode != 0)))
+    elif done.returncode != 0 and count.failed == 0:
+        count.failed = 1
+    print(f" {time.time() - began:6.1f} s  {count}", flush=True)
+    for reason in count.reasons:
+        print(f"    skipped: {reason}")
+    if done.returncode != 0:
+        print(f"    failed: the end of {log.relative_to(ROOT)} says")
+        lines = log.read_text(errors="replace").splitlines()
+        print("\n".join(f"    | {line}" for line in lines[-60:]), flush=True)
+    return count
+
+
+def main() -> int:
+    """Choose the steps, run them all, sum up."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--only", help="names or groups of steps, by commas")
+    parser.add_argument("--list", action="store_true", help="print the steps")
+    options = parser.parse_args()
+    if options.list:
+        for step in STEPS:
+            print(f"{step.name:<20} {step.group:<12} {' '.join(step.command)}")
+        return 0
+    wanted = set(options.only.split(",")) if options.only else None
+    known = {step.name for step in STEPS} | {step.group for step in STEPS}
+    if wanted and wanted - known:
+        parser.error(f"unknown: {', '.join(wanted - known)}; known: {', '.join(sorted(known))}")
+    JUNIT.mkdir(parents=True, exist_ok=True)
+    total = Count()
+    began = time.time()
+    for step in STEPS:
+        if wanted is None or {step.name, step.group} & wanted:
+            total.add(run(step))
+    print(f"{(time.time() - began) / 60:.1f} minutes")
+    print(total)
+    return 1 if total.failed or not total.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
