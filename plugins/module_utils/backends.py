@@ -70,7 +70,7 @@ def containers(count: int, first_port: int) -> list[Container]:
     if count < 1:
         raise ValueError(f"bookface_container_count is {count}; at least 1 is wanted.")
     ports = range(first_port, first_port + count)
-    if not (1 <= ports[0] and ports[-1] <= 65535) or 80 in ports:
+    if not (ports[0] >= 1 and ports[-1] <= 65535) or 80 in ports:
         raise ValueError(
             f"bookface_container_first_port {first_port} with {count} containers gives ports"
             f" {ports[0]}-{ports[-1]}; wanted are ports in 1-65535 without 80, such as 32001."

@@ -1,10 +1,9 @@
-"""Any bookface runs unmodified: here a release of the older kind, whose site brings a config.php."""
+"""Any bookface runs unmodified: here an older release, whose site brings a config.php."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,14 @@ from conftest import ROOT, Platform
 
 
 @pytest.fixture
-def older(tmp_path: Path) -> Iterator[list[str]]:
+def older(tmp_path: Path) -> list[str]:
     """Arguments for site.yml: the work-alike as an archive, flat and without a config.php."""
     tree = tmp_path / "bookface-v17"
     shutil.copytree(ROOT / "examples/bookface/code", tree)
     (tree / "config.php").unlink()
     archive = shutil.make_archive(str(tmp_path / "v17"), "gztar", tmp_path, tree.name)
     source = {"bookface_source": {"type": "archive", "location": archive}}
-    yield ["-e", json.dumps(source)]
+    return ["-e", json.dumps(source)]
 
 
 def test_older_release_on_machines_and_in_containers(platform: Platform, older: list[str]) -> None:
@@ -32,7 +31,8 @@ def test_older_release_on_machines_and_in_containers(platform: Platform, older: 
             assert "dbhost" in platform.node(host, "cat /var/www/html/config.php")
         containers = platform.node(
             "docker1",
-            "for c in bookface-web-1 bookface-web-2; do docker exec $c readlink /var/www/html/config.php; done",
+            "for c in bookface-web-1 bookface-web-2;"
+            " do docker exec $c readlink /var/www/html/config.php; done",
         )
         assert containers.split() == ["/etc/bookface/config.php"] * 2
         assert platform.backend() == "docker"

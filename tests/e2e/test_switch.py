@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -92,8 +93,8 @@ def test_a_target_without_a_passed_check_is_refused(platform: Platform) -> None:
 
 def test_a_target_that_does_not_serve_is_taken_back(platform: Platform) -> None:
     """Checks pass, the page is wrong: only the proof after the switch can see that."""
-    proof = '{"haproxy_switch_proof": {"url": "http://127.0.0.1:80/", "content": "no such words", "requests": 2}}'
-    run = platform.switch("legacy", "-e", proof)
+    proof = {"url": "http://127.0.0.1:80/", "content": "no such words", "requests": 2}
+    run = platform.switch("legacy", "-e", json.dumps({"haproxy_switch_proof": proof}))
     assert run.status != 0
     assert "The traffic goes to docker again" in run.output
     assert platform.backend() == "docker"

@@ -1,4 +1,4 @@
-"""Each role's inputs: defaults and argument_specs say the same, and each has a word of explanation."""
+"""Each role's inputs: defaults and argument_specs agree, and each has a word of explanation."""
 
 from __future__ import annotations
 
