@@ -33,7 +33,7 @@ demo: setup ## the whole platform on this machine, and its traffic moved to cont
 	$(VENV)/bin/python scripts/demo.py $(ARGS)
 
 demo-down: setup ## remove all that the demo made
-	ansible-playbook playbooks/lab.yml -e lab_state=absent $(ARGS)
+	ansible-playbook playbooks/lab.yml -e lab_state=absent -e lab_remove_images=true $(ARGS)
 
 test: setup test-packages ## all checks and tests
 	$(VENV)/bin/python tests/run.py
