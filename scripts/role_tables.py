@@ -30,7 +30,9 @@ def shown(option: dict[str, Any]) -> str:
     default = option["default"]
     if isinstance(default, bool):
         default = str(default).lower()
-    return f"`{cell(default)}`" if default not in ("", None) else "empty"
+    if isinstance(default, list) and not all(isinstance(item, str) for item in default):
+        return "see [defaults](defaults/main.yml)"
+    return f"`{cell(default)}`" if default not in ("", None, [], {}) else "empty"
 
 
 def plain(text: Any) -> str:
