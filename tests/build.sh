@@ -14,9 +14,11 @@ if [ -n "$unwanted" ]; then
   exit 1
 fi
 
-ansible-galaxy collection install --offline --no-deps --collections-path "$build/elsewhere" "$tarball"
+# Nothing of this checkout's settings, or its own link would be found instead.
+touch "$build/ansible.cfg"
+export ANSIBLE_COLLECTIONS_PATH=$build/elsewhere ANSIBLE_CONFIG=$build/ansible.cfg
 cd "$build"
-export ANSIBLE_COLLECTIONS_PATH=$build/elsewhere ANSIBLE_CONFIG=/dev/null
+ansible-galaxy collection install --offline --no-deps "$tarball"
 ansible-doc --type module bookface.platform.haproxy_default_backend > /dev/null
 ansible-doc --type filter bookface.platform.backends > /dev/null
 ansible-doc --type lookup bookface.platform.tree_digest > /dev/null

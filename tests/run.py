@@ -75,6 +75,7 @@ STEPS = [
     Step("ansible-lint", "lint", ["ansible-lint"]),
     pytest("unit", "unit", "tests/unit"),
     Step("build", "build", ["bash", "tests/build.sh", str(BUILD)]),
+    Step("sanity", "build", ["bash", "tests/sanity.sh", str(BUILD)]),
     pytest("integration", "integration", "tests/integration"),
     molecule("haproxy"),
     molecule("platform"),

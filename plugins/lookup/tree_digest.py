@@ -7,7 +7,8 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: tree_digest
-author: The bookface.platform authors
+author:
+  - The bookface.platform authors (@bookface-platform)
 short_description: One digest for the content of files and directories
 version_added: 0.1.0
 description:

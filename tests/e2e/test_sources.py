@@ -35,10 +35,10 @@ def test_older_release_on_machines_and_in_containers(platform: Platform, older: 
             " do docker exec $c readlink /var/www/html/config.php; done",
         )
         assert containers.split() == ["/etc/bookface/config.php"] * 2
-        assert platform.backend() == "docker"
         for target in ("legacy", "docker"):
             run = platform.switch(target)
             assert run.status == 0, run.output
+            assert platform.backend() == target
     finally:
         run = platform.playbook("site.yml", *limit)
     assert run.status == 0, run.output
