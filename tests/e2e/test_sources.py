@@ -42,5 +42,3 @@ def test_older_release_on_machines_and_in_containers(platform: Platform, older: 
     finally:
         run = platform.playbook("site.yml", *limit)
     assert run.status == 0, run.output
-    again = platform.playbook("site.yml", *limit)
-    assert set(again.changed.values()) == {0}, again.output
