@@ -59,6 +59,7 @@ def test_through_ansible_with_documentation(tmp_path: Path) -> None:
         **os.environ,
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible" / "collections"),
         "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
     }
     programs = Path(sys.executable).parent
     expression = "{{ text | bookface.platform.default_backend('bookface') }}"
