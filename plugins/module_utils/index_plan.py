@@ -275,7 +275,7 @@ def read_wish(data: Mapping[str, Any]) -> Wish:
 
 
 def _read_key(text: str) -> Key:
-    column, dummy, direction = str(text).strip().partition(" ")
+    column, _dummy, direction = str(text).strip().partition(" ")
     direction = direction.strip().lower()
     if not column or direction not in ("", "asc", "desc"):
         raise PlanError(f"'{text}' is no column with asc or desc behind it.")
