@@ -38,6 +38,7 @@ class Platform:
 
     inventory: str
     url: str
+    name: str
 
     def playbook(self, name: str, *arguments: str) -> Run:
         """Run a playbook of the project's root on this lab."""
@@ -57,8 +58,14 @@ class Platform:
     def node(self, host: str, command: str) -> str:
         """Output of a shell command on a machine of the lab, as root."""
         shell = ["ansible", "-i", self.inventory, host, "--become", "-m", "ansible.builtin.shell"]
+        # Docker's own {{...}} is none of Ansible's business.
+        arguments = json.dumps({"cmd": f"{{% raw %}}{command}{{% endraw %}}"})
         done = subprocess.run(
-            [*shell, "-a", command], cwd=ROOT, check=False, capture_output=True, text=True
+            [*shell, "-a", arguments],
+            cwd=ROOT,
+            check=False,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, f"{command} on {host}: {done.stdout}{done.stderr}"
         return done.stdout.partition(">>")[2].strip()
@@ -82,4 +89,4 @@ def platform() -> Platform:
         text=True,
     ).stdout
     facts: dict[str, Any] = json.loads(shown)
-    return Platform(inventory, f"http://127.0.0.1:{facts['lab_http_port']}/")
+    return Platform(inventory, f"http://127.0.0.1:{facts['lab_http_port']}/", facts["lab_name"])

@@ -1,0 +1,39 @@
+"""Every command of docs/exercises.md, run on the lab: the outputs in the text are true."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+from conftest import ROOT, Platform
+from exercises import Command, agree, commands
+
+COMMANDS = commands(ROOT / "docs/exercises.md")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=str)
+def test_command_prints_what_the_text_says(platform: Platform, command: Command) -> None:
+    if command.why_not:
+        pytest.skip(command.why_not)
+
+    def here(text: str) -> str:
+        """The text speaks of the demo's lab; this may be another one."""
+        text = text.replace("http://127.0.0.1:8080/", platform.url)
+        return text.replace("bookface-docker1", f"{platform.name}-docker1")
+
+    words, output = here(command.command), here(command.output)
+    if command.machine:
+        seen = platform.node(command.machine, words)
+    else:
+        done = subprocess.run(
+            ["bash", "-c", words],
+            cwd=ROOT,
+            check=False,
+            env=os.environ | {"ANSIBLE_INVENTORY": platform.inventory},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        seen = done.stdout
+    assert agree(output, seen), f"{words}\n--- the text says\n{output}\n--- seen\n{seen}"
