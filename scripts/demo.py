@@ -64,7 +64,7 @@ def switch(target: str, arguments: list[str]) -> dict[str, Any]:
     return next(iter(reports.values()))
 
 
-def demonstrate(arguments: list[str]) -> int:
+def demonstrate(arguments: list[str], draw: bool) -> int:
     """Move the traffic from legacy to docker under load. Returns the exit status."""
     url = front_door(arguments)
     say(f"bookface answers on {url} from {serving(url)}; load starts")
@@ -80,6 +80,9 @@ def demonstrate(arguments: list[str]) -> int:
             settle()
         report = switch("docker", arguments)
         settle()
+    if draw:
+        playbook("playbooks/topology.yml", *arguments)
+        say(f"the drawing: {ROOT / 'build/topology/topology.svg'}")
     summary = load.summary
     say("what the clients saw")
     print(summary.as_text())
@@ -98,7 +101,7 @@ def main() -> int:
     if not known.only_switch:
         playbook("playbooks/lab.yml", *arguments)
         playbook("site.yml", *arguments)
-    return demonstrate(arguments)
+    return demonstrate(arguments, draw=not known.only_switch)
 
 
 if __name__ == "__main__":
