@@ -1,0 +1,209 @@
+"""The swarm under load: switched to and back, scaled, a node lost. In the order of the file."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from conftest import ROOT, Platform
+from load import Load, Summary
+
+PAGE = "Users:"
+SWARM = "swarm_managers:swarm_workers"
+
+
+def wait_until(true: Callable[[], bool], seconds: float, what: str) -> float:
+    """Wait, and say how long it took."""
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() - began < seconds, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.5)
+    return time.monotonic() - began
+
+
+def engine(*command: str) -> str:
+    """Docker on this machine, whose containers are the nodes."""
+    prefix = [] if os.geteuid() == 0 else ["sudo"]
+    done = subprocess.run(
+        [*prefix, "docker", *command], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+class Swarm:
+    """The swarm of the lab, asked through a manager."""
+
+    def __init__(self, platform: Platform) -> None:
+        shown = subprocess.run(
+            ["ansible-inventory", "-i", platform.inventory, "--list"],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        facts: dict[str, Any] = json.loads(shown)
+        self.platform = platform
+        self.manager: str = facts["swarm_managers"]["hosts"][0]
+        self.workers: list[str] = facts["swarm_workers"]["hosts"]
+        self.lab: str = facts["_meta"]["hostvars"][self.manager]["lab_name"]
+
+    def container(self, node: str) -> str:
+        """The container that is this node."""
+        return f"{self.lab}-{node}"
+
+    def _docker(self, command: str, form: str) -> list[str]:
+        words = ["docker", *command.split(), "--format", form]
+        return engine("exec", self.container(self.manager), *words).splitlines()
+
+    def serving(self) -> list[str]:
+        """Nodes on which a task runs."""
+        lines = self._docker(
+            "service ps bookface --filter desired-state=running", "{{.Node}}:{{.CurrentState}}"
+        )
+        return sorted(line.partition(":")[0] for line in lines if ":Running " in line)
+
+    def ready(self) -> set[str]:
+        """Nodes that are ready."""
+        lines = self._docker("node ls", "{{.Hostname}}:{{.Status}}")
+        return {line.partition(":")[0] for line in lines if line.endswith(":Ready")}
+
+    def publish_mode(self) -> str:
+        """How the port is published: ingress, or host."""
+        form = "{{range .Endpoint.Ports}}{{.PublishMode}}{{end}}"
+        return "".join(self._docker("service inspect bookface", form))
+
+    def scale(self, *arguments: str) -> None:
+        run = self.platform.playbook("site.yml", "--limit", SWARM, *arguments)
+        assert run.status == 0, run.output
+
+
+@pytest.fixture(scope="module")
+def swarm(platform: Platform) -> Iterator[Swarm]:
+    """Whatever a test does: all nodes run and the traffic goes where it went before."""
+    before = platform.backend()
+    found = Swarm(platform)
+    yield found
+    for node in [found.manager, *found.workers]:
+        engine("start", found.container(node))
+    if platform.backend() != before:
+        run = platform.switch(before)
+        assert run.status == 0, run.output
+
+
+@pytest.fixture
+def on_swarm(platform: Platform, swarm: Swarm) -> None:
+    """The traffic goes to the swarm."""
+    if platform.backend() != "swarm":
+        run = platform.switch("swarm")
+        assert run.status == 0, run.output
+
+
+def load(platform: Platform, **options: Any) -> Load:
+    return Load([platform.url], clients=8, rate=60, expect=PAGE, **options)
+
+
+def report(what: str, summary: Summary) -> None:
+    print(f"\n{what}\n{summary.as_text()}")
+
+
+def test_there_and_back_under_load(platform: Platform, swarm: Swarm) -> None:
+    before = platform.backend()
+    assert before != "swarm"
+    with load(platform, at_least=2000) as clients:
+        assert clients.wait_for(200, seconds=60)
+        there = platform.switch("swarm")
+        assert clients.wait_for(clients.requests + 600, seconds=120)
+        at_swarm = platform.backend()
+        back = platform.switch(before)
+        assert clients.wait_for(clients.requests + 200, seconds=60)
+    report(f"{before} -> swarm -> {before}", clients.summary)
+    assert there.status == 0, there.output
+    assert "-> swarm in" in there.output
+    assert at_swarm == "swarm"
+    assert back.status == 0, back.output
+    assert platform.backend() == before
+    assert clients.summary.requests >= 2000
+    assert clients.summary.by_backend["swarm"] >= 600
+    assert clients.summary.failed == 0, clients.summary.as_text()
+
+
+@pytest.mark.usefixtures("on_swarm")
+def test_scaling_by_a_variable(platform: Platform, swarm: Swarm) -> None:
+    """Two tasks, three, two, while clients ask."""
+    with load(platform) as clients:
+        swarm.scale("-e", "swarm_replicas=3")
+        assert len(swarm.serving()) == 3
+        assert clients.wait_for(clients.requests + 300, seconds=60)
+        swarm.scale()
+        assert len(swarm.serving()) == 2
+        assert clients.wait_for(clients.requests + 100, seconds=60)
+    report("2 -> 3 -> 2 tasks", clients.summary)
+    assert clients.summary.failed == 0, clients.summary.as_text()
+
+
+@pytest.mark.usefixtures("on_swarm")
+def test_more_tasks_than_can_be_are_refused(platform: Platform, swarm: Swarm) -> None:
+    if swarm.publish_mode() != "host":
+        pytest.skip("the routing mesh lets a node run several tasks")
+    before = swarm.serving()
+    run = platform.playbook("site.yml", "--limit", SWARM, "-e", "swarm_replicas=4")
+    assert run.status != 0
+    assert "swarm_replicas is 4, but each of the 3 nodes runs one task at most" in " ".join(
+        run.output.split()
+    )
+    assert set(run.changed.values()) == {0}
+    assert swarm.serving() == before
+
+
+@pytest.mark.usefixtures("on_swarm")
+def test_a_change_that_is_not_ready_is_taken_back(platform: Platform, swarm: Swarm) -> None:
+    """A wrong password: every task lives, none is ready."""
+    before = swarm.serving()
+    wrong = ["-e", "bookface_db_password=not-the-one"]
+    run = platform.playbook("site.yml", "--limit", SWARM, *wrong)
+    assert run.status != 0
+    said = " ".join(run.output.split())
+    assert "answers 503 (not ready: database)" in said
+    assert "The change of secrets was taken back" in said
+    assert "not-the-one" not in said
+    swarm.scale()
+    assert len(swarm.serving()) == len(before)
+    assert platform.backend() == "swarm"
+
+
+@pytest.mark.usefixtures("on_swarm")
+def test_a_worker_dies(platform: Platform, swarm: Swarm) -> None:
+    """Its requests in flight are lost: counted and printed. The service comes back elsewhere."""
+    victim = next(node for node in swarm.serving() if node in swarm.workers)
+    with load(platform) as clients:
+        assert clients.wait_for(200, seconds=60)
+        engine("kill", swarm.container(victim))
+        try:
+            recovered = wait_until(
+                lambda: len(set(swarm.serving()) - {victim}) == 2, 120, "two tasks on other nodes"
+            )
+            assert clients.wait_for(clients.requests + 300, seconds=60)
+        finally:
+            engine("start", swarm.container(victim))
+        rejoined = wait_until(lambda: victim in swarm.ready(), 120, f"{victim} is ready again")
+    summary = clients.summary
+    report(f"{victim} killed: {summary.failed} of {summary.requests} requests lost", summary)
+    print(f"two tasks again after {recovered:.1f} s, {victim} ready after {rejoined:.1f} s")
+    with load(platform, requests=300) as clients:
+        assert clients.wait_for(300, seconds=60)
+    assert clients.summary.by_backend == {"swarm": 300}
+    assert clients.summary.failed == 0, clients.summary.as_text()
+
+
+@pytest.mark.usefixtures("on_swarm")
+def test_site_changes_nothing_afterwards(platform: Platform, swarm: Swarm) -> None:
+    run = platform.playbook("site.yml")
+    assert run.status == 0, run.output
+    assert set(run.changed.values()) == {0}, run.output
+    assert platform.backend() == "swarm"

@@ -1,0 +1,139 @@
+"""The swarm as its manager knows it, and its nodes as the load balancer asks them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+testinfra_hosts = ["ansible://swarm_managers"]
+
+PROBE = "-H 'X-Bookface-Probe: test'"
+
+
+def docker(host: Host, command: str) -> str:
+    return host.check_output(f"sudo docker {command}")
+
+
+def rows(host: Host, command: str) -> list[dict[str, Any]]:
+    """Lines of a Docker command as data."""
+    lines = docker(host, f"{command} --format '{{{{json .}}}}'").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def ask(host: Host, url: str, *arguments: str) -> tuple[int, str]:
+    """Status (0 where nobody answers) and body of a page."""
+    done = host.run(f"curl -s -m 10 -w '\\n%{{http_code}}' {' '.join(arguments)} '{url}'")
+    body, _, status = done.stdout.rpartition("\n")
+    return int(status), body
+
+
+@pytest.fixture
+def service(host: Host) -> dict[str, Any]:
+    found: list[dict[str, Any]] = json.loads(docker(host, "service inspect bookface"))
+    return found[0]
+
+
+@pytest.fixture
+def nodes(host: Host) -> set[str]:
+    """Names of the machines that shall be in the swarm."""
+    groups = host.ansible.get_variables()["groups"]
+    return set(groups["swarm_managers"]) | set(groups["swarm_workers"])
+
+
+@pytest.fixture
+def busy(host: Host) -> set[str]:
+    """Names of the nodes that run a task."""
+    return {row["Node"] for row in rows(host, "service ps bookface --filter desired-state=running")}
+
+
+def test_all_nodes_are_ready_and_have_their_part(host: Host, nodes: set[str]) -> None:
+    found = {row["Hostname"]: row for row in rows(host, "node ls")}
+    assert set(found) == nodes
+    assert {row["Status"] for row in found.values()} == {"Ready"}
+    managers = {name for name, row in found.items() if row["ManagerStatus"]}
+    assert managers == set(host.ansible.get_variables()["groups"]["swarm_managers"])
+
+
+def test_nodes_know_each_other_by_the_inventory_s_address(host: Host) -> None:
+    facts = host.ansible.get_variables()
+    address = f"{facts['lab_network']}.{facts['lab_node_number']}"
+    assert docker(host, "info --format '{{.Swarm.NodeAddr}}'") == address
+    listening = host.check_output("ss -tlnH 'sport = :2377'").split()
+    assert f"{address}:2377" in listening
+
+
+def test_as_many_tasks_run_as_wanted(host: Host, service: dict[str, Any]) -> None:
+    assert service["Spec"]["Mode"]["Replicated"]["Replicas"] == 2
+    tasks = rows(host, "service ps bookface --filter desired-state=running")
+    assert len(tasks) == 2
+    assert all(task["CurrentState"].startswith("Running ") for task in tasks)
+    assert len({task["Node"] for task in tasks}) == 2
+
+
+def test_network_is_an_overlay(host: Host, service: dict[str, Any]) -> None:
+    network = service["Spec"]["TaskTemplate"]["Networks"][0]["Target"]
+    shown = docker(host, f"network inspect {network} --format '{{{{.Name}}}} {{{{.Driver}}}}'")
+    assert shown == "bookface overlay"
+
+
+def test_service_has_no_more_rights_than_it_needs(service: dict[str, Any]) -> None:
+    template = service["Spec"]["TaskTemplate"]
+    assert template["ContainerSpec"]["ReadOnly"] is True
+    assert template["ContainerSpec"]["CapabilityDrop"] == ["ALL"]
+    assert template["Resources"]["Limits"]["MemoryBytes"] == 512 * 1024 * 1024
+    assert service["Spec"]["Labels"]["platform.bookface.role"] == "web"
+
+
+def test_a_failing_update_is_taken_back(service: dict[str, Any]) -> None:
+    update = service["Spec"]["UpdateConfig"]
+    mode = service["Spec"]["EndpointSpec"]["Ports"][0]["PublishMode"]
+    assert update["FailureAction"] == "rollback"
+    assert update["Order"] == ("stop-first" if mode == "host" else "start-first")
+
+
+def test_secrets_are_in_no_description(host: Host, service: dict[str, Any]) -> None:
+    secret = host.ansible.get_variables()["bookface_db_password"]
+    described = json.dumps(service) + "".join(
+        docker(host, f"{kind} inspect {row['ID']}")
+        for kind, listing in (("secret", "secret ls"), ("config", "config ls"))
+        for row in rows(host, listing)
+    )
+    described += "".join(
+        docker(host, f"inspect {row['ID']}") for row in rows(host, "service ps bookface --no-trunc")
+    )
+    assert "bookface-pgpass" in described
+    assert secret not in described
+    files = service["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"]
+    assert {file["File"]["Name"]: oct(file["File"]["Mode"]) for file in files} == {
+        "/etc/bookface/config.json": "0o440",
+        "/etc/bookface/pgpass": "0o400",
+    }
+
+
+def test_routing_mesh_is_used_where_the_kernel_can(host: Host, service: dict[str, Any]) -> None:
+    can = host.run("test -e /proc/net/ip_vs || sudo modprobe --dry-run --quiet ip_vs").rc == 0
+    mode = service["Spec"]["EndpointSpec"]["Ports"][0]["PublishMode"]
+    assert mode == ("ingress" if can else "host")
+
+
+def test_nodes_answer(host: Host, service: dict[str, Any], nodes: set[str], busy: set[str]) -> None:
+    """All of them through the routing mesh; else just those that run a task."""
+    port = service["Spec"]["EndpointSpec"]["Ports"][0]
+    answering = nodes if port["PublishMode"] == "ingress" else busy
+    assert len(busy) == 2
+    for name in nodes:
+        ready = ask(host, f"http://{name}:{port['PublishedPort']}/platform/ready", PROBE)
+        assert ready == ((200, "ready\n") if name in answering else (0, "")), name
+
+
+def test_pages_come_from_the_database(host: Host, busy: set[str]) -> None:
+    for name in busy:
+        status, body = ask(host, f"http://{name}:8080/")
+        assert (status, "Users:" in body, "SQLSTATE" in body) == (200, True, False)
+        # This page passes no password: libpq takes it from the password file.
+        status, body = ask(host, f"http://{name}:8080/showallusers.php")
+        assert (status, "users: 200" in body.lower()) == (200, True), body[:300]
+        assert ask(host, f"http://{name}:8080/config.json")[0] == 403

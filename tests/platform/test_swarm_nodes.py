@@ -1,0 +1,69 @@
+"""Each node of the swarm as its own engine sees it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+testinfra_hosts = ["ansible://swarm_managers", "ansible://swarm_workers"]
+
+OURS = "--filter label=com.docker.swarm.service.name=bookface"
+
+
+@pytest.fixture
+def tasks(host: Host) -> list[dict[str, Any]]:
+    """The service's running containers on this node; may be none."""
+    names = host.check_output(f"sudo docker ps --quiet {OURS}").split()
+    if not names:
+        return []
+    found: list[dict[str, Any]] = json.loads(
+        host.check_output(f"sudo docker inspect {' '.join(names)}")
+    )
+    return found
+
+
+def test_engine_is_enabled_and_in_the_swarm(host: Host) -> None:
+    assert host.service("docker").is_enabled
+    state = host.check_output("sudo docker info --format '{{.Swarm.LocalNodeState}}'")
+    assert state == "active"
+
+
+def test_image_is_here_before_a_task_wants_it(host: Host) -> None:
+    images = host.check_output("sudo docker image ls bookface/web --format '{{.Tag}}'")
+    assert len(images.split()) >= 1
+
+
+def test_no_archive_was_left_behind(host: Host) -> None:
+    assert host.check_output("ls -A /var/tmp | grep -c ^bookface-image || true") == "0"
+
+
+def test_tasks_have_no_more_rights_than_they_need(host: Host, tasks: list[dict[str, Any]]) -> None:
+    for task in tasks:
+        assert task["State"]["Health"]["Status"] == "healthy"
+        assert task["Config"]["User"] == "www-data"
+        settings = task["HostConfig"]
+        assert settings["ReadonlyRootfs"] is True
+        assert settings["CapDrop"] == ["ALL"]
+        assert settings["Memory"] == 512 * 1024 * 1024
+        inside = f"sudo docker exec {task['Id']}"
+        assert host.check_output(f"{inside} id -un") == "www-data"
+        assert host.run(f"{inside} touch /var/www/html/x").rc != 0
+        assert host.run(f"{inside} touch /tmp/x").rc == 0
+
+
+def test_secrets_are_files_of_the_tasks_only(host: Host, tasks: list[dict[str, Any]]) -> None:
+    secret = host.ansible.get_variables()["bookface_db_password"]
+    for task in tasks:
+        assert secret not in json.dumps(task)
+        shown = host.check_output(
+            f"sudo docker exec {task['Id']}"
+            " stat -L -c '%a %u:%g %n' /etc/bookface/pgpass /etc/bookface/config.json"
+        )
+        assert shown.splitlines() == [
+            "400 33:33 /etc/bookface/pgpass",
+            "440 0:33 /etc/bookface/config.json",
+        ]
+    assert host.run(f"sudo grep -rqs {secret} /etc /var/tmp").rc == 1
