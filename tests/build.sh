@@ -2,7 +2,8 @@
 # Builds the collection, installs the tarball elsewhere and uses it from there.
 set -euo pipefail
 build=$1
-rm -rf "$build"
+# All but the drawing, which is somebody's.
+rm -rf "$build"/{elsewhere,home,ansible.cfg} "$build"/*.tar.gz
 mkdir -p "$build"
 ansible-galaxy collection build --output-path "$build" .
 tarball=$(ls "$build"/bookface-platform-*.tar.gz)
@@ -21,6 +22,7 @@ cd "$build"
 ansible-galaxy collection install --offline --no-deps "$tarball"
 ansible-doc --type module bookface.platform.haproxy_default_backend > /dev/null
 ansible-doc --type filter bookface.platform.backends > /dev/null
+ansible-doc --type filter bookface.platform.topology > /dev/null
 ansible-doc --type lookup bookface.platform.tree_digest > /dev/null
 ansible-playbook --syntax-check --inventory "$build/elsewhere/ansible_collections/bookface/platform/inventories/lab" \
   bookface.platform.site
