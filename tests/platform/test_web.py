@@ -91,11 +91,8 @@ def test_every_server_has_passed_its_check(host: Host) -> None:
         "print(s.makefile().read())'"
     )
     rows = [{f["field"]["name"]: f["value"]["value"] for f in row} for row in json.loads(lines)]
-    # In the swarm just the nodes that run a task answer: test_swarm.py.
     servers = {
-        row["svname"]: (row["pxname"], row["check_status"])
-        for row in rows
-        if "check_status" in row and row["pxname"] != "swarm"
+        row["svname"]: (row["pxname"], row["check_status"]) for row in rows if "check_status" in row
     }
     swarm = {name: check for name, (backend, check) in servers.items() if backend == "swarm"}
     assert {name: found for name, found in servers.items() if name not in swarm} == {
