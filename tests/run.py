@@ -34,21 +34,21 @@ class Step:
 
 @dataclass
 class Count:
-    """Tests by how they ended. C(reasons) says why tests were skipped."""
+    """Tests by how they ended: C(failures) by name, C(reasons) why those were skipped."""
 
     passed: int = 0
-    failed: int = 0
     skipped: int = 0
     reasons: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     def add(self, other: Count) -> None:
         self.passed += other.passed
-        self.failed += other.failed
         self.skipped += other.skipped
         self.reasons += other.reasons
+        self.failures += other.failures
 
     def __str__(self) -> str:
-        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+        return f"{self.passed} passed, {len(self.failures)} failed, {self.skipped} skipped"
 
 
 def pytest(name: str, group: str, path: str) -> Step:
@@ -89,7 +89,7 @@ def read_reports(since: float) -> Count:
             continue
         for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314  (our own files)
             if case.find("failure") is not None or case.find("error") is not None:
-                count.failed += 1
+                count.failures.append(f"{report.stem}: {case.get('classname')}::{case.get('name')}")
             elif (skip := case.find("skipped")) is not None:
                 count.skipped += 1
                 count.reasons.append(f"{case.get('name')}: {skip.get('message')}")
@@ -116,9 +116,12 @@ def run(step: Step) -> Count:
     count = read_reports(began)
     if step.group not in ("unit", "integration"):
         # The tool itself, beside the tests that it may have run.
-        count.add(Count(passed=int(done.returncode == 0), failed=int(done.returncode != 0)))
-    elif done.returncode != 0 and count.failed == 0:
-        count.failed = 1
+        if done.returncode == 0:
+            count.passed += 1
+        else:
+            count.failures.append(step.name)
+    elif done.returncode != 0 and not count.failures:
+        count.failures.append(f"{step.name}: ended with {done.returncode}")
     print(f" {time.time() - began:6.1f} s  {count}", flush=True)
     for reason in count.reasons:
         print(f"    skipped: {reason}")
@@ -150,8 +153,10 @@ def main() -> int:
         if wanted is None or {step.name, step.group} & wanted:
             total.add(run(step))
     print(f"{(time.time() - began) / 60:.1f} minutes")
+    for failure in total.failures:
+        print(f"failed: {failure}")
     print(total)
-    return 1 if total.failed or not total.passed else 0
+    return 1 if total.failures or not total.passed else 0
 
 
 if __name__ == "__main__":
