@@ -1,0 +1,71 @@
+"""The engines as the role has made them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from testinfra.host import Host
+
+# The machines as the lab names them. Quicker than SSH, and root.
+testinfra_hosts = ["docker://bookface-docker-ce-ce12", "docker://bookface-docker-ce-ce13"]
+
+SOURCE = "/etc/apt/sources.list.d/docker.sources"
+
+
+@pytest.mark.parametrize(
+    "package",
+    [
+        "docker-ce",
+        "docker-ce-cli",
+        "containerd.io",
+        "docker-buildx-plugin",
+        "docker-compose-plugin",
+    ],
+)
+def test_dockers_own_packages(host: Host, package: str) -> None:
+    assert host.package(package).is_installed
+    assert "127.0.0.1:8090/linux/debian" in host.check_output(f"apt-cache policy {package}")
+
+
+@pytest.mark.parametrize("package", ["docker.io", "docker-cli", "containerd", "runc"])
+def test_nothing_of_the_distribution(host: Host, package: str) -> None:
+    assert not host.package(package).is_installed
+
+
+def test_one_source_with_its_key(host: Host) -> None:
+    text = host.file(SOURCE).content_string
+    assert f"Suites: {host.system_info.codename}\n" in text
+    assert "BEGIN PGP PUBLIC KEY BLOCK" in text
+    assert host.file(SOURCE).mode == 0o644
+
+
+def test_older_sources_are_gone_and_nobody_elses(host: Host) -> None:
+    assert not host.file("/etc/apt/sources.list.d/docker.list").exists
+    assert not host.file("/etc/apt/keyrings/docker.gpg").exists
+    mine = host.file("/etc/apt/sources.list.d/mine.list").content_string
+    assert "file:/srv/mine" in mine
+    assert "docker" not in mine
+    assert host.run("apt-get update --error-on=any").rc == 0
+
+
+def test_the_engine_has_the_platforms_configuration(host: Host) -> None:
+    asked = "{{json .LiveRestoreEnabled}} {{json .LoggingDriver}}"
+    assert host.check_output(f"docker info --format '{asked}'") == 'true "json-file"'
+
+
+def test_a_container_has_the_log_limits(host: Host) -> None:
+    run = "docker create bookface/proof:busybox /busybox true"
+    name = host.check_output(run)
+    found = host.check_output(f"docker inspect --format '{{{{json .HostConfig}}}}' {name}")
+    assert json.loads(found)["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}
+    host.check_output(f"docker rm {name}")
+
+
+def test_no_tcp_socket(host: Host) -> None:
+    assert "dockerd" not in host.check_output("ss -tlnp")
+
+
+def test_started_at_every_boot(host: Host) -> None:
+    assert host.service("docker").is_enabled
+    assert host.service("docker").is_running

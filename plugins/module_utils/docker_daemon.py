@@ -1,0 +1,167 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine's daemon.json: merge, check, and what a change costs."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Config = Mapping[str, Any]
+
+
+class DaemonConfigError(ValueError):
+    """A configuration that no engine would take, or that this platform does not."""
+
+
+# A running engine takes these over at a reload. All others are read at its start only.
+RELOADABLE = frozenset(
+    {
+        "allow-nondistributable-artifacts",
+        "authorization-plugins",
+        "debug",
+        "insecure-registries",
+        "labels",
+        "live-restore",
+        "max-concurrent-downloads",
+        "max-concurrent-uploads",
+        "max-download-attempts",
+        "registry-mirrors",
+        "shutdown-timeout",
+    }
+)
+
+_STRINGS = "a list of strings"
+_MAP = "a dictionary of strings"
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "true or false": lambda value: isinstance(value, bool),
+    "a whole number": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "a string": lambda value: isinstance(value, str),
+    _STRINGS: lambda value: isinstance(value, list) and all(isinstance(v, str) for v in value),
+    _MAP: lambda value: (
+        isinstance(value, Mapping) and all(isinstance(v, str) for v in value.values())
+    ),
+    "a dictionary": lambda value: isinstance(value, Mapping),
+    "a list of dictionaries": lambda value: (
+        isinstance(value, list) and all(isinstance(v, Mapping) for v in value)
+    ),
+}
+
+# What daemon.json may hold, engines 20.10 to 28, by the kind of value.
+SCHEMA: dict[str, str] = {
+    key: kind
+    for kind, keys in {
+        "true or false": """
+            allow-direct-routing bridge-accept-fwmark cri-containerd debug experimental
+            host-gateway icc init ip-forward ip-forward-no-drop ip-masq ip6tables iptables ipv6
+            live-restore no-new-privileges raw-logs selinux-enabled tls tlsverify userland-proxy
+        """,
+        "a whole number": """
+            max-concurrent-downloads max-concurrent-uploads max-download-attempts mtu
+            network-control-plane-mtu network-diagnostic-port oom-score-adjust shutdown-timeout
+        """,
+        "a string": """
+            api-cors-header bip bridge cgroup-parent cluster-advertise cluster-store
+            containerd containerd-namespace containerd-plugins-namespace
+            cpu-rt-period cpu-rt-runtime data-root default-cgroupns-mode default-gateway
+            default-gateway-v6 default-init default-ipc-mode default-runtime
+            default-shm-size default-stop-signal exec-root firewall-backend fixed-cidr
+            fixed-cidr-v6 graph group host-gateway-ip init-path ip log-driver log-format
+            log-level metrics-addr min-api-version pidfile registry-proxy seccomp-profile
+            storage-driver swarm-default-advertise-addr tlscacert tlscert tlskey
+            userland-proxy-path userns-remap
+        """,
+        _STRINGS: """
+            allow-nondistributable-artifacts authorization-plugins cdi-spec-dirs dns dns-opts
+            dns-search exec-opts host-gateway-ips hosts insecure-registries labels
+            node-generic-resources registry-mirrors storage-opts
+        """,
+        _MAP: "cluster-store-opts log-opts proxies",
+        "a dictionary": """
+            builder containerd-snapshotter default-network-opts default-ulimits features
+            runtimes
+        """,
+        "a list of dictionaries": "default-address-pools",
+    }.items()
+    for key in keys.split()
+}
+
+
+def merge(base: Config, over: Config) -> dict[str, Any]:
+    """C(over) on C(base), dictionaries inside dictionaries as well; null takes a key away.
+
+    Lists and log options of another log driver are replaced as a whole: they do not add up.
+    """
+    result = dict(base)
+    if "log-driver" in over and over["log-driver"] != base.get("log-driver"):
+        result.pop("log-opts", None)
+    for key, value in over.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
+            result[key] = merge(result[key], value)
+        else:
+            result[key] = value
+    return result
+
+
+def check(config: Any, unknown: bool = True) -> None:
+    """Refuse what no engine takes. With C(unknown) false, a key may be newer than this list."""
+    if not isinstance(config, Mapping):
+        raise DaemonConfigError(f"a dictionary is wanted, not {type(config).__name__}")
+    if "hosts" in config:
+        raise DaemonConfigError(
+            "hosts collides with the -H fd:// of the engine's unit, and the engine would not start."
+            " Leave it out: the platform needs no TCP socket. To offer one all the same,"
+            " override ExecStart in a drop-in of docker.service, with TLS"
+        )
+    for key, value in config.items():
+        kind = SCHEMA.get(key)
+        if kind is None and unknown:
+            near = difflib.get_close_matches(str(key), SCHEMA, n=1)
+            raise DaemonConfigError(
+                f"{key} is no key of daemon.json" + (f"; {near[0]} is meant?" if near else "")
+            )
+        if kind is not None and not _KINDS[kind](value):
+            raise DaemonConfigError(f"{key} is {json.dumps(value)}; wanted is {kind}")
+
+
+def defaults(config: Config, swarm: bool) -> dict[str, Any]:
+    """The platform's defaults for a machine: live-restore where no swarm forbids it."""
+    return merge(config, {"live-restore": not swarm})
+
+
+def wanted(base: Config, over: Any, swarm: bool = False) -> dict[str, Any]:
+    """What daemon.json shall hold: the platform's defaults and the user's words, checked."""
+    if not isinstance(over, Mapping):
+        raise DaemonConfigError(f"a dictionary is wanted, not {type(over).__name__}")
+    merged = merge(defaults(base, swarm), over)
+    check(merged, unknown=False)
+    if swarm and merged.get("live-restore"):
+        raise DaemonConfigError(
+            "live-restore is true, but the machine belongs to a swarm (docker_ce_swarm), and the"
+            " engine refuses both together. Leave live-restore out"
+        )
+    return merged
+
+
+def action(before: Config, after: Config) -> str:
+    """What brings a running engine from one configuration to another: none, reload or restart.
+
+    A reload passes over keys that are no longer there, so their going needs a restart.
+    """
+    nothing = object()
+    changed = {
+        key for key in {*before, *after} if before.get(key, nothing) != after.get(key, nothing)
+    }
+    if not changed:
+        return "none"
+    return "reload" if changed <= RELOADABLE & set(after) else "restart"
+
+
+def render(config: Config) -> str:
+    """The file's text, the same for the same content."""
+    return json.dumps(config, indent=2, sort_keys=True) + "\n"

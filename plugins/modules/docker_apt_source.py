@@ -1,0 +1,359 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: docker_apt_source
+short_description: Docker's apt repository as a source of packages, tried before it is installed
+version_added: 0.1.0
+description:
+  - Writes one deb822 source for Docker's repository, or a mirror of it, with the key inside
+    (C(Signed-By)). No key file is needed beside it.
+  - Before anything changes the key is fetched and its fingerprint compared, and C(apt) reads the
+    repository with lists of its own in a temporary directory. A key that is not the wanted one, a
+    bad signature, a missing suite or a dead mirror is therefore an error on an untouched machine.
+  - Other sources of the same repository and the keys of older instructions are removed, since two
+    sources with different keys make every C(apt) command fail. Other lines and entries of the same
+    files stay as they are.
+  - Where the source is there already, with a key of the wanted fingerprint, nothing is fetched.
+  - C(apt)'s own lists are not refreshed.
+options:
+  state:
+    description:
+      - V(present) tries and writes the source, V(absent) removes it and all others of Docker.
+    type: str
+    choices: [present, absent]
+    default: present
+  base:
+    description:
+      - What stands before C(/linux/) in the repository's address. A mirror has the same layout.
+    type: str
+    default: https://download.docker.com
+  distribution:
+    description:
+      - Directory below C(/linux/), such as V(debian) or V(ubuntu).
+      - Empty means that C(/etc/os-release) tells, for derivatives as well.
+    type: str
+    default: ""
+  suite:
+    description:
+      - Codename of the release, such as V(bookworm). Empty means that C(/etc/os-release) tells.
+    type: str
+    default: ""
+  component:
+    description:
+      - Component of the repository.
+    type: str
+    default: stable
+  architecture:
+    description:
+      - Architecture in Debian's words, such as V(amd64). Empty means that C(dpkg) tells.
+    type: str
+    default: ""
+  key_url:
+    description:
+      - Where the ASCII-armored key is fetched. Empty means C(gpg) beside the suites.
+    type: str
+    default: ""
+  fingerprints:
+    description:
+      - Fingerprints of the primary keys that may stand in the key file. Any other is refused.
+    type: list
+    elements: str
+    required: true
+  path:
+    description:
+      - The file that is written.
+    type: path
+    default: /etc/apt/sources.list.d/docker.sources
+  timeout:
+    description:
+      - Seconds that a server may be silent.
+    type: int
+    default: 20
+attributes:
+  check_mode:
+    support: full
+    description:
+      - The key is fetched and the repository tried for real; only the files stay as they are.
+  diff_mode:
+    support: full
+    description:
+      - Shows the source, and what is taken out of other files.
+  idempotent:
+    support: full
+    description:
+      - Twice the same gives no change the second time.
+  platform:
+    support: full
+    platforms: debian
+    description:
+      - Machines with C(apt).
+author:
+  - The bookface.platform authors (@bookface-platform)
+"""
+
+EXAMPLES = r"""
+- name: Offer Docker's packages
+  bookface.platform.docker_apt_source:
+    fingerprints: [9DC858229FC7DD38854AE2D88D81803C0EBFCD88]
+
+- name: Offer them from a mirror, on a derivative that tells nothing about itself
+  bookface.platform.docker_apt_source:
+    base: http://mirror.example.org/docker
+    distribution: debian
+    suite: bookworm
+    fingerprints: [9DC858229FC7DD38854AE2D88D81803C0EBFCD88]
+
+- name: Take all of Docker's sources away
+  bookface.platform.docker_apt_source:
+    state: absent
+    fingerprints: []
+"""
+
+RETURN = r"""
+url:
+  description: Address of the repository, empty for O(state=absent).
+  returned: success
+  type: str
+  sample: https://download.docker.com/linux/debian
+suite:
+  description: The suite, empty for O(state=absent).
+  returned: success
+  type: str
+  sample: bookworm
+age:
+  description: Seconds since the source was written; lists from before know nothing of it.
+  returned: success
+  type: int
+  sample: 0
+removed:
+  description: Files that are removed, or lose their entries of Docker's repository.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/apt/sources.list.d/docker.list, /etc/apt/keyrings/docker.gpg]
+"""
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.urls import open_url
+from ansible_collections.bookface.platform.plugins.module_utils import (
+    docker_repository,
+    openpgp,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.docker_repository import (
+    Repository,
+    RepositoryError,
+)
+
+SOURCES = Path("/etc/apt/sources.list.d")
+UNTOUCHED = "Nothing was changed."
+
+
+def read(path: Path) -> str:
+    """The text of a file, empty where there is none."""
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        return ""
+
+
+def wanted_repository(module: AnsibleModule) -> Repository:
+    """The repository for this machine."""
+    architecture = module.params["architecture"]
+    if not architecture:
+        architecture = module.run_command(["dpkg", "--print-architecture"], check_rc=True)[1]
+    return docker_repository.repository(
+        docker_repository.os_release(read(Path("/etc/os-release"))),
+        architecture.strip(),
+        module.params["base"],
+        module.params["distribution"],
+        module.params["suite"],
+        module.params["component"],
+    )
+
+
+def fetch_key(module: AnsibleModule, wanted: Repository) -> str:
+    """The key file, with the right keys in it."""
+    url = module.params["key_url"] or wanted.key_url
+    try:
+        answer = open_url(url, timeout=module.params["timeout"], http_agent="bookface.platform")
+        key: str = answer.read(1 << 20).decode("ascii", errors="replace")
+    except Exception as error:  # urllib, ssl and http have no common one
+        raise RepositoryError(
+            f"the key {url} cannot be fetched: {error}. Is docker_ce_mirror right, and does the"
+            " machine reach it"
+        ) from None
+    docker_repository.check_key(key, module.params["fingerprints"], url)
+    return key
+
+
+def try_source(module: AnsibleModule, wanted: Repository, text: str) -> None:
+    """Let apt read the repository with everything in a temporary directory."""
+    place = Path(tempfile.mkdtemp(prefix="docker-source-", dir=module.tmpdir))
+    try:
+        (place / "docker.sources").write_text(text, encoding="ascii")
+        for name in ("lists/partial", "cache/archives/partial"):
+            (place / name).mkdir(parents=True)
+        settings = {
+            "Dir::Etc::sourcelist": place / "docker.sources",
+            "Dir::Etc::sourceparts": "-",
+            "Dir::State::lists": place / "lists",
+            "Dir::Cache": place / "cache",
+            # apt's own user may not enter the directory above.
+            "APT::Sandbox::User": "root",
+            "APT::Update::Error-Mode": "any",
+            "Acquire::Languages": "none",
+            "Acquire::Retries": "0",
+            "Acquire::http::Timeout": module.params["timeout"],
+            "Acquire::https::Timeout": module.params["timeout"],
+        }
+        options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+        plain = {"LC_ALL": "C"}
+        code, said, complaint = module.run_command(
+            ["apt-get", *options, "update"], environ_update=plain
+        )
+        if code:
+            reason = docker_repository.meaning(complaint + said, wanted)
+            raise RepositoryError(f"{wanted.url} cannot be used: {reason}")
+        versions = module.run_command(
+            ["apt-cache", *options, "madison", "docker-ce"], environ_update=plain
+        )[1]
+        if not versions.strip():
+            raise RepositoryError(
+                f"{wanted.url} has no docker-ce for {wanted.suite}, component {wanted.component},"
+                f" architecture {wanted.architecture}"
+            )
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def others(module: AnsibleModule, own: Path, bases: list[str]) -> dict[Path, str]:
+    """New text of the other files with entries of Docker's repository; empty: the file goes."""
+    files = [SOURCES.parent / "sources.list", *sorted(SOURCES.glob("*.list"))]
+    files += sorted(SOURCES.glob("*.sources"))
+    found = {}
+    for path in files:
+        if path == own and module.params["state"] == "present":
+            continue
+        text = read(path)
+        rest = docker_repository.without_docker(path.name, text, bases)
+        if rest != text:
+            found[path] = rest
+    found.update({Path(key): "" for key in docker_repository.OLD_KEYS if Path(key).exists()})
+    return found
+
+
+def write(module: AnsibleModule, path: Path, text: str) -> None:
+    """Replace a file as one step; apt's unprivileged user reads it."""
+    handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
+    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
+        stream.write(text)
+    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
+    module.atomic_move(temporary, str(path))
+    path.chmod(mode)
+
+
+def shown(text: str) -> str:
+    """A source with its key's fingerprint in the place of the key, which is not a text to read."""
+    key = docker_repository.key_in(text)
+    if not key:
+        return text
+    before, mark, _key = text.partition("\nSigned-By:\n")
+    try:
+        names = [found.fingerprint for found in openpgp.keys(key)]
+    except openpgp.KeyFileError:
+        names = ["something that is no key"]
+    return f"{before}{mark} (the key {', '.join(names)})\n"
+
+
+def difference(path: Path, before: str, after: str) -> dict[str, str]:
+    """One entry of a diff."""
+    return {
+        "before_header": str(path),
+        "after_header": str(path),
+        "before": "(a key)\n" if path.suffix in (".gpg", ".asc") else shown(before),
+        "after": shown(after),
+    }
+
+
+def run(module: AnsibleModule) -> dict[str, object]:
+    """Read, plan, try, apply."""
+    own = Path(module.params["path"])
+    there = read(own)
+    bases = [module.params["base"]]
+    result: dict[str, object] = {"url": "", "suite": ""}
+    text = ""
+    if module.params["state"] == "present":
+        wanted = wanted_repository(module)
+        result = {"url": wanted.url, "suite": wanted.suite}
+        try:
+            key = docker_repository.key_in(there)
+            docker_repository.check_key(key, module.params["fingerprints"], str(own))
+            text = docker_repository.source_text(wanted, key)
+        except RepositoryError:
+            text = ""
+        if text != there or not there:
+            text = docker_repository.source_text(wanted, fetch_key(module, wanted))
+            try_source(module, wanted, text)
+    removals = others(module, own, bases)
+    if module.params["state"] == "absent" and there:
+        # What the file holds may be of a mirror that is no longer known by its name.
+        removals[own] = ""
+    elsewhere = {path: rest for path, rest in removals.items() if path != own}
+    differences = [difference(path, read(path), rest) for path, rest in removals.items()]
+    if text and text != there:
+        differences.append(difference(own, there, text))
+    if not module.check_mode:
+        for path, rest in removals.items():
+            if rest:
+                write(module, path, rest)
+            else:
+                path.unlink()
+        if text and text != there:
+            write(module, own, text)
+    written = own.stat().st_mtime if text == there and text else time.time()
+    return {
+        **result,
+        "changed": bool(differences),
+        "age": 1 << 30 if not text else max(0, int(time.time() - written)),
+        "diff": differences,
+        "removed": [str(path) for path in elsewhere],
+    }
+
+
+def main() -> None:
+    """Arguments in, result out."""
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "base": {"type": "str", "default": docker_repository.DOCKER},
+            "distribution": {"type": "str", "default": ""},
+            "suite": {"type": "str", "default": ""},
+            "component": {"type": "str", "default": "stable"},
+            "architecture": {"type": "str", "default": ""},
+            "key_url": {"type": "str", "default": "", "no_log": False},
+            "fingerprints": {"type": "list", "elements": "str", "required": True},
+            "path": {"type": "path", "default": "/etc/apt/sources.list.d/docker.sources"},
+            "timeout": {"type": "int", "default": 20},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = run(module)
+    except RepositoryError as error:
+        module.fail_json(msg=f"{error}. {UNTOUCHED}".replace("?.", "?"))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
