@@ -10,10 +10,14 @@ class ModuleDocFragment:
 options:
   config:
     description:
-      - The HAProxy configuration file that has the frontend.
+      - The configuration file; or what HAProxy is started with (C(-f)), files and directories in
+        its order. Of a directory HAProxy loads the files that end in C(.cfg), in the order of their
+        names.
+      - The frontend is found in whichever file has it. Two frontends of one name are an error.
       - A symbolic link is followed and stays a link.
-    type: path
-    default: /etc/haproxy/haproxy.cfg
+    type: list
+    elements: path
+    default: [/etc/haproxy/haproxy.cfg]
   socket:
     description:
       - HAProxy's statistics socket.
@@ -22,7 +26,7 @@ options:
   map:
     description:
       - The map file whose live entry decides, as it is written in the frontend's rule.
-      - By default it is taken from the rule C(use_backend %[fe_name,map(FILE\)] if {
+      - By default it is taken from the rule V(use_backend %[fe_name,map(FILE\)] if {
         fe_name,map(FILE\) -m found }) in the frontend.
     type: str
 """

@@ -6,12 +6,17 @@
 Nothing here touches the file system. A configuration is kept as its own lines, so that joining
 them gives back the very text that was read, byte for byte (read with ``decode``, write with
 ``encode``), and an edit replaces one word or adds one line.
+
+HAProxy reads several files one after the other: a section ends with its file, but a ``defaults``
+section reaches over the border. ``join`` does the same.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 # Words that begin a section. HAProxy decides a section by the first word of a line alone.
 SECTIONS = frozenset(
@@ -39,6 +44,8 @@ SECTIONS = frozenset(
         "userlist",
     )
 )
+# What a line begins with that matters to ``parse``, unless quotes hide it.
+_BEGINNINGS = (".", *SECTIONS)
 FRONTENDS = ("frontend", "listen")
 BACKENDS = ("backend", "listen")
 
@@ -48,6 +55,11 @@ _PLAIN_FIRST = re.compile(r"[ \t\v\f]*([^ \t\v\f\r\n#\"'\\]*)(.?)", re.DOTALL)
 _SAFE_WORD = re.compile(r"[A-Za-z0-9_.:/@%{}()\[\],=+*&;<>?!|~^-]+\Z")
 _RULE_TARGET = re.compile(r"%\[fe_name,map(?:_str)?\(([^(),\s]+)\)\]\Z")
 _RULE_FETCH = re.compile(r"fe_name,map(?:_str)?\(([^(),\s]+)\)\Z")
+_COHORT_TARGET = re.compile(r"%\[var\(([^(),\s]+)\),map(?:_str)?\(([^(),\s]+)\)\]\Z")
+_COHORT_FETCH = re.compile(r"var\(([^(),\s]+)\),map(?:_str)?\(([^(),\s]+)\)\Z")
+_COHORT_KEY = re.compile(r"fe_name,concat\(/,([^(),\s]+)\)\Z")
+_SET_VAR = re.compile(r"set-var\(([^(),\s]+)\)\Z")
+_COHORT = "mod(100)"
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -91,15 +103,34 @@ class Section:
 
 @dataclass(frozen=True)
 class Config:
-    """A whole configuration; ``conditions`` names the ``.if`` branches that each line is in."""
+    """A whole configuration; ``conditions`` names the ``.if`` branches that each line is in.
+
+    ``files`` are the names of its files and the number of the first line of each.
+    """
 
     lines: tuple[str, ...]
     sections: tuple[Section, ...]
     conditions: tuple[tuple[int, ...], ...]
+    files: tuple[tuple[str, int], ...] = (("", 0),)
 
     @property
     def text(self) -> str:
         return "".join(self.lines)
+
+    def file_of(self, line: int) -> int:
+        """Which of the files a line stands in."""
+        return bisect_right([first for _name, first in self.files], line) - 1
+
+    def extent(self, file: int) -> tuple[int, int]:
+        """The lines of a file: its first, and the first after it."""
+        after = self.files[file + 1][1] if file + 1 < len(self.files) else len(self.lines)
+        return self.files[file][1], after
+
+    def place(self, line: int) -> str:
+        """A line as a person finds it: its number from 1, with the file where there are several."""
+        name, first = self.files[self.file_of(line)]
+        number = line - first + 1
+        return f"{name}:{number}" if len(self.files) > 1 else f"{number}"
 
 
 @dataclass(frozen=True)
@@ -122,13 +153,14 @@ class MapRule:
 
 @dataclass(frozen=True)
 class Edit:
-    """An edited text, with the lines (from 1) before and after for a diff."""
+    """An edited file, with the line (from 1) before and after for a diff."""
 
     text: str
     changed: bool
     line: int
     before: str
     after: str
+    file: int = 0
 
 
 def decode(data: bytes) -> str:
@@ -246,7 +278,10 @@ def parse(text: str) -> Config:
             sections.append(Section(kind, name, start, end, parent, condition))
 
     for number, line in enumerate(lines):
-        first = keyword(line)
+        # Looking at the words of every line would take most of the time.
+        loud = line.lstrip(_SPACE).startswith(_BEGINNINGS)
+        quoted = '"' in line or "'" in line or "\\" in line
+        first = keyword(line) if loud or quoted else ""
         if first.startswith("."):
             branches += 1
             if first == ".if":
@@ -270,6 +305,31 @@ def parse(text: str) -> Config:
     return Config(lines, tuple(sections), tuple(conditions))
 
 
+def join(parts: Iterable[tuple[str, Config]]) -> Config:
+    """Several files, each parsed by itself, in the order in which HAProxy reads them."""
+    lines: list[str] = []
+    sections: list[Section] = []
+    conditions: list[tuple[int, ...]] = []
+    files: list[tuple[str, int]] = []
+    for name, config in parts:
+        first = len(lines)
+        files.append((name, first))
+        lines.extend(config.lines)
+        conditions.extend(config.conditions)
+        sections.extend(
+            replace(section, start=section.start + first, end=section.end + first)
+            if first
+            else section
+            for section in config.sections
+        )
+    return Config(tuple(lines), tuple(sections), tuple(conditions), tuple(files))
+
+
+def parse_files(files: Iterable[tuple[str, bytes]]) -> Config:
+    """The configuration that these files make, names and contents in HAProxy's order."""
+    return join((name, parse(decode(data))) for name, data in files)
+
+
 def _names(config: Config, kinds: tuple[str, ...]) -> tuple[str, ...]:
     found = (section.name for section in config.sections if section.kind in kinds)
     return tuple(dict.fromkeys(name for name in found if name))
@@ -290,8 +350,8 @@ def _list(names: tuple[str, ...]) -> str:
     return (shown + (", ..." if len(names) > 50 else "")) or "none"
 
 
-def _numbers(lines: list[int]) -> str:
-    return ", ".join(str(line + 1) for line in lines)
+def _places(config: Config, lines: list[int]) -> str:
+    return ", ".join(config.place(line) for line in lines)
 
 
 def _find(config: Config, kinds: tuple[str, ...], what: str, name: str) -> Section:
@@ -307,7 +367,7 @@ def _find(config: Config, kinds: tuple[str, ...], what: str, name: str) -> Secti
     if len(found) > 1:
         raise HaproxyConfigError(
             f"{what} '{name}' is defined more than once (lines "
-            f"{_numbers([section.start for section in found])}); "
+            f"{_places(config, [section.start for section in found])}); "
             "it cannot be told which of them HAProxy uses"
         )
     return found[0]
@@ -351,8 +411,8 @@ def _own_default(config: Config, section: Section) -> DefaultBackend | None:
     if conditional:
         raise HaproxyConfigError(
             f"{section.title}: default_backend stands inside an .if block (lines "
-            f"{_numbers(conditional)}), so the text alone does not tell which one HAProxy uses; "
-            "write one default_backend line outside of .if blocks"
+            f"{_places(config, conditional)}), so the text alone does not tell which one HAProxy "
+            "uses; write one default_backend line outside of .if blocks"
         )
     # Where a section has several, HAProxy takes the last.
     words = split_words(config.lines[lines[-1]])
@@ -377,7 +437,8 @@ def default_backend(config: Config, frontend: str) -> DefaultBackend:
 
 
 def _ending(config: Config, line: int) -> str:
-    for text in (config.lines[line], config.lines[0]):
+    first, _after = config.extent(config.file_of(line))
+    for text in (config.lines[line], config.lines[first]):
         if text.endswith("\r\n"):
             return "\r\n"
         if text.endswith("\n"):
@@ -414,26 +475,43 @@ def set_default_backend(config: Config, frontend: str, backend: str) -> Edit:
     """Let the frontend's default_backend name the backend; every other byte stays."""
     section = find_frontend(config, frontend)
     current = default_backend(config, frontend)
+    file = config.file_of(section.start)
+    first, after = config.extent(file)
+    lines = list(config.lines[first:after])
+
+    def edit(number: int, before: str, line: str) -> Edit:
+        return Edit("".join(lines), before != line, number - first + 1, before, line, file)
+
     if current.inherited and current.name == backend and not current.variable:
-        return Edit(config.text, False, section.start + 1, "", "")
+        return edit(section.start, "", "")
     if current.line is None:
         where, line, completes = _insertion(config, section, backend)
-        lines = list(config.lines)
-        lines[where - 1] += completes
-        lines.insert(where, line)
-        return Edit("".join(lines), True, where + 1, "", line)
+        lines[where - first - 1] += completes
+        lines.insert(where - first, line)
+        return edit(where, "", line)
     old = config.lines[current.line]
     if current.name == backend and not current.variable:
-        return Edit(config.text, False, current.line + 1, old, old)
+        return edit(current.line, old, old)
     words = split_words(old)
     if len(words) < 2:
         end = words[0].end
         new = f"{old[:end]} {quote_word(backend)}{old[end:]}"
     else:
         new = old[: words[1].start] + quote_word(backend) + old[words[1].end :]
-    lines = list(config.lines)
-    lines[current.line] = new
-    return Edit("".join(lines), True, current.line + 1, old, new)
+    lines[current.line - first] = new
+    return edit(current.line, old, new)
+
+
+def keep_default_backend(config: Config, frontend: str) -> Edit:
+    """The edit that changes nothing, for a plan that leaves the file alone."""
+    section = find_frontend(config, frontend)
+    line = default_backend(config, frontend).line
+    file = config.file_of(section.start)
+    first, after = config.extent(file)
+    shown = "" if line is None else config.lines[line]
+    number = section.start if line is None else line
+    text = "".join(config.lines[first:after])
+    return Edit(text, False, number - first + 1, shown, shown, file)
 
 
 def is_disabled(config: Config, section: Section) -> bool | None:
@@ -449,20 +527,72 @@ def is_disabled(config: Config, section: Section) -> bool | None:
     return False
 
 
+def mode(config: Config, section: Section) -> str | None:
+    """``http`` or ``tcp``, by the section or its defaults; None where an .if block decides it."""
+    current: Section | None = section
+    while current is not None:
+        lines = _lines_of(config, current, ("mode",))
+        if any(config.conditions[line] != current.condition for line in lines):
+            return None
+        if lines:
+            words = split_words(config.lines[lines[-1]])
+            return words[1].value if len(words) > 1 else None
+        current = defaults_of(config, current)
+    # HAProxy's own default.
+    return "tcp"
+
+
+def _rules(config: Config, section: Section, kind: str) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a kind that always hold, as words."""
+    for number in _lines_of(config, section, (kind,)):
+        if config.conditions[number] == section.condition:
+            yield number, [word.value for word in split_words(config.lines[number])]
+
+
+def _follows_map(values: list[str]) -> bool:
+    """``use_backend TARGET if { FETCH -m found }``."""
+    return len(values) == 8 and values[2:4] == ["if", "{"] and values[5:] == ["-m", "found", "}"]
+
+
 def map_rules(config: Config, section: Section) -> tuple[MapRule, ...]:
     """The rules of a frontend by which a map entry under its own name decides the backend."""
     rules = []
-    for number in _lines_of(config, section, ("use_backend",)):
-        if config.conditions[number] != section.condition:
-            continue
-        values = [word.value for word in split_words(config.lines[number])]
-        if len(values) != 8 or values[2:4] != ["if", "{"] or values[5:] != ["-m", "found", "}"]:
+    for number, values in _rules(config, section, "use_backend"):
+        if not _follows_map(values):
             continue
         target = _RULE_TARGET.match(values[1])
         fetch = _RULE_FETCH.match(values[4])
         if target and fetch and target.group(1) == fetch.group(1):
             rules.append(MapRule(target.group(1), number))
     return tuple(rules)
+
+
+def follows_cohorts(config: Config, section: Section, rule: MapRule) -> bool:
+    """Whether an entry FRONTEND/COHORT of the rule's map decides before the rule does.
+
+    Wanted: a variable with a number from 0 to 99 (``mod(100)``), a later one with the key made
+    from it, and a ``use_backend`` that looks the key up.
+    """
+    variables: dict[str, list[tuple[int, str]]] = {}
+    for number, values in _rules(config, section, "http-request"):
+        name = _SET_VAR.match(values[1]) if len(values) > 2 else None
+        if name:
+            variables.setdefault(name.group(1), []).append((number, values[2]))
+    for number, values in _rules(config, section, "use_backend"):
+        if number > rule.line or not _follows_map(values):
+            continue
+        target = _COHORT_TARGET.match(values[1])
+        fetch = _COHORT_FETCH.match(values[4])
+        if not target or not fetch or target.groups() != fetch.groups():
+            continue
+        if target.group(2) != rule.path:
+            continue
+        for line, expression in variables.get(target.group(1), []):
+            source = _COHORT_KEY.match(expression)
+            numbers = variables.get(source.group(1), []) if source else []
+            if any(before < line and text.endswith(_COHORT) for before, text in numbers):
+                return True
+    return False
 
 
 def binds(config: Config, section: Section) -> tuple[str, ...]:

@@ -6,6 +6,9 @@
 The candidate's name starts with a dot and does not end in ``.cfg``, so HAProxy ignores it even
 where it loads the whole directory. The lock is on the directory itself: nothing is left behind,
 and replacing the file does not lose it.
+
+A configuration may be several files. They are read in the order in which HAProxy reads them, and
+the directories of all are locked.
 """
 
 from __future__ import annotations
@@ -15,8 +18,8 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +38,35 @@ class ConfigFile:
     data: bytes
     identity: tuple[int, int, int, int]
     changed_at: float
+
+
+def loaded_files(paths: Sequence[str]) -> tuple[str, ...]:
+    """The files that ``haproxy -f PATH -f PATH`` loads, in its order.
+
+    Of a directory these are the files that end in ``.cfg`` and do not begin with a dot, sorted by
+    bytes whatever the locale.
+    """
+    found: list[str] = []
+    for path in paths:
+        # A link stays the link that was named: HAProxy may look for files beside it.
+        place = os.path.abspath(path)  # noqa: PTH100
+        if not os.path.isdir(place):  # noqa: PTH112
+            found.append(place)
+            continue
+        try:
+            names = sorted(os.listdir(place), key=os.fsencode)  # noqa: PTH208
+            chosen = [name for name in names if name.endswith(".cfg") and name[0] != "."]
+            paths = [os.path.join(place, name) for name in chosen]  # noqa: PTH118
+            files = [one for one in paths if stat.S_ISREG(os.stat(one).st_mode)]  # noqa: PTH116
+        except OSError as error:
+            raise FileError(f"{error.filename} cannot be read: {error.strerror}") from None
+        if not files:
+            raise FileError(
+                f"the directory {path} has no file that HAProxy would load (*.cfg); name the "
+                "directory or the files that HAProxy is started with (-f)"
+            )
+        found.extend(files)
+    return tuple(found)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
@@ -107,6 +139,19 @@ def _copy_attributes(source: str, target: str) -> None:
                     os.setxattr(target, name, value)
 
 
+def write_backup(original: ConfigFile) -> str:
+    """A copy of the file as it was read, beside it; whole or not at all."""
+    now = time.strftime("%Y-%m-%d@%H:%M:%S")
+    backup = f"{original.path}.{os.getpid()}.{now}~"
+    copy = write_candidate(original, original.data)
+    try:
+        Path(copy).rename(backup)
+    except OSError as error:
+        discard(copy)
+        raise FileError(f"cannot write {backup}: {error.strerror}") from None
+    return backup
+
+
 def discard(candidate: str) -> None:
     with suppress(OSError):
         Path(candidate).unlink()
@@ -135,6 +180,23 @@ def replace(original: ConfigFile, candidate: str) -> ConfigFile:
     return read_file(original.path)
 
 
+def write_atomically(path: str, data: bytes) -> None:
+    """A file of our own that everybody may read, new or replaced as one step."""
+    directory, prefix = _pattern(path)
+    temporary = ""
+    try:
+        handle, temporary = tempfile.mkstemp(suffix=_SUFFIX, prefix=prefix, dir=directory)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            os.fchmod(stream.fileno(), 0o644)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).rename(path)
+    except OSError as error:
+        discard(temporary)
+        raise FileError(f"cannot write {path}: {error.strerror}") from None
+
+
 def _holder(handle: int) -> str:
     """Who holds the lock, from the kernel's list; best effort."""
     status = os.fstat(handle)
@@ -147,6 +209,11 @@ def _holder(handle: int) -> str:
     return "another process"
 
 
+def _home(path: str) -> str:
+    """The directory that a file lies in, links resolved; links that go in circles raise nothing."""
+    return str(Path(os.path.realpath(path)).parent)
+
+
 @contextmanager
 def locked(
     path: str,
@@ -155,7 +222,7 @@ def locked(
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[None]:
     """Hold the lock of a configuration file's directory, waiting for it at most ``seconds``."""
-    directory = str(Path(path).resolve().parent)
+    directory = _home(path)
     try:
         handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
@@ -170,7 +237,7 @@ def locked(
                 if now() >= end:
                     raise FileError(
                         f"another switch on {path} is under way ({_holder(handle)} holds the lock "
-                        f"on {directory}); waited {seconds:g} s"
+                        f"on {directory}); waited {seconds:.3g} s"
                     ) from None
                 sleep(min(0.05, max(end - now(), 0.0)))
             except OSError as error:
@@ -178,3 +245,14 @@ def locked(
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def all_locked(files: Sequence[str], seconds: float) -> Iterator[None]:
+    """Hold the locks of all files' directories, always taken in the same order."""
+    first_in = {_home(file): file for file in reversed(files)}
+    end = time.monotonic() + seconds
+    with ExitStack() as locks:
+        for directory in sorted(first_in):
+            locks.enter_context(locked(first_in[directory], max(end - time.monotonic(), 0.0)))
+        yield

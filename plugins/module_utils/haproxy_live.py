@@ -24,8 +24,16 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_runtime 
     Processes,
     Stat,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy_shift import (
+    Entries,
+    listed,
+    own,
+    steps,
+)
 
 _PAUSE = 0.02
+# Seconds that a reload may take before it is asked for once more.
+_PATIENCE = 2.0
 _VERDICT = re.compile(r"^Success=([01])", re.MULTILINE)
 
 
@@ -69,7 +77,7 @@ class Deadline:
 class Observed:
     info: Info
     stat: Stat
-    entries: tuple[str, ...] | None
+    entries: Entries | None
 
 
 @dataclass(frozen=True)
@@ -97,19 +105,48 @@ def _current(stats: HaproxySocket, master: HaproxySocket | None, deadline: Deadl
     return info
 
 
+def read_entries(
+    stats: HaproxySocket, path: str, frontend: str, deadline: Deadline
+) -> Entries | None:
+    """The live entries that decide about a frontend; None where the worker has no such map."""
+    found = stats.map_entries(path, deadline.left)
+    return None if found is None else own(found, frontend)
+
+
+def write_entries(
+    stats: HaproxySocket, path: str, now: Entries, target: Entries, deadline: Deadline
+) -> None:
+    """Bring the entries of a frontend from one state to another, command by command."""
+    for step in steps(now, target):
+        if step.verb == "del":
+            stats.delete_entry(path, step.key, deadline.left)
+        else:
+            exists = step.verb == "set"
+            stats.write_entry(path, step.key, step.value, exists, deadline.left)
+
+
 def observe(
     stats: HaproxySocket,
     master: HaproxySocket | None,
     path: str | None,
-    key: str,
+    frontend: str,
     deadline: Deadline,
+    backend: str | None = None,
 ) -> Observed:
-    """The state of one and the same worker, after any reload that is under way has ended."""
+    """The state of one and the same worker, after any reload that is under way has ended.
+
+    With ``backend`` the statistics are of the frontend, this backend, and those that the entries
+    name, without it of all proxies.
+    """
     while True:
         try:
             info = _current(stats, master, deadline)
-            stat = stats.stat(deadline.left)
-            entries = stats.entries(path, key, deadline.left) if path else None
+            entries = read_entries(stats, path, frontend, deadline) if path else None
+            if backend is None:
+                stat = stats.stat(deadline.left)
+            else:
+                named = (backend, *(value for _key, value in entries or ()))
+                stat = stats.stat_of((frontend,), named, deadline.left)
             if stats.info(deadline.left).generation == info.generation:
                 return Observed(info, stat, entries)
             last = "a reload came in between"
@@ -138,12 +175,12 @@ def mirror(
     stats: HaproxySocket,
     master: HaproxySocket | None,
     path: str,
-    key: str,
-    value: str,
+    frontend: str,
+    target: Entries,
     deadline: Deadline,
     settle: float = 0.0,
 ) -> Confirmed:
-    """Write the map entry, read it back, and write again if the worker was replaced meanwhile.
+    """Write the live entries, read back, and write again if the worker was replaced meanwhile.
 
     ``settle``: seconds to watch for such a replacement where no master tells of it.
     """
@@ -152,20 +189,20 @@ def mirror(
         attempts += 1
         try:
             before = _current(stats, master, deadline)
-            entries = stats.entries(path, key, deadline.left)
+            entries = read_entries(stats, path, frontend, deadline)
             if entries is None:
                 raise LiveError(f"the running HAProxy does not know the map {path}", True)
-            stats.write_entry(path, key, value, bool(entries), deadline.left)
-            found = stats.entries(path, key, deadline.left)
+            write_entries(stats, path, entries, target, deadline)
+            found = read_entries(stats, path, frontend, deadline) or ()
             after = stats.info(deadline.left)
             if master is None:
                 after = _watch(stats, after, settle, deadline)
             if after.generation != before.generation:
                 last = f"worker {before.pid} was replaced by {after.pid} during the write"
-            elif found and all(entry == value for entry in found):
+            elif set(found) == set(target):
                 return Confirmed(after, attempts)
             else:
-                last = f"read back {', '.join(found or ()) or 'no entry'} instead of {value}"
+                last = f"read back {listed(found)} instead of {listed(target)}"
         except _UnsettledError as error:
             last = str(error)
         except HaproxyRuntimeError as error:
@@ -175,7 +212,7 @@ def mirror(
             last = str(error)
         if deadline.expired:
             raise LiveError(
-                f"the entry {key} {value} could not be confirmed within {deadline.seconds:g} s "
+                f"the live entries could not be confirmed within {deadline.seconds:g} s "
                 f"({attempts} attempts); last: {last}"
             )
         deadline.pause()
@@ -188,6 +225,24 @@ def _settled_processes(master: HaproxySocket, deadline: Deadline) -> Processes:
         except HaproxyRuntimeError as error:
             if not error.passing or deadline.expired:
                 raise
+        deadline.pause()
+
+
+def _new_worker(look: Callable[[], Info], output: str, deadline: Deadline) -> Confirmed:
+    """Look until the new worker answers. ``look`` says why it does not do so yet."""
+    attempts = 0
+    while True:
+        attempts += 1
+        try:
+            return Confirmed(look(), attempts, output)
+        except _UnsettledError as error:
+            last = str(error)
+        except HaproxyRuntimeError as error:
+            if not error.passing:
+                raise
+            last = str(error)
+        if deadline.expired:
+            raise LiveError(f"no new worker within {deadline.seconds:g} s; last: {last}")
         deadline.pause()
 
 
@@ -207,32 +262,25 @@ def reload_by_master(master: HaproxySocket, stats: HaproxySocket, deadline: Dead
         raise LiveError(f"HAProxy refused the new configuration: {output}", True)
     if output and not verdict:
         raise LiveError(f"the master answered reload with: {output}", True)
-    last = "no answer yet"
-    attempts = 0
-    while True:
-        attempts += 1
-        try:
-            now = master.processes(deadline.left)
-            if now.failed and now.master.reloads > before.master.reloads:
-                raise LiveError(
-                    "HAProxy could not load the new configuration; worker "
-                    f"{now.worker} goes on with the old one (its log says why)",
-                    True,
-                )
-            if now.worker is None or now.worker in old:
-                last = f"the youngest worker is still {now.worker}"
-            else:
-                info = stats.info(deadline.left)
-                if info.pid == now.worker:
-                    return Confirmed(info, attempts, output)
-                last = f"worker {now.worker} is there, {stats.path} still answers as {info.pid}"
-        except HaproxyRuntimeError as error:
-            if not error.passing:
-                raise
-            last = str(error)
-        if deadline.expired:
-            raise LiveError(f"no new worker within {deadline.seconds:g} s; last: {last}")
-        deadline.pause()
+
+    def look() -> Info:
+        now = master.processes(deadline.left)
+        if now.failed and now.master.reloads > before.master.reloads:
+            raise LiveError(
+                "HAProxy could not load the new configuration; worker "
+                f"{now.worker} goes on with the old one (its log says why)",
+                True,
+            )
+        if now.worker is None or now.worker in old:
+            raise _UnsettledError(f"the youngest worker is still {now.worker}")
+        info = stats.info(deadline.left)
+        if info.pid != now.worker:
+            raise _UnsettledError(
+                f"worker {now.worker} is there, {stats.path} still answers as {info.pid}"
+            )
+        return info
+
+    return _new_worker(look, output, deadline)
 
 
 def reload_by_command(
@@ -240,23 +288,39 @@ def reload_by_command(
     stats: HaproxySocket,
     before: Info,
     deadline: Deadline,
+    clock: Callable[[], float] = time.time,
 ) -> Confirmed:
-    """Reload by the service manager or a signal and wait until another worker answers."""
-    code, output = run()
-    if code != 0:
-        raise LiveError(f"the reload failed with status {code}: {output.strip()}", True)
-    attempts = 0
-    while True:
-        attempts += 1
-        try:
-            info = stats.info(deadline.left)
-            if info.generation != before.generation:
-                return Confirmed(info, attempts, output.strip())
-            last = f"worker {info.pid} still answers"
-        except HaproxyRuntimeError as error:
-            if not error.passing:
-                raise
-            last = str(error)
-        if deadline.expired:
-            raise LiveError(f"no new worker within {deadline.seconds:g} s; last: {last}")
-        deadline.pause()
+    """Reload by the service manager or a signal and wait until a worker that began later answers.
+
+    HAProxy tells its start in whole seconds. So the reload waits for the next second: a worker that
+    began in an earlier one is of somebody else's reload and may have read the old file. A master
+    that is reloading misses our request, so it is made again, with ever more patience.
+    """
+    second = int(clock()) + 1
+    deadline.sleep(max(second - clock(), 0.0))
+    output = ""
+    patience = _PATIENCE
+    again_at = 0.0
+
+    def request(repeated: bool) -> None:
+        nonlocal output, patience, again_at
+        code, output = run()
+        if code != 0:
+            message = f"the reload failed with status {code}: {output.strip()}"
+            raise LiveError(message, not repeated)
+        again_at = deadline.now() + patience
+        patience *= 2
+
+    def look() -> Info:
+        info = stats.info(deadline.left)
+        if info.generation != before.generation and not 0 < info.started < second:
+            return info
+        if deadline.now() >= again_at:
+            request(repeated=True)
+        if info.generation == before.generation:
+            raise _UnsettledError(f"worker {info.pid} still answers")
+        raise _UnsettledError(f"worker {info.pid} of another reload answers")
+
+    request(repeated=False)
+    found = _new_worker(look, "", deadline)
+    return Confirmed(found.info, found.attempts, output.strip())

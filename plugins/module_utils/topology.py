@@ -262,6 +262,8 @@ def servers_of(seen: Seen) -> list[tuple[str, str, int, str]]:
     for name in dict.fromkeys([*planned, *live]):
         if name in live:
             for server in live[name]["servers"]:
+                if server.get("backup"):  # Stands in for others, in whose backend it is drawn.
+                    continue
                 address, _colon, port = server["address"].rpartition(":")
                 if port.isdigit():
                     rows.append((name, address.strip("[]"), int(port), server["status"]))

@@ -20,6 +20,10 @@ description:
     every run, so a missing or different entry is written and reported as a change.
   - Where the frontend has several C(default_backend) lines the last is changed, because HAProxy
     obeys the last. Lines inside C(.if) blocks are refused.
+  - With O(percent) only a share of the clients goes to the backend, see there.
+  - The module remembers where the traffic came from, for O(rollback), in a small JSON file beside
+    the one that has the frontend, such as C(/etc/haproxy/haproxy.cfg.previous.json). HAProxy does
+    not load it.
 options:
   frontend:
     description:
@@ -29,9 +33,35 @@ options:
   backend:
     description:
       - Name of the C(backend) or C(listen) section that shall get the traffic.
-      - It must stand in the file and must not be C(disabled).
+      - It must stand in the configuration and must not be C(disabled).
+      - Required unless O(rollback=true).
     type: str
-    required: true
+  percent:
+    description:
+      - Send this share of the clients to O(backend), and leave the others at the
+        C(default_backend). V(100) is the switch, which also ends a shift that is under way.
+      - The clients are in a hundred cohorts by a hash of their address, or by a cookie that repeats
+        the cohort of their first request. So a client that was moved stays moved while the share
+        grows, and clients behind one address move together.
+      - Needs HTTP mode and rules in the frontend, which a message prints where they are missing;
+        the role P(bookface.platform.haproxy#role) writes them. They use the map of O(map). HAProxy
+        must have read them, so reload it once after you have added them.
+      - The share lives in the running HAProxy only; the file stays as it is. So the next reload
+        ends a shift, and all clients go to the C(default_backend) again. O(engine=file) and
+        O(engine=reload) are refused.
+      - There is one shift for a frontend. To shift towards another backend replaces a shift that
+        is under way; all clients of the new share go to the new backend.
+      - O(require_healthy) is asked as for a switch, but not where the share of a backend becomes
+        smaller, so that one that fails can always lose clients.
+    type: int
+    default: 100
+  rollback:
+    description:
+      - Go back to the backend that had the traffic before the last switch or shift that this module
+        made, and end a shift. Instead of O(backend).
+      - A rollback is not remembered as a switch, so a second one changes nothing.
+    type: bool
+    default: false
   engine:
     description:
       - How the running HAProxy is brought to what the file says.
@@ -53,6 +83,8 @@ options:
       - A server without health checks (status C(no check)) counts as healthy, because HAProxy
         itself sends traffic to it whatever its state. Give your servers C(check).
       - Checks that have not made up their mind are waited for, at most O(wait) seconds.
+      - Servers marked C(backup) do not count. They stand in for the others and would let the
+        traffic into a backend that has nothing else left.
       - V(0) does not ask. Nothing is asked where nothing has to change.
     type: int
     default: 1
@@ -63,7 +95,8 @@ options:
         a worker that has read the old file. An empty string means that it is not used.
       - Without it such a reload cannot be seen in time. The module then watches the worker for at
         least half a second after it has written the live entry, and writes again if the worker is
-        replaced. Give HAProxy a master socket if others may reload it at any time.
+        replaced; a reload of its own waits for the next full second, because HAProxy tells no more
+        of a worker's start. Give HAProxy a master socket if others may reload it at any time.
     type: path
     default: /run/haproxy-master.sock
   haproxy:
@@ -84,7 +117,7 @@ options:
     default: 10
   lock_timeout:
     description:
-      - Seconds to wait for another switch on a file in the same directory.
+      - Seconds to wait for another switch on files in the same directories.
     type: float
     default: 30
   backup:
@@ -103,8 +136,8 @@ attributes:
   diff_mode:
     support: full
     description:
-      - Shows the line of the file and the live entry. The rest of the file is left out, because it
-        may hold passwords.
+      - Shows the line of the file and the live entries. The rest of the file is left out, because
+        it may hold passwords.
   idempotent:
     support: full
     description:
@@ -132,6 +165,23 @@ EXAMPLES = r"""
     backend: docker
     require_healthy: 2
 
+- name: Try it with every tenth client
+  bookface.platform.haproxy_default_backend:
+    frontend: bookface
+    backend: docker
+    percent: 10
+
+- name: Go back to where the traffic came from
+  bookface.platform.haproxy_default_backend:
+    frontend: bookface
+    rollback: true
+
+- name: Switch where HAProxy loads a file and a directory (-f FILE -f DIRECTORY)
+  bookface.platform.haproxy_default_backend:
+    config: [/etc/haproxy/haproxy.cfg, /etc/haproxy/conf.d]
+    frontend: bookface
+    backend: docker
+
 - name: Prepare the file of a load balancer that is not running
   bookface.platform.haproxy_default_backend:
     frontend: bookface
@@ -147,14 +197,33 @@ EXAMPLES = r"""
 
 RETURN = r"""
 backend:
-  description: The backend that the frontend sends its traffic to now (in check mode, would send).
+  description:
+    - The backend that the frontend sends its traffic to now (in check mode, would send); all of it,
+      or RV(percent) of the clients. After a rollback, where it went.
   returned: success
   type: str
   sample: docker
+percent:
+  description: The share of the clients that goes to RV(backend).
+  returned: success
+  type: int
+  sample: 100
+previous_shift:
+  description: The shift that was under way before. Null if there was none, or none can be seen.
+  returned: success
+  type: dict
+  contains:
+    backend:
+      description: The backend that got a share of the clients.
+      type: str
+    percent:
+      description: The share.
+      type: int
+  sample: {backend: docker, percent: 10}
 previous_backend:
   description:
-    - The backend that got the traffic before; the live entry where there was one, else what the
-      file said. Null if there was none.
+    - The backend that got the traffic before (during a shift, the other clients); the live entry
+      where there was one, else what the file said. Null if there was none.
   returned: success
   type: str
   sample: legacy
@@ -202,10 +271,18 @@ servers:
       description: Result of the last check, such as C(L7OK); C(INI) before the first has ended.
       type: str
     passed:
-      description: Whether the gate counts it as healthy.
+      description: Whether it is up and has passed a check (or has none).
+      type: bool
+    backup:
+      description: Whether it is a backup server, which the gate does not count.
       type: bool
   sample:
-    - {name: docker1, address: "10.0.0.5:32001", status: UP, check_status: L7OK, passed: true}
+    - name: docker1
+      address: "10.0.0.5:32001"
+      status: UP
+      check_status: L7OK
+      passed: true
+      backup: false
 elapsed_ms:
   description:
     - Milliseconds of each phase and in all. A phase that was not needed is 0.
@@ -233,7 +310,7 @@ worker:
       type: int
   sample: {pid: 4711, version: 2.6.12, attempts: 1}
 config:
-  description: The file that was edited, links resolved.
+  description: The file that has the frontend, links resolved.
   returned: success
   type: str
   sample: /etc/haproxy/haproxy.cfg
@@ -252,7 +329,8 @@ backup_file:
 import os
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -262,16 +340,21 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_config i
     HaproxyConfigError,
     decode,
     encode,
+    find_frontend,
+    parse_files,
     printable,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy_file import (
     ConfigFile,
     FileError,
+    all_locked,
     discard,
     discard_leftovers,
-    locked,
+    loaded_files,
     read_file,
     replace,
+    write_atomically,
+    write_backup,
     write_candidate,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy_live import (
@@ -280,13 +363,28 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_live imp
     LiveError,
     mirror,
     observe,
+    read_entries,
     reload_by_command,
     reload_by_master,
+    write_entries,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy_record import (
+    Move,
+    RecordError,
+    parse_record,
+    previous,
+    record_path,
+    render_record,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy_runtime import (
     HaproxyRuntimeError,
     HaproxySocket,
     Server,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy_shift import (
+    COHORTS,
+    listed,
+    shown,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy_switch import (
     MAP,
@@ -350,6 +448,17 @@ def parent_master(pid: int) -> int | None:
     return None
 
 
+def is_absent(path: str) -> bool:
+    """Whether there is no such file. One that may not be looked at is there."""
+    try:
+        Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 class Shell:
     """The I/O of the module, in the order in which it happens."""
 
@@ -357,24 +466,62 @@ class Shell:
         self.module = module
         self.params: dict[str, Any] = module.params
         self.phases = Phases()
-        self.wanted = Wanted(
-            frontend=self.params["frontend"],
-            backend=self.params["backend"],
-            engine=self.params["engine"],
-            map=self.params["map"],
-        )
+        self.frontend: str = self.params["frontend"]
+        self.loaded = loaded_files(self.params["config"])
         self.stats = HaproxySocket(self.params["socket"])
         master = self.params["master_socket"]
         self.master: HaproxySocket | None = None
-        if master and self.wanted.engine != "file" and Path(master).exists():
+        if master and self.params["engine"] != "file" and not is_absent(master):
             self.master = HaproxySocket(master, close=True)
         self.haproxy: str = self.params["haproxy"] or ""
         self.reload_method = ""
+        self.master_pid = 0
 
     def deadline(self) -> Deadline:
         return Deadline(self.params["wait"])
 
     # read
+
+    def check_parameters(self) -> None:
+        """The relations that an argument spec cannot tell: rollback=false is as good as none."""
+        backend, percent = self.params["backend"], self.params["percent"]
+        if not 1 <= percent <= COHORTS:
+            raise SwitchError(f"percent is {percent}, wanted is a number from 1 to {COHORTS}")
+        if backend is None and not self.params["rollback"]:
+            raise SwitchError(
+                "neither backend nor rollback=true is given. Name the backend that shall get the "
+                "traffic"
+            )
+        if self.params["rollback"] and (backend is not None or percent < COHORTS):
+            given = f"percent={percent}" if backend is None else f"backend={backend}"
+            raise SwitchError(
+                f"rollback=true and {given} are given, but a rollback goes to the backend from "
+                "before, with all clients. Leave one of the two out"
+            )
+
+    def moves(self, path: str) -> dict[str, Move]:
+        """What is remembered of earlier switches."""
+        if not Path(path).exists():
+            return {}
+        try:
+            return parse_record(path, decode(read_file(path).data))
+        except RecordError as error:
+            if self.params["rollback"]:
+                raise
+            self.module.warn(str(error))
+            return {}
+
+    def wish(self, path: str, moves: dict[str, Move]) -> Wanted:
+        backend = self.params["backend"]
+        if self.params["rollback"]:
+            backend = previous(path, moves, self.frontend)
+        return Wanted(
+            self.frontend,
+            backend,
+            self.params["engine"],
+            self.params["map"],
+            self.params["percent"],
+        )
 
     def find_haproxy(self) -> None:
         if not self.haproxy:
@@ -395,12 +542,12 @@ class Shell:
             return
         with suppress(FileError):
             text = decode(read_file(disk.rule.path).data)
-            check_map_file(disk.rule.path, text, self.wanted.frontend)
+            check_map_file(disk.rule.path, text, self.frontend)
 
-    def observe(self, disk: Disk, config: ConfigFile) -> Live:
+    def observe(self, disk: Disk, backend: str, changed_at: float) -> Live:
         path = disk.rule.path if disk.rule else None
         try:
-            seen = observe(self.stats, self.master, path, self.wanted.frontend, self.deadline())
+            seen = observe(self.stats, self.master, path, self.frontend, self.deadline(), backend)
         except HaproxyRuntimeError as error:
             raise SwitchFailedError(f"{self.explain(error)} {UNTOUCHED}") from None
         except LiveError as error:
@@ -409,7 +556,7 @@ class Shell:
                 "is under way, see whether HAProxy runs, and whether socket and master_socket "
                 "belong to it; with engine file the file can be edited all the same"
             ) from None
-        stale = is_stale(config.changed_at, seen.info, time.time())
+        stale = is_stale(changed_at, seen.info, time.time())
         return Live(seen.info, seen.stat, seen.entries, stale)
 
     def explain(self, error: HaproxyRuntimeError) -> str:
@@ -435,32 +582,57 @@ class Shell:
 
     # gate
 
-    def gate(self, live: Live) -> Gate:
+    def gate(self, live: Live, backend: str) -> Gate:
         """Ask the servers; wait while their checks are still under way."""
         required: int = self.params["require_healthy"]
-        gate = judge_gate(live.stat, self.wanted.backend, required)
+        gate = judge_gate(live.stat, backend, required)
         deadline = self.deadline()
         while gate.undecided and not deadline.expired:
             deadline.sleep(min(0.1, deadline.left))
             with suppress(HaproxyRuntimeError):
-                gate = judge_gate(self.stats.stat(deadline.left), self.wanted.backend, required)
+                stat = self.stats.stat_of((), (backend,), deadline.left)
+                gate = judge_gate(stat, backend, required)
         return gate
 
     # apply
 
-    def validate(self, candidate: str, config: ConfigFile) -> str:
-        code, out, err = self.module.run_command(
-            [self.haproxy, "-c", "-f", candidate], cwd="/", errors="replace"
-        )
+    def validate(self, candidate: str, config: ConfigFile, wanted: Wanted) -> str:
+        """Let HAProxy judge all files, the candidate in the place of its original."""
+        files = [
+            candidate if os.path.realpath(path) == config.path else path for path in self.loaded
+        ]
+        command = [self.haproxy, "-c"]
+        for path in files:
+            command += ["-f", path]
+        code, out, err = self.module.run_command(command, cwd="/", errors="replace")
         printed = printable((out + err).strip().replace(candidate, config.path))
         if code != 0:
             raise SwitchFailedError(
-                f"haproxy -c refuses {config.path} with default_backend {self.wanted.backend} in "
-                f"frontend {self.wanted.frontend} (status {code}): {printed}. {UNTOUCHED} Repair "
+                f"haproxy -c refuses {config.path} with default_backend {wanted.backend} in "
+                f"frontend {wanted.frontend} (status {code}): {printed}. {UNTOUCHED} Repair "
                 "the configuration first",
                 validator=printed,
             )
         return str(printed)
+
+    @contextmanager
+    def recorded(self, plan: Plan, record: str, moves: dict[str, Move]) -> Iterator[None]:
+        """Remember where the traffic comes from before it is moved; not if that fails."""
+        move = None if self.params["rollback"] else plan.move
+        if move is None or move == moves.get(self.frontend):
+            yield
+            return
+        old = read_file(record).data if Path(record).exists() else None
+        write_atomically(record, encode(render_record({**moves, self.frontend: move})))
+        try:
+            yield
+        except BaseException:
+            if old is None:
+                discard(record)
+            else:
+                with suppress(FileError):
+                    write_atomically(record, old)
+            raise
 
     def go_live(self, plan: Plan, live: Live) -> Confirmed:
         if plan.action == MAP:
@@ -468,8 +640,8 @@ class Shell:
                 self.stats,
                 self.master,
                 plan.map or "",
-                self.wanted.frontend,
-                self.wanted.backend,
+                self.frontend,
+                plan.entries,
                 self.deadline(),
                 self.settle(plan),
             )
@@ -477,7 +649,7 @@ class Shell:
 
     def settle(self, plan: Plan) -> float:
         """How long a reload that has read the old file may still take, judged by haproxy -c."""
-        if not plan.disk.edit.changed:
+        if not plan.disk.edit.changed and plan.wanted.shift is None:
             return 0.0
         return max(0.5, 3 * self.phases.spent["validate"])
 
@@ -491,10 +663,7 @@ class Shell:
                     ["systemctl", "reload", self.params["service"]]
                 )
                 return code, out + err
-            parent = parent_master(live.info.pid)
-            if parent is None:
-                return 1, f"worker {live.info.pid} has no master process any more"
-            os.kill(parent, signal.SIGUSR2)
+            os.kill(self.master_pid, signal.SIGUSR2)
             return 0, ""
 
         return reload_by_command(run, self.stats, live.info, self.deadline())
@@ -513,7 +682,7 @@ class Shell:
             except FileError as trouble:
                 discard(candidate)
                 done.append(
-                    f"{old.path} could NOT be put back ({trouble}) and names {self.wanted.backend}"
+                    f"{old.path} could NOT be put back ({trouble}) and names {plan.disk.after}"
                 )
         else:
             done.append(f"{old.path} was not touched")
@@ -525,24 +694,20 @@ class Shell:
             done.append("the running HAProxy goes on as before")
         cause = self.explain(error) if isinstance(error, HaproxyRuntimeError) else str(error)
         raise SwitchFailedError(
-            f"the running HAProxy could not be switched to {self.wanted.backend}: "
+            f"the running HAProxy could not be switched to {plan.wanted.backend}: "
             f"{cause.rstrip('.')}. Now: {'; '.join(done)}. "
             "Correct the cause and run this task again"
         )
 
     def undo_entry(self, plan: Plan, live: Live) -> str:
-        path, key = plan.map or "", self.wanted.frontend
-        before = live.entries[0] if live.entries else None
+        path, before = plan.map or "", plan.way_back(live.entries or ())
         try:
             deadline = Deadline(2)
-            found = self.stats.entries(path, key, deadline.left)
-            if before is not None:
-                self.stats.write_entry(path, key, before, bool(found), deadline.left)
-            elif found:
-                self.stats.delete_entry(path, key, deadline.left)
+            found = read_entries(self.stats, path, self.frontend, deadline) or ()
+            write_entries(self.stats, path, found, before, deadline)
         except HaproxyRuntimeError as error:
             return f"the live entry is in doubt ({error})"
-        return f"the live entry is {before or 'absent'} as before"
+        return f"the live entry is {listed(before)} as before"
 
     def undo_reload(self, live: Live) -> str:
         """A reload that did not end in time may still take up the file; make it read the old."""
@@ -557,29 +722,41 @@ class Shell:
     def run(self) -> dict[str, Any]:
         if self.module.check_mode:
             return self.switch()
-        with locked(self.params["config"], self.params["lock_timeout"]):
+        with all_locked(self.loaded, self.params["lock_timeout"]):
             self.phases.end("lock")
             return self.switch()
 
     def switch(self) -> dict[str, Any]:
-        config = read_file(self.params["config"])
-        disk = plan_disk(decode(config.data), self.wanted)
+        files = tuple(read_file(path) for path in self.loaded)
+        text = parse_files((file.path, file.data) for file in files)
+        config = files[text.file_of(find_frontend(text, self.frontend).start)]
+        record = record_path(config.path)
+        if not self.module.check_mode:
+            discard_leftovers(config.path)
+            discard_leftovers(record)
+        moves = self.moves(record)
+        wanted = self.wish(record, moves)
+        disk = plan_disk(text, wanted)
         self.check_map(disk)
         self.phases.end("read")
 
-        live = None if self.wanted.engine == "file" else self.observe(disk, config)
-        plan = plan_switch(disk, live, self.wanted)
+        live: Live | None = None
+        if wanted.engine != "file":
+            live = self.observe(disk, wanted.backend, max(file.changed_at for file in files))
+        plan = plan_switch(disk, live, wanted)
         gate: Gate | None = None
         if live is not None:
             if plan.action == RELOAD:
+                parent = parent_master(live.info.pid)
                 self.reload_method = choose_reload(
-                    self.master is not None,
-                    Path("/run/systemd/system").is_dir(),
-                    parent_master(live.info.pid),
+                    self.master is not None, Path("/run/systemd/system").is_dir(), parent
                 )
+                self.master_pid = parent or 0
             self.phases.end("observe")
             gate = (
-                self.gate(live) if plan.changed else judge_gate(live.stat, self.wanted.backend, 0)
+                self.gate(live, wanted.backend)
+                if plan.gated
+                else judge_gate(live.stat, wanted.backend, 0)
             )
             self.phases.end("gate")
             if not gate.open:
@@ -587,7 +764,7 @@ class Shell:
                     f"{gate.refusal()}. {UNTOUCHED}", servers=servers(gate.servers)
                 )
 
-        validator, backup, confirmed = self.apply(plan, live, config)
+        validator, backup, confirmed = self.apply(plan, live, config, record, moves)
         worker = None
         if live is not None:
             info = confirmed.info if confirmed else live.info
@@ -595,10 +772,12 @@ class Shell:
             worker = {"pid": info.pid, "version": info.version, "attempts": attempts}
         result: dict[str, Any] = {
             "changed": plan.changed,
-            "frontend": self.wanted.frontend,
-            "backend": self.wanted.backend,
+            "frontend": self.frontend,
+            "backend": wanted.backend,
+            "percent": wanted.percent,
             "previous_backend": plan.previous,
             "previous_backend_on_disk": disk.before.name,
+            "previous_shift": plan.shift_before.as_dict() if plan.shift_before else None,
             "engine": plan.engine,
             "action": plan.action,
             "reason": plan.reason,
@@ -615,68 +794,64 @@ class Shell:
         return result
 
     def apply(
-        self, plan: Plan, live: Live | None, config: ConfigFile
+        self,
+        plan: Plan,
+        live: Live | None,
+        config: ConfigFile,
+        record: str,
+        moves: dict[str, Move],
     ) -> tuple[str, str, Confirmed | None]:
         """Validate, then (not in check mode) replace the file and bring HAProxy to it."""
-        validator = backup = ""
+        validator = backup = candidate = ""
         new: ConfigFile | None = None
-        if plan.disk.edit.changed:
-            self.find_haproxy()
-            if not self.module.check_mode:
-                discard_leftovers(config.path)
-            candidate = write_candidate(config, encode(plan.disk.edit.text))
-            self.module.add_cleanup_file(candidate)
-            try:
-                validator = self.validate(candidate, config)
-                self.phases.end("validate")
-                if self.module.check_mode:
-                    return validator, "", None
-                if self.params["backup"]:
-                    backup = self.module.backup_local(config.path)
-                new = replace(config, candidate)
-            finally:
-                discard(candidate)
-            self.phases.end("write")
-        if live is None or self.module.check_mode or plan.action not in (MAP, RELOAD):
-            return validator, backup, None
         try:
-            confirmed = self.go_live(plan, live)
+            if plan.disk.edit.changed:
+                self.find_haproxy()
+                candidate = write_candidate(config, encode(plan.disk.edit.text))
+                self.module.add_cleanup_file(candidate)
+                validator = self.validate(candidate, config, plan.wanted)
+                self.phases.end("validate")
+            if self.module.check_mode:
+                return validator, "", None
+            with self.recorded(plan, record, moves):
+                if candidate:
+                    if self.params["backup"]:
+                        backup = write_backup(config)
+                    new = replace(config, candidate)
+                    self.phases.end("write")
+                return validator, backup, self.bring_live(plan, live, config, new)
+        finally:
+            if candidate:
+                discard(candidate)
+
+    def bring_live(
+        self, plan: Plan, live: Live | None, old: ConfigFile, new: ConfigFile | None
+    ) -> Confirmed | None:
+        if live is None or plan.action not in (MAP, RELOAD):
+            return None
+        try:
+            return self.go_live(plan, live)
         except (LiveError, HaproxyRuntimeError, OSError) as error:
-            self.undo(plan, live, config, new, error)
-        self.phases.end("live")
-        return validator, backup, confirmed
+            self.undo(plan, live, old, new, error)
+        finally:
+            self.phases.end("live")
 
     def diff(self, plan: Plan, live: Live | None, config: ConfigFile) -> list[dict[str, str]]:
         edit = plan.disk.edit
-        title = f"frontend {self.wanted.frontend}"
-        result = [
-            {
-                "before_header": f"{config.path} ({title}, line {edit.line})",
-                "after_header": f"{config.path} ({title}, line {edit.line})",
-                "before": _shown(edit.before),
-                "after": _shown(edit.after),
-            }
-        ]
+        header = f"{config.path} (frontend {self.frontend}, line {edit.line})"
+        result = [_difference(header, _shown(edit.before), _shown(edit.after))]
         if live is not None and plan.engine == "runtime":
-            before = "".join(f"{self.wanted.frontend} {entry}\n" for entry in live.entries or ())
-            after = f"{self.wanted.frontend} {self.wanted.backend}\n"
-            header = f"live map {plan.map}"
-            result.append(
-                {
-                    "before_header": header,
-                    "after_header": header,
-                    "before": before,
-                    "after": after,
-                }
-            )
+            before, after = shown(live.entries or ()), shown(plan.entries)
+            result.append(_difference(f"live map {plan.map}", before, after))
         elif live is not None and plan.action == RELOAD:
-            header = "running HAProxy"
             before = f"worker {live.info.pid}, default_backend {plan.live_before or 'unknown'}\n"
-            after = f"new worker, default_backend {self.wanted.backend}\n"
-            result.append(
-                {"before_header": header, "after_header": header, "before": before, "after": after}
-            )
+            after = f"new worker, default_backend {plan.disk.after}\n"
+            result.append(_difference("running HAProxy", before, after))
         return result
+
+
+def _difference(header: str, before: str, after: str) -> dict[str, str]:
+    return {"before_header": header, "after_header": header, "before": before, "after": after}
 
 
 def _shown(line: str) -> str:
@@ -692,6 +867,7 @@ def servers(found: tuple[Server, ...]) -> list[dict[str, Any]]:
             "status": server.status,
             "check_status": server.check_status,
             "passed": server.passed,
+            "backup": server.backup,
         }
         for server in found
     ]
@@ -700,9 +876,15 @@ def servers(found: tuple[Server, ...]) -> list[dict[str, Any]]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "config": {"type": "path", "default": "/etc/haproxy/haproxy.cfg"},
+            "config": {
+                "type": "list",
+                "elements": "path",
+                "default": ["/etc/haproxy/haproxy.cfg"],
+            },
             "frontend": {"type": "str", "required": True},
-            "backend": {"type": "str", "required": True},
+            "backend": {"type": "str"},
+            "percent": {"type": "int", "default": COHORTS},
+            "rollback": {"type": "bool", "default": False},
             "engine": {
                 "type": "str",
                 "choices": ["auto", "runtime", "reload", "file"],
@@ -721,11 +903,13 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = Shell(module).run()
+        shell = Shell(module)
+        shell.check_parameters()
+        result = shell.run()
     except SwitchFailedError as error:
         module.fail_json(msg=str(error), **error.fields)
-    except (HaproxyConfigError, SwitchError) as error:
-        module.fail_json(msg=f"{module.params['config']}: {error}. {UNTOUCHED}")
+    except (HaproxyConfigError, SwitchError, RecordError) as error:
+        module.fail_json(msg=f"{', '.join(module.params['config'])}: {error}. {UNTOUCHED}")
     except FileError as error:
         module.fail_json(msg=f"{error}. {UNTOUCHED}")
     else:

@@ -10,8 +10,9 @@ module: haproxy_info
 short_description: Tell what a running HAProxy does with its traffic
 version_added: 0.1.0
 description:
-  - Tells for each frontend which backend the file names and which one the traffic follows, and for
-    each backend its servers with their health and their counters.
+  - Tells for each frontend which backend the configuration names, which one the traffic follows and
+    which share of the clients goes elsewhere, and for each backend its servers with their health
+    and their counters.
   - Changes nothing.
 options:
   map:
@@ -85,8 +86,8 @@ uptime_seconds:
   sample: 3600
 file_newer_than_worker:
   description:
-    - Whether the file was changed after the worker had started. After a switch without reload this
-      is so, and as it should be.
+    - Whether a file of the configuration was changed after the worker had started. After a switch
+      without reload this is so, and as it should be.
   returned: success
   type: bool
   sample: true
@@ -108,6 +109,21 @@ frontends:
       description:
         - Where RV(frontends.live_backend) is known from. One of C(map), C(file), C(unknown).
       type: str
+    shift:
+      description:
+        - The shift that is under way; RV(frontends.live_backend) has the other clients. Null
+          without one.
+      type: dict
+      contains:
+        backend:
+          description: The backend that gets a share of the clients.
+          type: str
+        percent:
+          description: The share.
+          type: int
+    rollback_to:
+      description: The backend that a rollback would go to. Null without a record of a switch.
+      type: str
     map:
       description: The map of the frontend's rule. Null without a rule.
       type: str
@@ -126,6 +142,8 @@ frontends:
       default_backend: docker
       live_backend: docker
       live_source: map
+      shift: null
+      rollback_to: legacy
       map: /etc/haproxy/maps/default_backend.map
       bind: ["*:80"]
       running: true
@@ -158,6 +176,9 @@ backends:
         passed:
           description: Whether it is up and has passed a check (or has none).
           type: bool
+        backup:
+          description: Whether it is a backup server, which gets traffic once all others are down.
+          type: bool
         weight:
           description: Its weight.
           type: int
@@ -176,12 +197,14 @@ backends:
           status: UP
           check_status: L7OK
           passed: true
+          backup: false
           weight: 1
           sessions_current: 0
           sessions_total: 17
 """
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -194,11 +217,13 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_config i
     find_frontend,
     frontend_names,
     map_rules,
-    parse,
+    parse_files,
     printable,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy_file import (
+    ConfigFile,
     FileError,
+    loaded_files,
     read_file,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy_live import (
@@ -206,57 +231,87 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_live imp
     LiveError,
     observe,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy_record import (
+    RecordError,
+    parse_record,
+    previous,
+    record_path,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy_runtime import (
     HaproxyRuntimeError,
     HaproxySocket,
     Stat,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy_shift import (
+    mirror,
+    own,
+    under_way,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy_switch import (
     is_stale,
 )
 
 
+def rollback_to(file: ConfigFile, name: str) -> str | None:
+    """Where a rollback of a frontend in this file would go."""
+    path = record_path(file.path)
+    with suppress(FileError, RecordError):
+        return previous(path, parse_record(path, decode(read_file(path).data)), name)
+    return None
+
+
 def frontend(
-    config: Config, name: str, chosen: str | None, stats: HaproxySocket, stat: Stat, stale: bool
+    config: Config,
+    files: tuple[ConfigFile, ...],
+    name: str,
+    chosen: str | None,
+    stats: HaproxySocket,
+    stat: Stat,
+    stale: bool,
 ) -> dict[str, Any]:
     """One frontend: what the file says, and what the traffic follows."""
     result: dict[str, Any] = {
         "default_backend": None,
         "live_backend": None,
         "live_source": "unknown",
+        "shift": None,
+        "rollback_to": None,
         "map": None,
         "bind": [],
         "running": name in stat.frontends,
         "problem": None,
     }
-    own = None
+    served_by_itself = None
     try:
         section = find_frontend(config, name)
+        result["rollback_to"] = rollback_to(files[config.file_of(section.start)], name)
         result["bind"] = [printable(address) for address in binds(config, section)]
         rules = [rule for rule in map_rules(config, section) if chosen in (None, rule.path)]
         result["map"] = rules[0].path if rules else None
         result["default_backend"] = default_backend(config, name).name
         # A listen section without default_backend serves from its own servers.
-        own = name if section.kind == "listen" else None
+        served_by_itself = name if section.kind == "listen" else None
     except HaproxyConfigError as error:
         result["problem"] = str(error)
-    entries = stats.entries(result["map"], name, 5) if result["map"] else None
-    values = set(entries or ())
-    if len(values) == 1 and values <= set(stat.backend_names):
-        result["live_backend"] = values.pop()
+    entries = own(stats.map_entries(result["map"], 5) or () if result["map"] else (), name)
+    values = mirror(entries, name)
+    if len(values) == 1 and values[0] in stat.backend_names:
+        result["live_backend"] = values[0]
         result["live_source"] = "map"
     elif not stale and not values and result["running"] and result["problem"] is None:
-        result["live_backend"] = result["default_backend"] or own
+        result["live_backend"] = result["default_backend"] or served_by_itself
         result["live_source"] = "file"
+    shift = under_way(entries, name, result["live_backend"])
+    result["shift"] = shift.as_dict() if shift else None
     return result
 
 
 def collect(params: dict[str, Any], now: float) -> dict[str, Any]:
-    file = read_file(params["config"])
-    config = parse(decode(file.data))
+    files = tuple(read_file(path) for path in loaded_files(params["config"]))
+    config = parse_files((file.path, file.data) for file in files)
     stats = HaproxySocket(params["socket"])
     seen = observe(stats, None, None, "", Deadline(params["wait"]))
-    stale = is_stale(file.changed_at, seen.info, now)
+    stale = is_stale(max(file.changed_at for file in files), seen.info, now)
     return {
         "version": seen.info.version,
         "pid": seen.info.pid,
@@ -264,7 +319,7 @@ def collect(params: dict[str, Any], now: float) -> dict[str, Any]:
         "uptime_seconds": seen.info.uptime,
         "file_newer_than_worker": stale,
         "frontends": {
-            printable(name): frontend(config, name, params["map"], stats, seen.stat, stale)
+            printable(name): frontend(config, files, name, params["map"], stats, seen.stat, stale)
             for name in frontend_names(config)
         },
         "backends": {
@@ -277,6 +332,7 @@ def collect(params: dict[str, Any], now: float) -> dict[str, Any]:
                         "status": server.status,
                         "check_status": server.check_status,
                         "passed": server.passed,
+                        "backup": server.backup,
                         "weight": server.weight,
                         "sessions_current": server.sessions_current,
                         "sessions_total": server.sessions_total,
@@ -292,7 +348,11 @@ def collect(params: dict[str, Any], now: float) -> dict[str, Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "config": {"type": "path", "default": "/etc/haproxy/haproxy.cfg"},
+            "config": {
+                "type": "list",
+                "elements": "path",
+                "default": ["/etc/haproxy/haproxy.cfg"],
+            },
             "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
             "map": {"type": "str"},
             "wait": {"type": "float", "default": 5.0},

@@ -213,7 +213,7 @@ class Lab:
 
     def files(self) -> list[str]:
         """What lies beside the configuration, sockets and log apart."""
-        ignored = ("log", "admin.sock", "master.sock", "maps")
+        ignored = ("log", "admin.sock", "master.sock", "maps", "haproxy.cfg.previous.json")
         return sorted(p.name for p in self.directory.iterdir() if p.name not in ignored)
 
     # the modules
@@ -279,3 +279,15 @@ def stopped(web: dict[str, WebServer]) -> Iterator[Lab]:
 def lab(stopped: Lab) -> Lab:
     stopped.start()
     return stopped
+
+
+@pytest.fixture(scope="module")
+def shared(web: dict[str, WebServer]) -> Iterator[Lab]:
+    """A running laboratory for the tests of one file, which say what they start from."""
+    with tempfile.TemporaryDirectory(prefix="hx-") as directory:
+        lab = Lab(Path(directory), web)
+        try:
+            lab.start()
+            yield lab
+        finally:
+            lab.stop()

@@ -42,6 +42,8 @@ def test_what_the_traffic_follows(lab: Lab) -> None:
         "default_backend": "legacy",
         "live_backend": "legacy",
         "live_source": "file",
+        "shift": None,
+        "rollback_to": None,
         "map": str(lab.map),
         "bind": [f"127.0.0.1:{lab.port}"],
         "running": True,

@@ -92,8 +92,42 @@ def test_server_without_checks_counts(lab: Lab) -> None:
             "status": "no check",
             "check_status": "",
             "passed": True,
+            "backup": False,
         }
     ]
+    assert lab.traffic() == "docker"
+
+
+def test_backup_servers_do_not_open_the_gate(stopped: Lab) -> None:
+    """All that the target has left are its stand-ins, and they are well."""
+    lab = stopped
+    docker = lab.web["docker"].port
+    lab.config.write_text(
+        lab.text(
+            extra="backend spare\n    server gone 127.0.0.1:9 check\n"
+            f"    server stand-in 127.0.0.1:{docker} check backup\n"
+            f"    server unchecked 127.0.0.1:{docker} backup\n"
+            "backend both\n"
+            f"    server first 127.0.0.1:{docker} check\n"
+            f"    server stand-in 127.0.0.1:{docker} check backup\n"
+        )
+    )
+    lab.start()
+    lab.until(
+        lambda: lab.info()["backends"]["spare"]["servers"][1]["check_status"] == "L7OK",
+        "the backup server's check",
+    )
+    with nothing_changes(lab):
+        result = refused(lab, "spare", "0 of 3 servers", "a backup server, which does not count")
+        assert [(s["name"], s["passed"], s["backup"]) for s in result["servers"]] == [
+            ("gone", False, False),
+            ("stand-in", True, True),
+            ("unchecked", True, True),
+        ]
+        refused(lab, "both", "1 of 2 servers", require_healthy=2)
+    assert lab.switch("both")["changed"] is True
+    # HAProxy itself does send traffic to them.
+    assert lab.switch("spare", require_healthy=0)["changed"] is True
     assert lab.traffic() == "docker"
 
 
@@ -131,7 +165,7 @@ def test_map_that_is_not_the_rules(lab: Lab) -> None:
 def test_map_file_that_is_not_empty(lab: Lab) -> None:
     lab.map.write_text("# note\nbook-face legacy\n")
     with nothing_changes(lab):
-        refused(lab, "docker", str(lab.map), "holds an entry for 'book-face' (legacy)")
+        refused(lab, "docker", str(lab.map), "holds an entry for 'book-face' (book-face legacy)")
 
 
 def test_conditional_lines(lab: Lab) -> None:
@@ -196,7 +230,7 @@ def test_missing_things(lab: Lab) -> None:
         missing = lab.directory / "missing.cfg"
         refused(lab, "docker", f"{missing} cannot be read", config=str(missing))
         refused(lab, "docker", "/nonexistent", "No such file", config="/nonexistent/haproxy.cfg")
-        refused(lab, "docker", "is a directory", config=str(lab.directory))
+        refused(lab, "docker", "no file that HAProxy would load", config=str(lab.map.parent))
         refused(lab, "docker", "not a program", haproxy="/nonexistent/haproxy")
 
 
@@ -204,7 +238,7 @@ def test_wrong_parameters(lab: Lab) -> None:
     with nothing_changes(lab):
         assert "value of engine must be one of" in lab.switch("docker", engine="magic")["msg"]
         result = lab.end(lab.begin("haproxy_default_backend", lab.arguments()))
-        assert "missing required arguments: backend" in result["msg"]
+        assert "neither backend nor rollback=true is given" in result["msg"]
 
 
 def test_lock_is_waited_for_and_names_its_holder(lab: Lab) -> None:

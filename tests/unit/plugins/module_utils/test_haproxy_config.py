@@ -16,9 +16,12 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_config i
     find_frontend,
     frontend_names,
     is_disabled,
+    keep_default_backend,
     keyword,
     map_rules,
+    mode,
     parse,
+    parse_files,
     parse_map_file,
     printable,
     quote_word,
@@ -281,6 +284,50 @@ def test_a_rule_in_an_if_block_is_not_relied_on() -> None:
     rule = "use_backend %[fe_name,map(/m)] if { fe_name,map(/m) -m found }"
     config = parse(f"frontend f\n.if A\n {rule}\n.endif\n")
     assert map_rules(config, find_frontend(config, "f")) == ()
+
+
+def test_several_files() -> None:
+    """Sections end with their file; defaults reach over the border; lines keep their numbers."""
+    parts = [
+        ("a", b"defaults\n  mode http"),
+        ("b", b"frontend f\n  default_backend x\n"),
+        ("c", b""),
+        ("d", b"  server outside\ndefaults\n  mode tcp\nfrontend g\r\n"),
+    ]
+    config = parse_files(parts)
+    assert encode(config.text) == b"".join(data for _name, data in parts)
+    f, g = find_frontend(config, "f"), find_frontend(config, "g")
+    assert (config.place(f.start), config.place(g.start)) == ("b:1", "d:4")
+    assert (mode(config, f), mode(config, g)) == ("http", "tcp")
+    assert f.end == 4
+    assert [config.file_of(line) for line in range(8)] == [0, 0, 1, 1, 3, 3, 3, 3]
+    edit = set_default_backend(config, "f", "y")
+    assert (edit.text, edit.file, edit.line) == ("frontend f\n  default_backend y\n", 1, 2)
+    added = set_default_backend(config, "g", "y")
+    # The ending is that of its own file, and the other files' lines do not count.
+    assert (added.file, added.line, added.after) == (3, 5, "    default_backend y\r\n")
+    kept = keep_default_backend(config, "g")
+    assert (kept.changed, kept.file, kept.line, kept.before) == (False, 3, 4, "")
+    assert kept.text == decode(parts[3][1])
+    kept = keep_default_backend(config, "f")
+    assert (kept.file, kept.line, kept.before) == (1, 2, "  default_backend x\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("frontend f\n", "tcp"),
+        ("frontend f\n  mode http\n", "http"),
+        ("frontend f\n  mode tcp\n  mode http\n", "http"),
+        ("defaults\n  mode http\nfrontend f\n", "http"),
+        ("defaults d\n  mode http\ndefaults\n  mode tcp\nfrontend f from d\n", "http"),
+        ("frontend f\n.if defined(X)\n  mode http\n.endif\n", None),
+        ("frontend f\n  mode\n", None),
+    ],
+)
+def test_mode(text: str, found: str | None) -> None:
+    config = parse(text)
+    assert mode(config, find_frontend(config, "f")) == found
 
 
 def test_map_file() -> None:

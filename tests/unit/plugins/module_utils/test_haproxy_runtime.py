@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -14,11 +15,13 @@ import pytest
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy_runtime import (
     HaproxyRuntimeError,
     HaproxySocket,
+    Stat,
     cli_word,
     parse_info,
     parse_map,
     parse_proc,
     parse_stat,
+    parse_stats,
     unix_request,
 )
 from hypothesis import given
@@ -153,6 +156,109 @@ def test_a_key_with_blanks_is_another_key() -> None:
     assert answering("0x1 book-face x docker\n\n").entries("/m", "book-face", 1) == ()
 
 
+class Proxies:
+    """A statistics socket with these proxies, each as its rows; ``asked`` is what it was asked."""
+
+    header = "# pxname,svname,status,check_status,tracked,type,\n"
+
+    def __init__(self, *proxies: tuple[str, ...]) -> None:
+        self.proxies = proxies
+        self.asked: list[str] = []
+        self.knows_names = True
+
+    def request(self, _path: str, line: str, _seconds: float, _close: bool) -> str:
+        self.asked.append(line)
+        return "".join(f"{self.reply(command.split())}\n" for command in line.split(";"))
+
+    def reply(self, words: list[str]) -> str:
+        if len(words) == 2:
+            return self.header + "".join(row for proxy in self.proxies for row in proxy)
+        if not self.knows_names:
+            return "Unknown command.\n"
+        name, types = words[2], int(words[3])
+        found = [proxy for proxy in self.proxies if proxy[0].startswith(f"{name},")]
+        number = re.match(r"\d+", name)
+        if not found and not number:
+            return "No such proxy.\n"
+        if not found and number:
+            found = list(self.proxies[int(number.group()) - 1 :])
+        rows = found[0] if found else ()
+        return self.header + "".join(row for row in rows if types >> int(row.split(",")[5]) & 1)
+
+    def stat_of(self, frontend: str, *backends: str) -> Stat:
+        return HaproxySocket("/s", self.request).stat_of((frontend,), backends, 1)
+
+    def stat(self) -> Stat:
+        return HaproxySocket("/s", self.request).stat(1)
+
+
+FRONT = ("f,FRONTEND,OPEN,,,0,\n",)
+DOCKER = ("docker,d1,UP,L7OK,,2,\n", "docker,BACKEND,UP,,,1,\n")
+LEGACY = ("legacy,w1,UP,L7OK,,2,\n", "legacy,BACKEND,UP,,,1,\n")
+NAMESAKE = ("f,s,UP,L7OK,,2,\n", "f,BACKEND,UP,,,1,\n")
+FOLLOWER = ("docker,d1,UP,,legacy/w1,2,\n", "docker,BACKEND,UP,,,1,\n")
+
+
+def test_statistics_of_a_few_proxies() -> None:
+    place = Proxies(FRONT, DOCKER, LEGACY)
+    # A backend that is named twice must not have its servers twice.
+    few = place.stat_of("f", "docker", "nosuch", "docker")
+    assert place.asked == ["show stat f 1 -1;show stat docker 6 -1;show stat nosuch 6 -1"]
+    assert (few.frontends, few.backend_names) == (("f",), ("docker",))
+    assert few.servers == place.stat().servers_of("docker")
+    assert Proxies(FRONT).stat_of("g", "nosuch") == Stat((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("proxies", "backend"),
+    [
+        # The number that the name begins with is another proxy's, or nobody's.
+        ((FRONT, DOCKER, LEGACY), "2nd"),
+        ((FRONT, DOCKER, LEGACY), "9nd"),
+        # The frontend's name is a backend's, too.
+        ((FRONT, NAMESAKE, LEGACY), "f"),
+        ((NAMESAKE, FRONT, LEGACY), "f"),
+        # The checks of the server are those of a server elsewhere.
+        ((FRONT, FOLLOWER, LEGACY), "docker"),
+        # A name that would be several words, another command, or none.
+        ((FRONT, DOCKER, LEGACY), "docker x"),
+        ((FRONT, DOCKER, LEGACY), "docker;quit"),
+        ((FRONT, DOCKER, LEGACY), ""),
+    ],
+)
+def test_all_statistics_where_a_few_do_not_tell(
+    proxies: tuple[tuple[str, ...], ...], backend: str
+) -> None:
+    place = Proxies(*proxies)
+    assert place.stat_of("f", backend) == place.stat()
+    assert not any("quit" in line for line in place.asked)
+
+
+def test_all_statistics_where_haproxy_knows_no_names() -> None:
+    old = Proxies(FRONT, DOCKER, LEGACY)
+    old.knows_names = False
+    assert old.stat_of("f", "docker") == old.stat()
+    with pytest.raises(HaproxyRuntimeError, match="Permission denied"):
+        answering("Permission denied\n").stat_of(("f",), ("docker",), 1)
+    with pytest.raises(HaproxyRuntimeError, match="closed"):
+        answering("").stat_of(("f",), ("docker",), 1)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_few_statistics_are_those_of_the_whole_list(version: str) -> None:
+    whole = recorded(version, "stat")
+    header, *rows = whole.splitlines()
+    names = ("legacy", "docker")
+    mine = [[row for row in rows if row.startswith(f"{name},")] for name in names]
+    reply = "".join("\n".join([header, *block]) + "\n\n" for block in mine)
+    few, all_of_it = parse_stats(reply, names), parse_stat(whole)
+    assert few is not None
+    assert all_of_it is not None
+    assert set(few.backend_names) == set(names)
+    for name in names:
+        assert few.servers_of(name) == all_of_it.servers_of(name)
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_replies_are_judged(version: str) -> None:
     refusal = answering(recorded(version, "unknown_command"))
@@ -217,6 +323,8 @@ def test_parsers_take_any_text(text: str) -> None:
     parse_info(text)
     parse_stat("# pxname,svname,type,\n" + text)
     parse_stat(text)
+    parse_stats(text, ("a",))
+    parse_stats("# pxname,svname,type,\n" + text, ("a",))
     parse_proc("#<PID> <type> <reloads>\n" + text)
     parse_proc(text)
     parse_map(text)

@@ -1,0 +1,263 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: haproxy_adopt
+short_description: Add backends and the switch's rule to an HAProxy configuration of somebody else
+version_added: 0.1.0
+description:
+  - Puts marked blocks into a configuration that was written by hand, and takes them out again.
+    Every byte outside the blocks stays, so taking them out gives back the file as it was.
+  - A block stands between C(# BEGIN bookface.platform ...) and C(# END bookface.platform ...).
+    Changes by hand inside a block are lost, as with M(ansible.builtin.blockinfile).
+  - Backends go to the end of the file. The rule goes to the end of its frontend, behind the
+    C(use_backend) lines that are there, so that those keep their precedence.
+  - The file is replaced as one step, after C(haproxy -c) has accepted it. HAProxy is not reloaded.
+options:
+  config:
+    description:
+      - The HAProxy configuration file. A symbolic link is followed and stays a link.
+    type: path
+    default: /etc/haproxy/haproxy.cfg
+  backends:
+    description:
+      - The C(backend) sections that shall be there, as text. Blocks of others are taken out.
+      - A section outside of the blocks must not have one of these names.
+    type: str
+    default: ""
+  frontend:
+    description:
+      - The C(frontend) or C(listen) section that gets the rule. Wanted are C(mode http) and a
+        C(default_backend).
+    type: str
+  rule:
+    description:
+      - The lines by which the frontend follows the switch. Without them a rule is taken out. Wants
+        O(frontend).
+    type: str
+  haproxy:
+    description:
+      - The HAProxy program that validates the candidate. Searched in E(PATH), C(/usr/sbin) and the
+        like by default.
+    type: path
+  lock_timeout:
+    description:
+      - Seconds to wait for a switch on a file in the same directory.
+    type: float
+    default: 30
+  backup:
+    description:
+      - Keep a copy of the file as it was before.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    support: full
+    description:
+      - Does everything but replace the file; the validation is real. Maps that are still to be made
+        are taken to be empty.
+  diff_mode:
+    support: full
+    description:
+      - Shows the blocks. The rest of the file is left out, because it may hold passwords.
+  idempotent:
+    support: full
+    description:
+      - Compares the blocks with what is wanted.
+  platform:
+    support: full
+    platforms: posix
+    description:
+      - Linux with HAProxy 2.4 or later.
+seealso:
+  - module: bookface.platform.haproxy_default_backend
+author:
+  - The bookface.platform authors (@bookface-platform)
+"""
+
+EXAMPLES = r"""
+- name: Add the containers to the load balancer, and let frontend www follow the switch
+  bookface.platform.haproxy_adopt:
+    backends: |
+      backend docker
+          mode http
+          server docker1 10.0.0.5:32001 check
+          server docker2 10.0.0.5:32002 check
+    frontend: www
+    rule: |
+      use_backend %[fe_name,map(/etc/haproxy/d.map)] if { fe_name,map(/etc/haproxy/d.map) -m found }
+  notify: Reload HAProxy
+
+- name: Give back the file as it was
+  bookface.platform.haproxy_adopt:
+  notify: Reload HAProxy
+"""
+
+RETURN = r"""
+config:
+  description: The file, links resolved.
+  returned: success
+  type: str
+  sample: /etc/haproxy/haproxy.cfg
+blocks:
+  description: The blocks that the file has now (in check mode, would have), in their order.
+  returned: success
+  type: list
+  elements: str
+  sample: [rule, backend docker]
+validator:
+  description: What C(haproxy -c) printed. Empty where the file did not have to change.
+  returned: success
+  type: str
+  sample: Configuration file is valid
+backup_file:
+  description: The copy of the file as it was.
+  returned: changed and O(backup=true)
+  type: str
+  sample: /etc/haproxy/haproxy.cfg.4711.2026-01-01@12:00:00~
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy_adopt import (
+    Wanted,
+    missing_maps_empty,
+    plan,
+    take_out,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy_config import (
+    HaproxyConfigError,
+    decode,
+    encode,
+    printable,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy_file import (
+    ConfigFile,
+    FileError,
+    discard,
+    discard_leftovers,
+    locked,
+    read_file,
+    replace,
+    write_candidate,
+)
+
+UNTOUCHED = "Nothing was changed."
+
+
+class RefusedError(Exception):
+    """The candidate was not accepted, or could not be judged."""
+
+
+def find_haproxy(module: AnsibleModule) -> str:
+    given = module.params["haproxy"]
+    if given:
+        if not os.access(given, os.X_OK):
+            raise RefusedError(f"{given} is not a program that can be run")
+        return str(given)
+    found = module.get_bin_path("haproxy", opt_dirs=["/usr/sbin", "/usr/local/sbin", "/sbin"])
+    if not found:
+        raise RefusedError(
+            "haproxy was not found in PATH or /usr/sbin, so no candidate can be validated. "
+            "Install HAProxy or set the parameter haproxy"
+        )
+    return str(found)
+
+
+def validate(module: AnsibleModule, config: ConfigFile, text: str) -> tuple[str, str]:
+    """What haproxy -c printed of this text, and the accepted candidate that holds it."""
+    haproxy = find_haproxy(module)
+    candidate = write_candidate(config, encode(text))
+    module.add_cleanup_file(candidate)
+    code, out, err = module.run_command([haproxy, "-c", "-f", candidate], cwd="/", errors="replace")
+    printed = printable((out + err).strip().replace(candidate, config.path))
+    if code != 0:
+        discard(candidate)
+        raise RefusedError(
+            f"haproxy -c refuses {config.path} with these blocks (status {code}): {printed}. If it "
+            "refuses the file without them, too, repair that first"
+        )
+    return printed, candidate
+
+
+def diff(path: str, before: str, after: str) -> list[dict[str, str]]:
+    old, new = take_out(before).blocks, take_out(after).blocks
+    return [
+        {
+            "before_header": f"{path} ({title})",
+            "after_header": f"{path} ({title})",
+            "before": printable(old[title][1]) if title in old else "",
+            "after": printable(new[title][1]) if title in new else "",
+        }
+        for title in dict.fromkeys([*old, *new])
+    ]
+
+
+def adopt(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    config = read_file(params["config"])
+    before = decode(config.data)
+    wanted = Wanted(params["backends"], params["frontend"], (params["rule"] or "").strip())
+    after = plan(before, wanted)
+    result: dict[str, Any] = {
+        "changed": after != before,
+        "config": config.path,
+        "blocks": list(take_out(after).blocks),
+        "validator": "",
+        "diff": diff(config.path, before, after),
+    }
+    if after == before:
+        return result
+    if module.check_mode:
+        absent = missing_maps_empty(after, lambda path: Path(path).exists())
+        result["validator"], candidate = validate(module, config, absent)
+        discard(candidate)
+        return result
+    discard_leftovers(config.path)
+    result["validator"], candidate = validate(module, config, after)
+    try:
+        if params["backup"]:
+            result["backup_file"] = module.backup_local(config.path)
+        replace(config, candidate)
+    finally:
+        discard(candidate)
+    return result
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "config": {"type": "path", "default": "/etc/haproxy/haproxy.cfg"},
+            "backends": {"type": "str", "default": ""},
+            "frontend": {"type": "str"},
+            "rule": {"type": "str"},
+            "haproxy": {"type": "path"},
+            "lock_timeout": {"type": "float", "default": 30.0},
+            "backup": {"type": "bool", "default": False},
+        },
+        required_by={"rule": ["frontend"]},
+        supports_check_mode=True,
+    )
+    try:
+        if module.check_mode:
+            result = adopt(module)
+        else:
+            with locked(module.params["config"], module.params["lock_timeout"]):
+                result = adopt(module)
+    except HaproxyConfigError as error:
+        module.fail_json(msg=f"{module.params['config']}: {printable(str(error))}. {UNTOUCHED}")
+    except (FileError, RefusedError) as error:
+        module.fail_json(msg=f"{error}. {UNTOUCHED}")
+    else:
+        module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

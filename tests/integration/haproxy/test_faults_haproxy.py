@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Trouble with the running HAProxy: gone, unreachable, or unable to reload."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from faults import UNTOUCHED, State, go_on, held, older_than_a_second, reload_ended, state
+
+if TYPE_CHECKING:
+    from conftest import Lab
+
+LEGACY = State("legacy", (), "legacy")
+DOCKER = State("docker", ("docker",), "docker")
+
+
+def crash(lab: Lab) -> None:
+    """Master and worker are killed; their sockets stay, and refuse."""
+    assert lab.process is not None
+    worker = lab.pid()
+    lab.process.kill()
+    lab.process.wait()
+    lab.process = None
+    os.kill(worker, 9)
+
+
+@contextmanager
+def away(*sockets: Path) -> Iterator[None]:
+    """The sockets are missing for a while."""
+    for path in sockets:
+        path.rename(path.with_suffix(".away"))
+    yield
+    for path in sockets:
+        path.with_suffix(".away").rename(path)
+
+
+@pytest.mark.parametrize("engine", ["runtime", "reload"])
+def test_socket_that_is_missing(lab: Lab, engine: str) -> None:
+    lab.admin.unlink()
+    refused = lab.switch("docker", engine=engine, wait=0.5)
+    assert f"does not answer on {lab.admin} (No such file or directory)" in refused["msg"]
+    assert "stats socket" in refused["msg"]
+    assert UNTOUCHED in refused["msg"]
+    assert (lab.config.read_text(), lab.traffic()) == (lab.text(), "legacy")
+    lab.stop()
+    lab.start()
+    assert lab.switch("docker")["changed"] is True
+    assert state(lab) == DOCKER
+
+
+@pytest.mark.parametrize("level", ["user", "operator"])
+def test_socket_with_few_rights(stopped: Lab, level: str) -> None:
+    """HAProxy asks for no level where maps are concerned: whoever may look may switch."""
+    lab = stopped
+    text = lab.text().replace("level admin", f"level {level}")
+    lab.config.write_text(text)
+    lab.start()
+    done = lab.switch("docker")
+    assert (done.get("failed"), done.get("changed")) == (None, True), done
+    assert lab.config.read_text() == text.replace("\tlegacy", "\tdocker")
+    assert (lab.entry(), lab.traffic()) == (("docker",), "docker")
+
+
+@pytest.mark.parametrize("engine", ["runtime", "reload"])
+def test_haproxy_dies_after_the_rename(lab: Lab, engine: str) -> None:
+    """The old file is put back, so the next start serves as before."""
+    with held(lab, "after", "replace", "docker", engine=engine, wait=0.5) as program:
+        crash(lab)
+        failed = go_on(lab, program)
+    assert "could not be switched to docker" in failed["msg"]
+    assert "was put back as it was" in failed["msg"]
+    assert "is in doubt" in failed["msg"]
+    assert UNTOUCHED not in failed["msg"]
+    assert lab.config.read_text() == lab.text()
+    assert lab.files() == ["haproxy.cfg"]
+    lab.start()
+    assert state(lab) == LEGACY
+    assert lab.switch("docker")["changed"] is True
+    assert state(lab) == DOCKER
+
+
+@pytest.mark.parametrize("entry", [(), ("legacy",)])
+@pytest.mark.parametrize("reloaded", [False, True])
+def test_way_back_after_the_rename(lab: Lab, entry: tuple[str, ...], reloaded: bool) -> None:
+    """No master answers after the rename: file and traffic go back.
+
+    A reload by somebody else may have read the new file in between.
+    """
+    if entry:
+        lab.switch("legacy")
+    assert state(lab) == State("legacy", entry, "legacy")
+    with held(lab, "after", "replace", "docker", wait=0.5) as program:
+        if reloaded:
+            lab.reload()
+            reload_ended(lab)
+            assert lab.traffic() == "docker"
+        with away(lab.master):
+            failed = go_on(lab, program)
+    assert "was put back as it was" in failed["msg"]
+    assert "the live entry is" in failed["msg"]
+    now = state(lab)
+    assert (now.disk, now.traffic) == ("legacy", "legacy")
+    done = lab.switch("docker")
+    assert (done["changed"], state(lab)) == (True, DOCKER)
+
+
+def test_sockets_that_vanish_after_the_rename(lab: Lab) -> None:
+    with held(lab, "after", "replace", "docker", wait=0.5) as program, away(lab.admin):
+        failed = go_on(lab, program)
+    assert "was put back as it was" in failed["msg"]
+    assert "the live entry is in doubt" in failed["msg"]
+    assert state(lab) == LEGACY
+    assert lab.switch("docker")["changed"] is True
+    assert state(lab) == DOCKER
+
+
+def test_reload_by_somebody_else_before_the_entry(lab: Lab) -> None:
+    """Their worker has read the new file; the entry goes to it, not to the one before."""
+    worker = lab.pid()
+    with held(lab, "before=docker", "HaproxySocket.write_entry", "docker") as program:
+        lab.reload()
+        done = go_on(lab, program)
+    assert done["changed"] is True
+    assert done["worker"]["pid"] == lab.pid() != worker
+    assert state(lab) == DOCKER
+    assert lab.switch("docker")["changed"] is False
+
+
+@contextmanager
+def port_taken(lab: Lab) -> Iterator[str]:
+    """A configuration that wants a port which another process has: only a reload shows it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        more = f"frontend more\n    bind 127.0.0.1:{port}\n    default_backend legacy\n"
+        lab.config.write_text(lab.text(rule=False, extra=more))
+        yield more
+
+
+def test_reload_by_signal_that_fails_late(stopped: Lab) -> None:
+    """Without a master socket nobody tells that the reload failed: the wait ends it."""
+    lab = stopped
+    lab.config.write_text(lab.text(rule=False))
+    lab.start()
+    with port_taken(lab) as more:
+        worker = lab.pid()
+        failed = lab.switch("docker", master_socket="", wait=1.5)
+    assert failed["failed"] is True
+    assert "no new worker within 1.5 s" in failed["msg"]
+    assert "was put back as it was" in failed["msg"]
+    assert "in doubt" in failed["msg"]
+    assert lab.config.read_text() == lab.text(rule=False, extra=more)
+    assert lab.files() == ["haproxy.cfg"]
+    lab.until(lambda: lab.answers() == worker, "the old worker again")
+    assert lab.traffic() == "legacy"
+    done = lab.switch("docker", master_socket="")
+    assert done["changed"] is True
+    assert lab.traffic() == "docker"
+
+
+def test_late_failure_of_a_file_that_was_edited_before(stopped: Lab) -> None:
+    """There is no edit to take back; the file stays as somebody wrote it, and it says so."""
+    lab = stopped
+    lab.config.write_text(lab.text(rule=False))
+    lab.start()
+    older_than_a_second(lab)
+    with port_taken(lab) as more:
+        by_hand = lab.text(rule=False, default="docker", extra=more)
+        lab.config.write_text(by_hand)
+        failed = lab.switch("docker")
+        assert f"{lab.config} was not touched" in failed["msg"]
+        assert "goes on as before" in failed["msg"]
+        assert lab.config.read_text() == by_hand
+        assert lab.traffic() == "legacy"
+    assert lab.switch("docker")["changed"] is True
+    assert (lab.config.read_text(), lab.traffic()) == (by_hand, "docker")

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Taking a server out of a real HAProxy while one of its downloads is held open."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPResponse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Lab
+
+
+class Held:
+    """A web server whose /long sends its first half at once and the second when told to."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        go_on = self.go_on
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                body = b"first second" if self.path == "/long" else b"held"
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body[:6])
+                self.wfile.flush()
+                if self.path == "/long":
+                    go_on.wait(30)
+                    self.wfile.write(body[6:])
+
+            def log_message(self, *_args: object) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_args: object) -> None:
+                pass
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.port = int(self.server.server_address[1])
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self) -> None:
+        self.go_on.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    server = Held()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def pair(stopped: Lab, held: Held) -> Lab:
+    """Backend docker of two servers that pass their checks; it has the traffic."""
+    text = stopped.text(default="docker")
+    gone = "    server docker2 127.0.0.1:9 check\n"
+    assert gone in text
+    stopped.config.write_text(text.replace(gone, f"    server held 127.0.0.1:{held.port} check\n"))
+    stopped.start()
+    return stopped
+
+
+def server(lab: Lab, state: str, name: str = "held", check: bool = False, **more: Any) -> Any:
+    arguments = lab.arguments(server=name, state=state, **{"backend": "docker", **more})
+    del arguments["frontend"]
+    return lab.end(
+        lab.begin(
+            "haproxy_server", arguments | {"_ansible_check_mode": check, "_ansible_diff": True}
+        )
+    )
+
+
+def download(lab: Lab) -> HTTPResponse:
+    """A download from the held server, its first half read."""
+    for _try in range(4):
+        connection = HTTPConnection("127.0.0.1", lab.port, timeout=30)
+        connection.request("GET", "/long")
+        reply = connection.getresponse()
+        if reply.read(6) == b"first ":
+            return reply
+        connection.close()
+    pytest.fail("no request reached the held server")
+
+
+def seen(lab: Lab) -> set[str]:
+    return {lab.traffic() for _request in range(6)}
+
+
+def status(lab: Lab, name: str = "held") -> str:
+    return next(s.status for s in lab.stats.stat(5).servers_of("docker") if s.name == name)
+
+
+def test_a_drained_server_finishes_and_the_others_serve(pair: Lab, held: Held) -> None:
+    lab = pair
+    assert seen(lab) == {"docker", "held"}
+    reply = download(lab)
+
+    previewed = server(lab, "drain", check=True)
+    assert (previewed["changed"], previewed["sessions"], status(lab)) == (True, 1, "UP")
+    began = time.monotonic()
+    late = server(lab, "drain", wait=1)
+    assert 1 <= time.monotonic() - began < 8
+    assert late["failed"]
+    assert "docker/held: state drain is set" in late["msg"]
+    assert "sessions left: 1" in late["msg"]
+    assert (late["sessions"], late["changed"], late["diff"]) == (1, True, previewed["diff"])
+    assert status(lab) == "DRAIN"
+    assert seen(lab) == {"docker"}
+
+    waiting = lab.begin("haproxy_server", lab_arguments(lab, state="drain", wait=20))
+    time.sleep(3)
+    assert waiting.poll() is None
+    held.go_on.set()
+    done = lab.end(waiting)
+    assert (done.get("failed", False), done["changed"], done["sessions"]) == (False, False, 0)
+    assert 1 < done["waited"] < 10
+    assert reply.read() == b"second"
+
+    ready = server(lab, "ready")
+    assert (ready["changed"], ready["diff"]["before"]) == (True, "docker/held drain\n")
+    assert not server(lab, "ready")["changed"]
+    assert seen(lab) == {"docker", "held"}
+
+
+def lab_arguments(lab: Lab, **more: Any) -> dict[str, Any]:
+    arguments = lab.arguments(server="held", backend="docker", **more)
+    del arguments["frontend"]
+    return arguments
+
+
+def test_sessions_of_a_replaced_worker_count(pair: Lab, held: Held) -> None:
+    """After a reload the old worker finishes the download, and the new one knows nothing of it."""
+    lab = pair
+    reply = download(lab)
+    lab.reload()
+    lab.until(lambda: status(lab) == "UP", "the new worker's checks")
+    late = server(lab, "drain", wait=1)
+    assert late["sessions"] == 1, late
+    assert "sessions left: 1" in late["msg"]
+    held.go_on.set()
+    assert server(lab, "drain")["sessions"] == 0
+    assert reply.read() == b"second"
+
+
+def test_the_last_that_serves_is_kept(pair: Lab) -> None:
+    lab = pair
+    assert server(lab, "maint")["changed"]
+    assert status(lab) == "MAINT"
+    refused = server(lab, "drain", name="docker1")
+    assert "backend docker gets traffic" in refused["msg"]
+    assert "others there: held MAINT" in refused["msg"]
+    assert "Nothing was changed" in refused["msg"]
+    assert (status(lab, "docker1"), seen(lab)) == ("UP", {"docker"})
+    # Where the traffic does not go, nobody needs the server.
+    lab.switch("legacy")
+    assert server(lab, "drain", name="docker1")["changed"]
+    assert server(lab, "ready", name="docker1")["changed"]
+    lab.switch("docker")
+    assert server(lab, "drain", name="docker1", keep=0)["changed"]
+    assert seen(lab) == {"status 503"}
+    assert server(lab, "ready")["changed"]
+    assert seen(lab) == {"held"}
+
+
+def test_a_dead_server_is_drained_at_once(pair: Lab) -> None:
+    done = server(pair, "drain", name="gone", backend="dead", wait=5)
+    assert (done["changed"], done["sessions"]) == (True, 0)
+    assert done["waited"] < 2
+    assert not server(pair, "drain", name="gone", backend="dead")["changed"]
+    late = server(pair, "ready", name="gone", backend="dead", wait=1)
+    assert "dead/gone has not passed a check: status DOWN, last check L4CON" in late["msg"]
+
+
+def test_in_every_backend_and_until_the_next_reload(pair: Lab) -> None:
+    lab = pair
+    # docker1 is the only server of "off", which is disabled, and one of "docker".
+    done = server(lab, "drain", name="docker1", backend=None)
+    assert "servers" in done, done
+    assert [(s["backend"], s["before"]) for s in done["servers"]] == [("docker", "ready")]
+    assert status(lab, "docker1") == "DRAIN"
+    lab.reload()
+    lab.until(lambda: status(lab, "docker1") == "UP", "the server's return")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "nosuch"}, "there is no server docker/nosuch; servers there: docker/docker1, "),
+        ({"backend": "nosuch"}, "there is no server nosuch/held; servers there: legacy/web1, "),
+        ({"socket": "/nowhere.sock"}, "Wanted: a running HAProxy with a line 'stats socket'"),
+        ({"config": "/nowhere/haproxy.cfg"}, "/nowhere cannot be opened"),
+    ],
+)
+def test_wrong_input(pair: Lab, arguments: dict[str, Any], message: str) -> None:
+    assert message in server(pair, "drain", **arguments)["msg"]
+    assert seen(pair) == {"docker", "held"}
+
+
+def test_a_socket_without_the_right(pair: Lab) -> None:
+    lab = pair
+    socket_path = lab.directory / "user.sock"
+    text = lab.config.read_text()
+    lab.config.write_text(
+        text.replace("global\n", f"global\n stats socket {socket_path} level user\n")
+    )
+    lab.reload()
+    refused = server(lab, "drain", socket=str(socket_path))
+    assert "level admin" in refused["msg"]
+    assert "Nothing was changed" in refused["msg"]
+    assert seen(lab) == {"docker", "held"}
+    with socket.socket(socket.AF_UNIX) as still_there:
+        still_there.connect(str(socket_path))
