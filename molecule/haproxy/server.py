@@ -2,6 +2,8 @@
 """A web server with probes like bookface's, that fails when told to.
 
 /run/test-server-PORT holds `STATUS TEXT` for the readiness probe; without it: 200 ready.
+/showimage.php?user=NAME sends a picture; special NAMEs begin with big, lost (a text instead, with
+status 200) or private (not for caches). /asked/PATH says how often a path was asked for.
 """
 
 import sys
@@ -10,10 +12,11 @@ from pathlib import Path
 
 PORT = int(sys.argv[1])
 FAULT = Path(f"/run/test-server-{PORT}")
+ASKED: list[str] = []
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers the probe and one page."""
+    """Answers the probe, one page, and pictures."""
 
     protocol_version = "HTTP/1.1"
 
@@ -25,12 +28,27 @@ class Handler(BaseHTTPRequestHandler):
                 status = int(word)
             if "X-Bookface-Probe" not in self.headers:
                 status, text = 404, "not found"
+            self.send(status, text.encode())
+        elif self.path.startswith("/showimage.php?user="):
+            ASKED.append(self.path)
+            name = self.path.partition("=")[2]
+            if name.startswith("lost"):
+                self.send(200, b"Image not found.")
+            else:
+                size = 200_000 if name.startswith("big") else 20_000
+                more = {"Cache-Control": "private"} if name.startswith("private") else {}
+                self.send(200, b"\xff\xd8" + b"x" * size, {"Content-Type": "image/jpeg"} | more)
+        elif self.path.startswith("/asked/"):
+            self.send(200, str(ASKED.count(self.path.removeprefix("/asked"))).encode())
         elif self.path == "/headers":
-            status, text = 200, str(self.headers)
+            self.send(200, str(self.headers).encode())
         else:
-            status, text = 200, f"Users: 1, Posts: 1, Comments: 1, port {PORT}"
-        body = text.encode()
+            self.send(200, f"Users: 1, Posts: 1, Comments: 1, port {PORT}".encode())
+
+    def send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
+        for name, value in ({"Content-Type": "text/html"} | (headers or {})).items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Bookface-Host", f"port-{PORT}")
         self.end_headers()

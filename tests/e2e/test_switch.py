@@ -96,7 +96,7 @@ def test_a_target_that_does_not_serve_is_taken_back(platform: Platform) -> None:
     proof = {"url": "http://127.0.0.1:80/", "content": "no such words", "requests": 2}
     run = platform.switch("legacy", "-e", json.dumps({"haproxy_switch_proof": proof}))
     assert run.status != 0
-    assert "The traffic goes to docker again" in run.output
+    assert "the traffic goes to docker again" in run.output
     assert platform.backend() == "docker"
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from commands import ask
 from testinfra.host import Host
 
 testinfra_hosts = ["ansible://swarm_managers"]
@@ -21,13 +22,6 @@ def rows(host: Host, command: str) -> list[dict[str, Any]]:
     """Lines of a Docker command as data."""
     lines = docker(host, f"{command} --format '{{{{json .}}}}'").splitlines()
     return [json.loads(line) for line in lines]
-
-
-def ask(host: Host, url: str, *arguments: str) -> tuple[int, str]:
-    """Status (0 where nobody answers) and body of a page."""
-    done = host.run(f"curl -s -m 10 -w '\\n%{{http_code}}' {' '.join(arguments)} '{url}'")
-    body, _, status = done.stdout.rpartition("\n")
-    return int(status), body
 
 
 @pytest.fixture

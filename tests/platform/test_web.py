@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from commands import ask
 from testinfra.host import Host
 
 testinfra_hosts = ["ansible://loadbalancers"]
@@ -15,13 +16,6 @@ SERVERS = [
     ("docker1", 32001),
     ("docker1", 32002),
 ]
-
-
-def ask(host: Host, url: str, *arguments: str) -> tuple[int, str]:
-    """Status and body of a page, asked from this machine."""
-    done = host.run(f"curl -s -m 10 -w '\\n%{{http_code}}' {' '.join(arguments)} '{url}'")
-    body, _, status = done.stdout.rpartition("\n")
-    return int(status), body
 
 
 @pytest.mark.parametrize(("name", "port"), SERVERS)

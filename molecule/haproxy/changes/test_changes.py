@@ -3,92 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
+from balancer import (
+    CONFIG,
+    cohort,
+    default_on_disk,
+    servers_node,
+    serving,
+    site,
+    switch,
+    url_of,
+    wait_for_status,
+)
 from load import Load
 from testinfra.host import Host
 
 testinfra_hosts = ["ansible://loadbalancers"]
-
-ROOT = Path(__file__).resolve().parents[3]
-CONFIG = "/etc/haproxy/haproxy.cfg"
-
-
-def ansible(*command: str) -> subprocess.CompletedProcess[str]:
-    """An Ansible command on this scenario's machines."""
-    return subprocess.run(
-        [command[0], "-i", os.environ["BOOKFACE_INVENTORY"], *command[1:]],
-        cwd=ROOT,
-        env=os.environ | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-
-
-def name_of(host: Host) -> str:
-    return str(host.ansible.get_variables()["inventory_hostname"])
-
-
-def url_of(host: Host) -> str:
-    facts = host.ansible.get_variables()
-    return f"http://{facts['lab_network']}.{facts['lab_node_number']}/"
-
-
-def switch(host: Host, backend: str, **options: Any) -> dict[str, Any]:
-    """Run the module on this load balancer; its result."""
-    arguments = json.dumps({"frontend": "bookface", "backend": backend} | options)
-    module = ["-m", "bookface.platform.haproxy_default_backend", "-a", arguments]
-    done = ansible("ansible", name_of(host), "--become", *module)
-    found = re.search(r"=> (\{.*\})\s*$", done.stdout, re.DOTALL)
-    assert found, done.stdout + done.stderr
-    result: dict[str, Any] = json.loads(found[1])
-    return result
-
-
-def site(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The role again, on this load balancer."""
-    return ansible(
-        "ansible-playbook", "molecule/haproxy/converge.yml", "--limit", name_of(host), *arguments
-    )
-
-
-def serving(host: Host) -> str:
-    """Name of the backend that answers."""
-    headers = host.check_output("curl -s -o /dev/null -D - http://127.0.0.1/")
-    found = re.search(r"x-bookface-backend: (\S+)", headers, re.IGNORECASE)
-    return found[1] if found else "none"
-
-
-def default_on_disk(host: Host) -> str:
-    return host.check_output(f"sudo sed -n 's/^ *default_backend //p' {CONFIG}").strip()
-
-
-def servers_node(command: str) -> None:
-    """Run a shell command where the servers are."""
-    done = ansible("ansible", "servers1", "--become", "-m", "ansible.builtin.shell", "-a", command)
-    assert done.returncode == 0, done.stdout
-
-
-def wait_for_status(host: Host, server: str, status: str) -> None:
-    """Wait until HAProxy shows a server in a state; 10 s at most."""
-    show = "echo 'show stat' | sudo python3 -c \"{}\"".format(
-        "import socket,sys;s=socket.socket(socket.AF_UNIX);s.connect('/run/haproxy/admin.sock');"
-        "s.sendall(sys.stdin.buffer.read());print(s.makefile().read())"
-    )
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        for line in host.check_output(show).splitlines():
-            if f",{server}," in line and f",{status}," in line:
-                return
-    pytest.fail(f"{server} is not {status} after 10 s")
 
 
 @pytest.fixture
@@ -112,9 +46,9 @@ def test_runtime_switch_loses_nothing(host: Host, backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", ["docker", "legacy"])
-def test_reload_switch(host: Host, backend: str) -> None:
-    """A reload may cost a reused connection; here only new ones are held to zero."""
-    with Load([url_of(host)], clients=8, rate=200, expect="Users:", mix={"new": 1.0}) as load:
+def test_reload_switch_loses_nothing(host: Host, backend: str) -> None:
+    """Clients that keep their connection among them: the old worker serves each once more."""
+    with Load([url_of(host)], clients=16, rate=200, expect="Users:") as load:
         assert load.wait_for(200, seconds=30)
         result = switch(host, backend, engine="reload")
         assert load.wait_for(load.requests + 200, seconds=30)
@@ -142,15 +76,19 @@ def test_the_role_keeps_what_it_finds(host: Host) -> None:
 
 
 def test_a_changed_setting_keeps_what_it_finds(host: Host) -> None:
-    """A reload of the role's own, under load from new connections."""
-    with Load([url_of(host)], clients=8, rate=100, expect="port 800[34]", mix={"new": 1.0}) as load:
+    """A reload of the role's own, under load, and in the middle of a gradual shift."""
+    assert switch(host, "legacy", percent=30)["changed"]
+    with Load([url_of(host)], clients=8, rate=100, expect="Users:") as load:
         assert load.wait_for(100, seconds=30)
         done = site(host, "-e", "haproxy_server_timeout=61")
         assert done.returncode == 0, done.stdout
         assert load.wait_for(load.requests + 100, seconds=30)
     assert "timeout server 61s" in host.check_output(f"sudo cat {CONFIG}")
-    assert serving(host) == "docker"
     assert load.summary.failed == 0, load.summary.as_text()
+    assert (cohort(host, 29), cohort(host, 30)) == ("legacy", "docker")
+    assert default_on_disk(host) == "docker"
+    assert switch(host, "docker")["changed"]
+    assert cohort(host, 0) == "docker"
     assert site(host).returncode == 0
 
 
@@ -167,7 +105,9 @@ def test_a_backend_that_the_inventory_lost_is_named(host: Host) -> None:
     backends = [
         {"name": "legacy", "servers": [{"name": "web1", "address": "127.0.0.1", "port": 1}]}
     ]
-    done = site(host, "-e", json.dumps({"haproxy_backends": backends}))
+    settings = ("checks", "server_maxconn", "extra")
+    without_docker = {f"haproxy_backend_{setting}": {} for setting in settings}
+    done = site(host, "-e", json.dumps({"haproxy_backends": backends} | without_docker))
     assert done.returncode != 0
     assert "sends its traffic to docker, which the inventory no longer defines" in " ".join(
         done.stdout.split()

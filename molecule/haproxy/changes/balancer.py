@@ -1,0 +1,82 @@
+"""One load balancer under test: what it does, and what is done to it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from typing import Any
+
+import pytest
+from commands import ansible
+from testinfra.host import Host
+
+CONFIG = "/etc/haproxy/haproxy.cfg"
+
+
+def name_of(host: Host) -> str:
+    return str(host.ansible.get_variables()["inventory_hostname"])
+
+
+def url_of(host: Host) -> str:
+    facts = host.ansible.get_variables()
+    return f"http://{facts['lab_network']}.{facts['lab_node_number']}/"
+
+
+def switch(host: Host, backend: str, **options: Any) -> dict[str, Any]:
+    """Run the module on this load balancer; its result."""
+    arguments = json.dumps({"frontend": "bookface", "backend": backend} | options)
+    module = ["-m", "bookface.platform.haproxy_default_backend", "-a", arguments]
+    done = ansible("ansible", name_of(host), "--become", *module)
+    found = re.search(r"=> (\{.*\})\s*$", done.stdout, re.DOTALL)
+    assert found, done.stdout + done.stderr
+    result: dict[str, Any] = json.loads(found[1])
+    return result
+
+
+def site(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The role again, on this load balancer."""
+    return ansible(
+        "ansible-playbook", "molecule/haproxy/converge.yml", "--limit", name_of(host), *arguments
+    )
+
+
+def serving(host: Host) -> str:
+    """Name of the backend that answers."""
+    headers = host.check_output("curl -s -o /dev/null -D - http://127.0.0.1/")
+    found = re.search(r"x-bookface-backend: (\S+)", headers, re.IGNORECASE)
+    return found[1] if found else "none"
+
+
+def default_on_disk(host: Host) -> str:
+    return host.check_output(f"sudo sed -n 's/^ *default_backend //p' {CONFIG}").strip()
+
+
+def servers_node(command: str) -> None:
+    """Run a shell command where the servers are."""
+    done = ansible("ansible", "servers1", "--become", "-m", "ansible.builtin.shell", "-a", command)
+    assert done.returncode == 0, done.stdout
+
+
+def wait_for_status(host: Host, server: str, status: str) -> None:
+    """Wait until HAProxy shows a server in a state; 10 s at most."""
+    show = "echo 'show stat' | sudo python3 -c \"{}\"".format(
+        "import socket,sys;s=socket.socket(socket.AF_UNIX);s.connect('/run/haproxy/admin.sock');"
+        "s.sendall(sys.stdin.buffer.read());print(s.makefile().read())"
+    )
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        for line in host.check_output(show).splitlines():
+            if f",{server}," in line and f",{status}," in line:
+                return
+    pytest.fail(f"{server} is not {status} after 10 s")
+
+
+def cohort(host: Host, number: int) -> str:
+    """Name of the backend that answers a client of this cohort."""
+    headers = host.check_output(
+        f"curl -s -o /dev/null -D - -H 'Cookie: bookface_cohort={number}' http://127.0.0.1/"
+    )
+    found = re.search(r"x-bookface-backend: (\S+)", headers, re.IGNORECASE)
+    return found[1] if found else "none"

@@ -1,0 +1,192 @@
+"""switch_backend.yml on two load balancers side by side: they never disagree afterwards."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import ansible
+from load import Load
+
+BALANCERS = ("lb26", "lb30")
+COOKIE = "bookface_cohort"
+
+
+def switch(*arguments: str) -> tuple[bool, str]:
+    """The playbook; whether it succeeded, and its output on one line."""
+    done = ansible("ansible-playbook", "switch_backend.yml", *arguments)
+    return done.returncode == 0, " ".join((done.stdout + done.stderr).split())
+
+
+def as_root(balancer: str, command: str) -> str:
+    shell = ("--become", "-m", "ansible.builtin.shell", "-a", command)
+    done = ansible("ansible", balancer, *shell)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def urls() -> dict[str, str]:
+    found = {}
+    for balancer in BALANCERS:
+        facts: dict[str, Any] = json.loads(ansible("ansible-inventory", "--host", balancer).stdout)
+        found[balancer] = f"http://{facts['lab_network']}.{facts['lab_node_number']}/"
+    return found
+
+
+def backend(url: str, cohort: int | None = None) -> str:
+    """Name of the backend that answers, to a client of this cohort."""
+    request = urllib.request.Request(url)  # noqa: S310  (http, our lab)
+    if cohort is not None:
+        request.add_header("Cookie", f"{COOKIE}={cohort}")
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        return str(answer.headers["X-Bookface-Backend"])
+
+
+def backends(urls: dict[str, str]) -> set[str]:
+    return {backend(url) for url in urls.values()}
+
+
+def moved(url: str) -> set[int]:
+    """The cohorts whose clients get the containers."""
+    return {cohort for cohort in range(100) if backend(url, cohort) == "docker"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _start_and_end_at_legacy(urls: dict[str, str]) -> Iterator[None]:
+    succeeded, output = switch("-e", "target=legacy")
+    assert succeeded, output
+    yield
+    succeeded, output = switch("-e", "target=legacy")
+    assert succeeded, output
+    assert backends(urls) == {"legacy"}
+
+
+def test_all_are_switched(urls: dict[str, str], tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    with Load(list(urls.values()), clients=8, rate=100, expect="Users:") as load:
+        assert load.wait_for(100, seconds=30)
+        succeeded, output = switch("-e", "target=docker", "-e", f"switch_report={report}")
+        assert load.wait_for(load.requests + 100, seconds=30)
+    assert succeeded, output
+    assert backends(urls) == {"docker"}
+    assert load.summary.failed == 0, load.summary.as_text()
+    told = json.loads(report.read_text())
+    assert {name: (lb["before"], lb["after"]) for name, lb in told.items()} == dict.fromkeys(
+        BALANCERS, ("legacy", "docker")
+    )
+
+
+def test_rollback_returns_all_and_a_second_one_changes_nothing(urls: dict[str, str]) -> None:
+    succeeded, output = switch("-e", "rollback=true")
+    assert succeeded, output
+    assert backends(urls) == {"legacy"}
+    succeeded, output = switch("-e", "rollback=true")
+    assert succeeded, output
+    assert len(re.findall(r"changed=0 ", output)) == len(BALANCERS)
+    assert backends(urls) == {"legacy"}
+
+
+def test_one_that_cannot_keeps_all_from_being_switched(urls: dict[str, str]) -> None:
+    as_root("lb30", "systemctl stop haproxy")
+    try:
+        succeeded, output = switch("-e", "target=docker")
+        assert not succeeded
+        assert "HAProxy does not answer" in output or "socket" in output, output
+        assert backend(urls["lb26"]) == "legacy"
+    finally:
+        as_root("lb30", "systemctl start haproxy")
+
+
+def test_one_that_fails_after_the_gate_takes_the_others_back(urls: dict[str, str]) -> None:
+    content = "{{ 'Users:' if inventory_hostname == 'lb26' else 'no such words' }}"
+    proof = {"url": "http://127.0.0.1:80/", "content": content, "requests": 2}
+    with Load(list(urls.values()), clients=8, rate=100, expect="Users:") as load:
+        assert load.wait_for(50, seconds=30)
+        succeeded, output = switch(
+            "-e", "target=docker", "-e", json.dumps({"haproxy_switch_proof": proof})
+        )
+    assert not succeeded
+    for balancer in BALANCERS:
+        assert f"On {balancer} the traffic goes to legacy again." in output, output
+    assert backends(urls) == {"legacy"}
+    assert load.summary.failed == 0, load.summary.as_text()
+
+
+def test_a_share_moves_these_clients_and_keeps_them(urls: dict[str, str]) -> None:
+    """Ten percent, then more, then less: nobody who stays within the share changes sides."""
+    for percent in (10, 30, 20):
+        succeeded, output = switch("-e", "target=docker", "-e", f"percent={percent}")
+        assert succeeded, output
+        assert f"{percent} % of the clients" in output
+        for balancer, url in urls.items():
+            assert moved(url) == set(range(percent)), balancer
+    disk = as_root("lb26", "grep -c 'default_backend legacy' /etc/haproxy/haproxy.cfg")
+    assert disk.split()[-1] == "1"
+
+
+def test_a_client_without_cookie_gets_one_that_keeps_it(urls: dict[str, str]) -> None:
+    url = urls["lb26"]
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
+        cookie = str(answer.headers["Set-Cookie"])
+        served = str(answer.headers["X-Bookface-Backend"])
+    found = re.match(rf"{COOKIE}=(\d+); Path=/; HttpOnly; SameSite=Lax", cookie)
+    assert found, cookie
+    assert Counter(backend(url, int(found[1])) for _ in range(10)) == {served: 10}
+    with urllib.request.urlopen(  # noqa: S310
+        urllib.request.Request(url, headers={"Cookie": f"{COOKIE}=7"}),  # noqa: S310
+        timeout=10,
+    ) as answer:
+        assert answer.headers["Set-Cookie"] is None
+
+
+def test_the_role_keeps_a_share_through_its_own_reload(urls: dict[str, str]) -> None:
+    changed = ("-e", "haproxy_server_timeout=61")
+    done = ansible("ansible-playbook", "molecule/haproxy/converge.yml", *changed)
+    assert done.returncode == 0, done.stdout
+    assert {frozenset(moved(url)) for url in urls.values()} == {frozenset(range(20))}
+    done = ansible("ansible-playbook", "molecule/haproxy/converge.yml")
+    assert done.returncode == 0, done.stdout
+    assert {frozenset(moved(url)) for url in urls.values()} == {frozenset(range(20))}
+
+
+def test_all_of_a_share_is_a_switch(urls: dict[str, str]) -> None:
+    succeeded, output = switch("-e", "target=docker", "-e", "percent=100")
+    assert succeeded, output
+    for url in urls.values():
+        assert moved(url) == set(range(100))
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
+            assert answer.headers["Set-Cookie"] is None
+    as_root("lb26", "systemctl reload haproxy")
+    assert backends(urls) == {"docker"}
+
+
+def test_rollback_ends_a_share(urls: dict[str, str]) -> None:
+    assert switch("-e", "target=legacy", "-e", "percent=40")[0]
+    assert moved(urls["lb30"]) == set(range(40, 100))
+    succeeded, output = switch("-e", "rollback=true")
+    assert succeeded, output
+    for url in urls.values():
+        assert moved(url) == set(range(100))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-e", "target=docker", "-e", "percent=0"],
+        ["-e", "target=docker", "-e", "percent=101"],
+        ["-e", "target=docker", "-e", "percent=some"],
+        ["-e", "target=legacy", "-e", "rollback=true"],
+    ],
+)
+def test_wrong_wishes_change_nothing(urls: dict[str, str], arguments: list[str]) -> None:
+    succeeded, output = switch(*arguments)
+    assert not succeeded
+    assert "percent" in output
+    assert backends(urls) == {"docker"}
