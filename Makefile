@@ -3,16 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 LINK := .ansible/collections/ansible_collections/bookface/platform
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
-# Handed to ansible-playbook by demo and demo-down, such as ARGS="-e lab_http_port=8090".
+# Handed to ansible-playbook by demo and demo-down, such as ARGS="-e lab_http_port=8090",
+# and to a bench, such as ARGS=--quick.
 ARGS ?=
+# Scripts of bench/ that measure; the others there are what they share.
+BENCHES := switch
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-fast lint docs test-packages clean
+.PHONY: help setup demo demo-down test test-fast lint docs test-packages clean bench $(BENCHES:%=bench-%)
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z%-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup: $(VENV)/.made $(LINK) ## virtual environment, and this checkout as bookface.platform
 
@@ -43,6 +46,14 @@ test-fast: setup ## linters and unit tests
 
 lint: setup ## linters
 	$(VENV)/bin/python tests/run.py --only lint
+
+bench: $(BENCHES:%=bench-%) ## all measurements, see bench/README.md
+
+$(BENCHES:%=bench-%): bench-%: setup test-packages
+	$(VENV)/bin/python bench/$*.py $(ARGS)
+
+bench-%: ## one of them, such as bench-switch
+	$(error there is no bench $*; there are: $(BENCHES))
 
 docs: setup ## tables of variables in the roles' READMEs
 	$(VENV)/bin/python scripts/role_tables.py

@@ -77,6 +77,7 @@ STEPS = [
     Step("sanity", "build", ["bash", "tests/sanity.sh", str(BUILD)]),
     pytest("integration", "integration", "tests/integration"),
     molecule("haproxy"),
+    molecule("docker_ce"),
     molecule("platform"),
 ]
 
