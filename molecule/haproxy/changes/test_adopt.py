@@ -62,7 +62,8 @@ def adopt(host: Host, **variables: object) -> bool:
     done = ansible(
         host,
         "ansible.builtin.include_role",
-        {"name": "bookface.platform.haproxy", "tasks_from": "adopt.yml"},
+        {"name": "bookface.platform.haproxy"},
+        haproxy_mode="adopt",
         haproxy_frontend="www",
         haproxy_adopt_backends=["docker"],
         **variables,
