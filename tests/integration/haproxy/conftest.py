@@ -84,7 +84,7 @@ def web() -> Iterator[dict[str, WebServer]]:
     servers = {
         "legacy": WebServer("legacy"),
         "docker": WebServer("docker"),
-        "slow": WebServer("slow", delay=1.0),
+        "slow": WebServer("slow", delay=3.0),
     }
     yield servers
     for server in servers.values():
