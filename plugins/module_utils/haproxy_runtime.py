@@ -16,6 +16,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 # (path of the socket, command, seconds, whether to close our side after writing) -> reply
 Request = Callable[[str, str, float, bool], str]
@@ -120,6 +121,8 @@ class Processes:
     master: Process
     failed: int | None
     workers: tuple[Process, ...]
+    # Replaced by a reload, and still finishing requests.
+    old_workers: tuple[Process, ...] = ()
 
     @property
     def worker(self) -> int | None:
@@ -296,7 +299,7 @@ def parse_proc(reply: str) -> Processes | None:
     section = ""
     master: Process | None = None
     failed: int | None = None
-    workers: list[Process] = []
+    found: dict[str, list[Process]] = {"workers": [], "old workers": []}
     for line in reply.splitlines():
         if line.startswith("#<PID>"):
             header = [name.strip("#<> ") for name in re.findall(r"<[^>]+>", line)]
@@ -316,11 +319,11 @@ def parse_proc(reply: str) -> Processes | None:
         if fields.get("type") == "master":
             master = process
             failed = int(counted.group(1)) if counted else None
-        elif fields.get("type") == "worker" and section == "workers":
-            workers.append(process)
+        elif fields.get("type") == "worker" and section in found:
+            found[section].append(process)
     if master is None:
         return None
-    return Processes(master, failed, tuple(workers))
+    return Processes(master, failed, tuple(found["workers"]), tuple(found["old workers"]))
 
 
 def parse_map(reply: str) -> tuple[tuple[str, str], ...] | None:
@@ -428,3 +431,19 @@ class HaproxySocket:
             raise HaproxyRuntimeError(self.path, command, "reset", "the connection was closed")
         if reply.strip():
             raise self._refused(command, reply)
+
+
+def master_socket(path: str | None) -> HaproxySocket | None:
+    """The socket of the master process; None where there is none, or it shall not be used.
+
+    One that may not be looked at is there: what it hides must not be taken for nothing.
+    """
+    if not path:
+        return None
+    try:
+        Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        pass
+    return HaproxySocket(path, close=True)

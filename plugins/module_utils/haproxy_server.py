@@ -30,7 +30,6 @@ MAINT = "maint"
 
 _FORCED_MAINT = 0x01
 _FORCED_DRAIN = 0x08
-_OLD_WORKER = re.compile(r"(\d+)\s+worker\s")
 _MAP = re.compile(r"map(?:_\w+)?\(([^(),\s]+)(?:,([^(),\s]+))?\)\]\Z")
 
 # Entries of a map, by its path.
@@ -72,12 +71,6 @@ def parse_states(reply: str) -> tuple[Administered, ...] | None:
             state = DRAIN if int(bits) & _FORCED_DRAIN else READY
         found.append(Administered(row["be_name"], row["srv_name"], state))
     return tuple(found)
-
-
-def parse_old_workers(reply: str) -> tuple[int, ...]:
-    """Workers that were replaced and still finish requests, from a master's ``show proc``."""
-    _youngest, _heading, old = reply.partition("# old workers")
-    return tuple(int(found.group(1)) for found in map(_OLD_WORKER.match, old.splitlines()) if found)
 
 
 def choose(

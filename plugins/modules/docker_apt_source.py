@@ -138,7 +138,6 @@ removed:
   sample: [/etc/apt/sources.list.d/docker.list, /etc/apt/keyrings/docker.gpg]
 """
 
-import os
 import shutil
 import tempfile
 import time
@@ -154,6 +153,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.docker_repositor
     Repository,
     RepositoryError,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.text_file import put
 
 SOURCES = Path("/etc/apt/sources.list.d")
 UNTOUCHED = "Nothing was changed."
@@ -253,16 +253,6 @@ def others(module: AnsibleModule, own: Path, bases: list[str]) -> dict[Path, str
     return found
 
 
-def write(module: AnsibleModule, path: Path, text: str) -> None:
-    """Replace a file as one step; apt's unprivileged user reads it."""
-    handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
-    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
-        stream.write(text)
-    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
-    module.atomic_move(temporary, str(path))
-    path.chmod(mode)
-
-
 def shown(text: str) -> str:
     """A source with its key's fingerprint in the place of the key, which is not a text to read."""
     key = docker_repository.key_in(text)
@@ -316,11 +306,11 @@ def run(module: AnsibleModule) -> dict[str, object]:
     if not module.check_mode:
         for path, rest in removals.items():
             if rest:
-                write(module, path, rest)
+                put(module, path, rest)
             else:
                 path.unlink()
         if text and text != there:
-            write(module, own, text)
+            put(module, own, text)
     written = own.stat().st_mtime if text == there and text else time.time()
     return {
         **result,

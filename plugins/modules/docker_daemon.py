@@ -108,6 +108,7 @@ from ansible_collections.bookface.platform.plugins.module_utils import docker_da
 from ansible_collections.bookface.platform.plugins.module_utils.docker_daemon import (
     DaemonConfigError,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.text_file import put
 
 # Says that the running engine still has to be brought to the file. A boot does that by itself.
 PENDING = Path("/run/bookface-docker-daemon.pending")
@@ -224,17 +225,6 @@ def check_swarm(config: Mapping[str, Any]) -> None:
         )
 
 
-def put(module: AnsibleModule, path: Path, text: str) -> None:
-    """Replace the file as one step."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
-    module.atomic_move(temporary, str(path))
-    path.chmod(mode)
-
-
 def bring(engine: Engine, action: str, live_restore: bool, seconds: float) -> None:
     """Bring the running engine to the file."""
     if action == "restart" and live_restore and engine.process() and not engine.outlived():
@@ -279,6 +269,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if not same:
         if before and (there is None or docker_daemon.render(there) != before):
             result["backup"] = module.backup_local(str(path))
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         put(module, path, after)
     if not running or action == "none":
         PENDING.unlink(missing_ok=True)

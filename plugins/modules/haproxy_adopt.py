@@ -121,7 +121,6 @@ backup_file:
   sample: /etc/haproxy/haproxy.cfg.4711.2026-01-01@12:00:00~
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -146,29 +145,20 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_file imp
     locked,
     read_file,
     replace,
+    write_backup,
     write_candidate,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy_program import (
+    ProgramError,
+    find_haproxy,
+    judge,
 )
 
 UNTOUCHED = "Nothing was changed."
 
 
 class RefusedError(Exception):
-    """The candidate was not accepted, or could not be judged."""
-
-
-def find_haproxy(module: AnsibleModule) -> str:
-    given = module.params["haproxy"]
-    if given:
-        if not os.access(given, os.X_OK):
-            raise RefusedError(f"{given} is not a program that can be run")
-        return str(given)
-    found = module.get_bin_path("haproxy", opt_dirs=["/usr/sbin", "/usr/local/sbin", "/sbin"])
-    if not found:
-        raise RefusedError(
-            "haproxy was not found in PATH or /usr/sbin, so no candidate can be validated. "
-            "Install HAProxy or set the parameter haproxy"
-        )
-    return str(found)
+    """The candidate was not accepted."""
 
 
 def validate(module: AnsibleModule, config: ConfigFile, text: str) -> tuple[str, str]:
@@ -176,8 +166,7 @@ def validate(module: AnsibleModule, config: ConfigFile, text: str) -> tuple[str,
     haproxy = find_haproxy(module)
     candidate = write_candidate(config, encode(text))
     module.add_cleanup_file(candidate)
-    code, out, err = module.run_command([haproxy, "-c", "-f", candidate], cwd="/", errors="replace")
-    printed = printable((out + err).strip().replace(candidate, config.path))
+    code, printed = judge(module, haproxy, [candidate], candidate, config.path)
     if code != 0:
         discard(candidate)
         raise RefusedError(
@@ -224,7 +213,7 @@ def adopt(module: AnsibleModule) -> dict[str, Any]:
     result["validator"], candidate = validate(module, config, after)
     try:
         if params["backup"]:
-            result["backup_file"] = module.backup_local(config.path)
+            result["backup_file"] = write_backup(config)
         replace(config, candidate)
     finally:
         discard(candidate)
@@ -253,6 +242,8 @@ def main() -> None:
                 result = adopt(module)
     except HaproxyConfigError as error:
         module.fail_json(msg=f"{module.params['config']}: {printable(str(error))}. {UNTOUCHED}")
+    except ProgramError as error:
+        module.fail_json(msg=". ".join(filter(None, (f"{error}", error.remedy, UNTOUCHED))))
     except (FileError, RefusedError) as error:
         module.fail_json(msg=f"{error}. {UNTOUCHED}")
     else:

@@ -368,6 +368,11 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_live imp
     reload_by_master,
     write_entries,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy_program import (
+    ProgramError,
+    find_haproxy,
+    judge,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy_record import (
     Move,
     RecordError,
@@ -380,6 +385,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_runtime 
     HaproxyRuntimeError,
     HaproxySocket,
     Server,
+    master_socket,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy_shift import (
     COHORTS,
@@ -448,17 +454,6 @@ def parent_master(pid: int) -> int | None:
     return None
 
 
-def is_absent(path: str) -> bool:
-    """Whether there is no such file. One that may not be looked at is there."""
-    try:
-        Path(path).stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
-
-
 class Shell:
     """The I/O of the module, in the order in which it happens."""
 
@@ -469,11 +464,9 @@ class Shell:
         self.frontend: str = self.params["frontend"]
         self.loaded = loaded_files(self.params["config"])
         self.stats = HaproxySocket(self.params["socket"])
-        master = self.params["master_socket"]
-        self.master: HaproxySocket | None = None
-        if master and self.params["engine"] != "file" and not is_absent(master):
-            self.master = HaproxySocket(master, close=True)
-        self.haproxy: str = self.params["haproxy"] or ""
+        self.master = (
+            master_socket(self.params["master_socket"]) if self.params["engine"] != "file" else None
+        )
         self.reload_method = ""
         self.master_pid = 0
 
@@ -522,20 +515,6 @@ class Shell:
             self.params["map"],
             self.params["percent"],
         )
-
-    def find_haproxy(self) -> None:
-        if not self.haproxy:
-            found = self.module.get_bin_path(
-                "haproxy", opt_dirs=["/usr/sbin", "/usr/local/sbin", "/sbin"]
-            )
-            if not found:
-                raise SwitchFailedError(
-                    "haproxy was not found in PATH or /usr/sbin, so no candidate can be validated. "
-                    f"{UNTOUCHED} Install HAProxy or set the parameter haproxy"
-                )
-            self.haproxy = found
-        elif not os.access(self.haproxy, os.X_OK):
-            raise SwitchFailedError(f"{self.haproxy} is not a program that can be run. {UNTOUCHED}")
 
     def check_map(self, disk: Disk) -> None:
         if disk.rule is None or not Path(disk.rule.path).is_absolute():
@@ -596,16 +575,12 @@ class Shell:
 
     # apply
 
-    def validate(self, candidate: str, config: ConfigFile, wanted: Wanted) -> str:
+    def validate(self, haproxy: str, candidate: str, config: ConfigFile, wanted: Wanted) -> str:
         """Let HAProxy judge all files, the candidate in the place of its original."""
         files = [
             candidate if os.path.realpath(path) == config.path else path for path in self.loaded
         ]
-        command = [self.haproxy, "-c"]
-        for path in files:
-            command += ["-f", path]
-        code, out, err = self.module.run_command(command, cwd="/", errors="replace")
-        printed = printable((out + err).strip().replace(candidate, config.path))
+        code, printed = judge(self.module, haproxy, files, candidate, config.path)
         if code != 0:
             raise SwitchFailedError(
                 f"haproxy -c refuses {config.path} with default_backend {wanted.backend} in "
@@ -613,7 +588,7 @@ class Shell:
                 "the configuration first",
                 validator=printed,
             )
-        return str(printed)
+        return printed
 
     @contextmanager
     def recorded(self, plan: Plan, record: str, moves: dict[str, Move]) -> Iterator[None]:
@@ -806,10 +781,10 @@ class Shell:
         new: ConfigFile | None = None
         try:
             if plan.disk.edit.changed:
-                self.find_haproxy()
+                haproxy = find_haproxy(self.module)
                 candidate = write_candidate(config, encode(plan.disk.edit.text))
                 self.module.add_cleanup_file(candidate)
-                validator = self.validate(candidate, config, plan.wanted)
+                validator = self.validate(haproxy, candidate, config, plan.wanted)
                 self.phases.end("validate")
             if self.module.check_mode:
                 return validator, "", None
@@ -908,6 +883,8 @@ def main() -> None:
         result = shell.run()
     except SwitchFailedError as error:
         module.fail_json(msg=str(error), **error.fields)
+    except ProgramError as error:
+        module.fail_json(msg=f"{error}. {UNTOUCHED} {error.remedy}".rstrip())
     except (HaproxyConfigError, SwitchError, RecordError) as error:
         module.fail_json(msg=f"{', '.join(module.params['config'])}: {error}. {UNTOUCHED}")
     except FileError as error:

@@ -149,7 +149,6 @@ waited:
 """
 
 import time
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -169,7 +168,9 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_runtime 
     HaproxySocket,
     Stat,
     cli_word,
+    master_socket,
     parse_map,
+    parse_proc,
     parse_stat,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy_server import (
@@ -180,7 +181,6 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_server i
     check_others,
     choose,
     not_serving,
-    parse_old_workers,
     parse_states,
     sessions,
 )
@@ -198,10 +198,7 @@ class Shell:
         self.params: dict[str, Any] = module.params
         self.files = loaded_files(self.params["config"])
         self.stats = HaproxySocket(self.params["socket"])
-        master = self.params["master_socket"]
-        self.master = (
-            HaproxySocket(master, close=True) if master and Path(master).exists() else None
-        )
+        self.master = master_socket(self.params["master_socket"])
 
     def states(self) -> tuple[Administered, ...]:
         reply = self.stats.ask("show servers state", PATIENCE)
@@ -244,9 +241,10 @@ class Shell:
         """What each worker says: the one that serves, and those that a reload has replaced."""
         found = [self.stats.stat(PATIENCE)]
         if self.master is not None:
-            for pid in parse_old_workers(self.master.ask("show proc", PATIENCE)):
+            processes = parse_proc(self.master.ask("show proc", PATIENCE))
+            for worker in processes.old_workers if processes else ():
                 # A worker that has ended meanwhile answers nothing.
-                old = parse_stat(self.master.ask(f"@!{pid} show stat", PATIENCE))
+                old = parse_stat(self.master.ask(f"@!{worker.pid} show stat", PATIENCE))
                 found += [old] if old else []
         return found
 

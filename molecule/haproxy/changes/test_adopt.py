@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from balancer import CONFIG, name_of, url_of
+from commands import ansible
 from load import Load
 from testinfra.host import Host
 
 # One is enough: on both versions of HAProxy the blocks themselves are the matter of other tests.
 testinfra_hosts = ["ansible://lb30"]
 
-ROOT = Path(__file__).resolve().parents[3]
-CONFIG = "/etc/haproxy/haproxy.cfg"
 BY_HAND = """\
 global
 \tstats socket /run/haproxy/admin.sock level admin
@@ -40,26 +38,19 @@ backend web
 """
 
 
-def ansible(
+def run(
     host: Host, module: str, arguments: dict[str, str], **variables: object
 ) -> subprocess.CompletedProcess[str]:
     """A module or role on this load balancer."""
-    return subprocess.run(
-        [
-            *("ansible", host.ansible.get_variables()["inventory_hostname"], "--become"),
-            *("-i", os.environ["BOOKFACE_INVENTORY"], "-e", json.dumps(variables)),
-            *("-m", module, "-a", json.dumps(arguments)),
-        ],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
+    return ansible(
+        *("ansible", name_of(host), "--become", "-e", json.dumps(variables)),
+        *("-m", module, "-a", json.dumps(arguments)),
     )
 
 
 def adopt(host: Host, **variables: object) -> bool:
     """The role's tasks for a load balancer of somebody else; whether they changed something."""
-    done = ansible(
+    done = run(
         host,
         "ansible.builtin.include_role",
         {"name": "bookface.platform.haproxy"},
@@ -74,7 +65,7 @@ def adopt(host: Host, **variables: object) -> bool:
 
 def switch(host: Host, backend: str) -> None:
     """The switch, which must not need a reload."""
-    done = ansible(
+    done = run(
         host,
         "bookface.platform.haproxy_default_backend",
         {"frontend": "www", "backend": backend, "engine": "runtime"},
@@ -101,9 +92,7 @@ def by_hand(host: Host) -> Iterator[str]:
 
 def test_added_switched_and_taken_away(host: Host, by_hand: str) -> None:
     """Under load from new connections, which no reload may cost."""
-    variables = host.ansible.get_variables()
-    url = f"http://{variables['lab_network']}.{variables['lab_node_number']}/"
-    with Load([url], clients=4, rate=50, expect="Users:", mix={"new": 1.0}) as load:
+    with Load([url_of(host)], clients=4, rate=50, expect="Users:", mix={"new": 1.0}) as load:
         assert adopt(host)
         assert not adopt(host)
         assert "port 8001" in body(host)

@@ -168,6 +168,15 @@ class Lab:
                 self.process.wait()
             self.process = None
 
+    def crash(self) -> None:
+        """Master and worker are killed; their sockets stay, and refuse."""
+        assert self.process is not None
+        worker = self.pid()
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+        os.kill(worker, 9)
+
     @staticmethod
     def until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
         end = time.monotonic() + seconds

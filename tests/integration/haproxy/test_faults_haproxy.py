@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,16 +17,6 @@ if TYPE_CHECKING:
 
 LEGACY = State("legacy", (), "legacy")
 DOCKER = State("docker", ("docker",), "docker")
-
-
-def crash(lab: Lab) -> None:
-    """Master and worker are killed; their sockets stay, and refuse."""
-    assert lab.process is not None
-    worker = lab.pid()
-    lab.process.kill()
-    lab.process.wait()
-    lab.process = None
-    os.kill(worker, 9)
 
 
 @contextmanager
@@ -71,7 +60,7 @@ def test_socket_with_few_rights(stopped: Lab, level: str) -> None:
 def test_haproxy_dies_after_the_rename(lab: Lab, engine: str) -> None:
     """The old file is put back, so the next start serves as before."""
     with held(lab, "after", "replace", "docker", engine=engine, wait=0.5) as program:
-        crash(lab)
+        lab.crash()
         failed = go_on(lab, program)
     assert "could not be switched to docker" in failed["msg"]
     assert "was put back as it was" in failed["msg"]

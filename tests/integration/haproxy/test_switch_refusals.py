@@ -191,12 +191,7 @@ def test_stopped_haproxy(stopped: Lab, engine: str) -> None:
 
 
 def test_haproxy_that_was_killed_leaves_a_dead_socket(lab: Lab) -> None:
-    assert lab.process is not None
-    worker = lab.pid()
-    lab.process.kill()
-    lab.process.wait()
-    lab.process = None
-    os.kill(worker, 9)
+    lab.crash()
     started = time.monotonic()
     result = lab.switch("docker", wait=1)
     assert time.monotonic() - started < 5

@@ -419,3 +419,18 @@ def test_reasons(tmp_path: Path, place: Path) -> None:
         dead.bind(str(place))
     assert reason(place) == "refused"
     assert reason(Path("/" + "x" * 200)) == "reset"
+
+
+def test_old_workers() -> None:
+    reply = (
+        "#<PID>          <type>          <reloads>       <uptime>        <version>      \n"
+        "100             master          1 [failed: 0]   0d00h00m09s     2.6.12\n# workers\n"
+        "103             worker          0               0d00h00m01s     2.6.12\n# old workers\n"
+        "101             worker          1               0d00h00m09s     2.6.12\n# programs\n\n"
+    )
+    found = parse_proc(reply)
+    assert found is not None
+    assert [process.pid for process in found.old_workers] == [101]
+    none_old = parse_proc(reply.partition("# old workers")[0])
+    assert none_old is not None
+    assert none_old.old_workers == ()

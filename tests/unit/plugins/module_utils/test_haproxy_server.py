@@ -13,7 +13,6 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_server i
     check_others,
     choose,
     not_serving,
-    parse_old_workers,
     parse_states,
     sessions,
 )
@@ -51,17 +50,6 @@ def test_other_replies_are_no_states(reply: str) -> None:
 
 def test_a_row_without_state_is_no_state() -> None:
     assert parse_states(HEADER + "3 docker 1 d1 127.0.0.1 2\n") is None
-
-
-def test_old_workers() -> None:
-    reply = (
-        "#<PID>          <type>          <reloads>       <uptime>        <version>      \n"
-        "100             master          1 [failed: 0]   0d00h00m09s     2.6.12\n# workers\n"
-        "103             worker          0               0d00h00m01s     2.6.12\n# old workers\n"
-        "101             worker          1               0d00h00m09s     2.6.12\n# programs\n\n"
-    )
-    assert parse_old_workers(reply) == (101,)
-    assert parse_old_workers(reply.partition("# old workers")[0]) == ()
 
 
 KNOWN = (
