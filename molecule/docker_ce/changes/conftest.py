@@ -96,6 +96,11 @@ class Node:
     def sh(self, command: str) -> str:
         return str(self.host.check_output(command))
 
+    def write(self, path: str, text: str) -> None:
+        """A file of that text."""
+        command = ["docker", "exec", "--interactive", self.container, "tee", path]
+        subprocess.run(command, input=text, text=True, check=True, stdout=subprocess.DEVNULL)
+
     @property
     def engine(self) -> str:
         """The engine's process: another one after a restart."""

@@ -240,11 +240,13 @@ def test_what_was_kept_is_there_again_and_goes_on_request(nodes: list[Node]) -> 
         assert node.sh('dpkg-query --list "containerd*" runc | grep -E ^[rip] || true') == ""
 
 
-def test_the_same_engine_at_first_boot(nodes: list[Node], tmp_path: Path) -> None:
-    """cloud-init makes what the role makes: the role then finds nothing to do but its proof."""
+@pytest.fixture(scope="module")
+def first_boot(nodes: list[Node], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """By machine the directory with cloud-init.yml and first-boot.sh, as the role writes them."""
+    written = {}
     for node in nodes:
-        node.sh("apt-get install --quiet --yes --no-install-recommends cloud-init")
-        key, user_data = tmp_path / f"{node.name}.asc", tmp_path / f"{node.name}.yml"
+        there = written[node.name] = tmp_path_factory.mktemp(node.name)
+        key = there / "key.asc"
         key.write_text(node.sh("cat /srv/docker/linux/debian/gpg"))
         facts = {
             "docker_ce_origin": "mirror",
@@ -256,17 +258,35 @@ def test_the_same_engine_at_first_boot(nodes: list[Node], tmp_path: Path) -> Non
             "docker_ce_architecture": node.sh("dpkg --print-architecture"),
             "docker_ce_users": ["debian"],
             "docker_ce_hold": True,
-            "docker_ce_user_data": str(user_data),
+            "docker_ce_cloud_init": str(there / "cloud-init.yml"),
+            "docker_ce_boot_script": str(there / "first-boot.sh"),
         }
-        arguments = "name=bookface.platform.docker_ce tasks_from=user_data.yml"
+        arguments = "name=bookface.platform.docker_ce tasks_from=first_boot.yml"
         made = ansible(
             *("ansible", "localhost", "-m", "ansible.builtin.include_role", "-a", arguments),
             *("-e", json.dumps(facts)),
         )
         assert made.code == 0
+    return written
+
+
+def is_what_the_role_makes(nodes: list[Node]) -> bool:
+    """Whether the role finds nothing to do but its proof."""
+    for node in nodes:
+        assert node.host.service("docker").is_enabled
+        assert "docker" in node.sh("id --name --groups debian")
+    again = role(docker_ce_users=["debian"], docker_ce_hold=True)
+    return again.code == 0 and again.changes == {"Make the proof's image"}
+
+
+def test_the_same_engine_by_cloud_init(nodes: list[Node], first_boot: dict[str, Path]) -> None:
+    for node in nodes:
+        node.sh("apt-get install --quiet --yes --no-install-recommends cloud-init")
         node.sh("mkdir -p /var/lib/cloud/seed/nocloud")
         for name, text in {
-            "/var/lib/cloud/seed/nocloud/user-data": user_data.read_text(),
+            "/var/lib/cloud/seed/nocloud/user-data": (
+                first_boot[node.name] / "cloud-init.yml"
+            ).read_text(),
             "/var/lib/cloud/seed/nocloud/meta-data": "instance-id: first\n",
             # The lab's own sources stay, and its machines have no locales to choose from.
             "/etc/cloud/cloud.cfg.d/99-lab.cfg": (
@@ -274,8 +294,7 @@ def test_the_same_engine_at_first_boot(nodes: list[Node], tmp_path: Path) -> Non
                 "apt: {preserve_sources_list: true}\n"
             ),
         }.items():
-            write = ["docker", "exec", "--interactive", node.container, "tee", name]
-            subprocess.run(write, input=text, text=True, check=True, stdout=subprocess.DEVNULL)
+            node.write(name, text)
         schema = "cloud-init schema --config-file /var/lib/cloud/seed/nocloud/user-data"
         assert "Valid" in node.sh(schema)
     names = [node.container for node in nodes]
@@ -283,8 +302,15 @@ def test_the_same_engine_at_first_boot(nodes: list[Node], tmp_path: Path) -> Non
     for node in nodes:
         ended = node.host.run("timeout 240 cloud-init status --wait --long")
         assert "status: done" in ended.stdout, ended.stdout
-        assert node.host.service("docker").is_enabled
-        assert "docker" in node.sh("id --name --groups debian")
-    again = role(docker_ce_users=["debian"], docker_ce_hold=True)
-    assert again.code == 0
-    assert again.changes == {"Make the proof's image"}
+    assert is_what_the_role_makes(nodes)
+
+
+def test_the_same_engine_by_the_script(nodes: list[Node], first_boot: dict[str, Path]) -> None:
+    assert role(docker_ce_state="absent", docker_ce_remove_data=True).code == 0
+    for node in nodes:
+        node.sh("gpasswd --delete debian docker")
+        node.write("/root/first-boot.sh", (first_boot[node.name] / "first-boot.sh").read_text())
+        node.sh("sh /root/first-boot.sh")
+    assert is_what_the_role_makes(nodes)
+    for node in nodes:
+        node.sh("sh /root/first-boot.sh")

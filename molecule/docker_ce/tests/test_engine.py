@@ -54,6 +54,29 @@ def test_the_engine_has_the_platforms_configuration(host: Host) -> None:
     assert host.check_output(f"docker info --format '{asked}'") == 'true "json-file"'
 
 
+def test_containers_reach_each_other_on_networks_of_their_own_only(host: Host) -> None:
+    """By address on the network that all share: that is what icc is about."""
+    ping = "docker run --rm --network %s bookface/proof:busybox /busybox ping -c 1 -w 3 %s"
+    address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    host.check_output("docker network create own")
+    try:
+        for network, answers in (("bridge", False), ("own", True)):
+            other = host.check_output(
+                f"docker run --detach --rm --network {network}"
+                " bookface/proof:busybox /busybox sleep 300"
+            )
+            found = host.check_output(f"docker inspect --format '{address}' {other}")
+            assert host.run(ping % (network, found)).succeeded is answers
+            host.check_output(f"docker rm --force {other}")
+    finally:
+        host.check_output("docker network rm own")
+
+
+def test_no_process_in_a_container_gains_rights(host: Host) -> None:
+    status = "docker run --rm bookface/proof:busybox /busybox grep NoNewPrivs /proc/self/status"
+    assert host.check_output(status).split() == ["NoNewPrivs:", "1"]
+
+
 def test_a_container_has_the_log_limits(host: Host) -> None:
     run = "docker create bookface/proof:busybox /busybox true"
     name = host.check_output(run)
