@@ -7,7 +7,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 # and to a bench, such as ARGS=--quick.
 ARGS ?=
 # Scripts of bench/ that measure; the others there are what they share.
-BENCHES := switch docker_ce
+BENCHES := switch docker_ce database
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg

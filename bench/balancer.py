@@ -31,6 +31,11 @@ PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 FRONTEND = "bookface"
 PATIENCE = 20.0  # seconds for anything to come up
 
+# The load balancer is a machine of its own: one processor for HAProxy and what is done there, the
+# others for clients and web servers. Where there is one only, all share it.
+_PROCESSORS = sorted(os.sched_getaffinity(0))
+OWN, ELSEWHERE = {_PROCESSORS[-1]}, set(_PROCESSORS[:-1] or _PROCESSORS)
+
 
 class BenchError(Exception):
     """The bench cannot go on; the message says why."""
@@ -55,6 +60,11 @@ def ask(path: Path, command: str) -> str:
         while part := connection.recv(65536):
             answer += part
     return answer.decode()
+
+
+def on_own_processor(command: list[str]) -> list[str]:
+    """The command, to be run where the load balancer runs."""
+    return ["taskset", "--cpu-list", ",".join(map(str, sorted(OWN))), *command]
 
 
 def _free_ports(number: int) -> list[int]:
@@ -174,7 +184,7 @@ class Balancer:
     def run(self, command: list[str], **more: Any) -> str:
         """Run a program to its end; what it printed. A failure ends the bench."""
         done = subprocess.run(
-            command,
+            on_own_processor(command),
             cwd=ROOT,
             check=False,
             capture_output=True,
@@ -201,10 +211,14 @@ class Balancer:
         """Start HAProxy as its service does and wait until it answers."""
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self.haproxy, "-W", "-S", str(self.master), "-f", str(self.config)],
+                on_own_processor(
+                    [self.haproxy, "-W", "-S", str(self.master), "-f", str(self.config)]
+                ),
                 stdout=subprocess.DEVNULL,  # a line for each request
                 stderr=log,
                 cwd=self.directory,
+                # To the scheduler, too, a service and a shell are two things.
+                start_new_session=True,
             )
         until(self._answers, "HAProxy to answer on its socket")
 
@@ -286,7 +300,8 @@ class Balancer:
 
 @contextlib.contextmanager
 def serving(backends: int) -> Iterator[Balancer]:
-    """A load balancer that serves, gone afterwards."""
+    """A load balancer that serves, gone afterwards. Who asks it is elsewhere from here on."""
+    os.sched_setaffinity(0, ELSEWHERE)
     balancer = Balancer()
     try:
         balancer.open(backends)

@@ -78,6 +78,7 @@ STEPS = [
     pytest("integration", "integration", "tests/integration"),
     molecule("haproxy"),
     molecule("docker_ce"),
+    molecule("performance"),
     molecule("platform"),
 ]
 

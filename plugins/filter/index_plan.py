@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filter that plans indexes."""
+"""Filters that tell what a database has and plan its indexes."""
 
 from __future__ import annotations
 
@@ -11,32 +11,55 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.bookface.platform.plugins.module_utils import index_plan as thinking
+from ansible_collections.bookface.platform.plugins.module_utils.database_engine import POSTGRESQL
 
 
 def index_plan(
     wishes: Iterable[Mapping[str, Any]],
-    columns: Mapping[str, Iterable[str]],
-    indexes: Iterable[Mapping[str, Any]],
+    catalogue: Mapping[str, Any],
     schema: str = "public",
-    engine: str = thinking.POSTGRESQL,
+    engine: str = POSTGRESQL,
+    state: str = "present",
 ) -> list[dict[str, Any]]:
     """See index_plan.yml beside this file."""
     try:
-        steps = thinking.plan(
-            [thinking.read_wish(wish) for wish in wishes],
-            columns,
-            [thinking.read_index(index) for index in indexes],
-            schema=schema,
-            engine=engine,
-        )
+        wanted = [thinking.read_wish(wish) for wish in wishes]
+        indexes = [thinking.read_index(index) for index in catalogue["indexes"]]
+        tables = {name: thinking.read_table(data) for name, data in catalogue["tables"].items()}
+        if state == "absent":
+            steps = thinking.undo(wanted, indexes, schema, engine)
+        elif state == "present":
+            relations = catalogue.get("relations") or {}
+            steps = thinking.plan(wanted, tables, indexes, relations, schema, engine)
+        else:
+            raise thinking.PlanError(f"state is present or absent, not {state}.")
+    except KeyError as error:
+        raise AnsibleFilterError(f"index_plan: the catalogue has no {error}.") from error
     except thinking.PlanError as error:
         raise AnsibleFilterError(f"index_plan: {error}") from error
     return [{**asdict(step), "text": step.text} for step in steps]
 
 
+def database_tables(tables: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """See database_tables.yml beside this file."""
+    return [thinking.describe(name, tables[name]) for name in sorted(tables)]
+
+
+def index_outcome(
+    done: Iterable[Mapping[str, Any]], steps: Iterable[Mapping[str, Any]]
+) -> list[str]:
+    """See index_outcome.yml beside this file."""
+    expected = {step["index"]: step["size"] for step in steps if step["action"] == "create"}
+    return [thinking.outcome(item, expected.get(item["index"], 0)) for item in done]
+
+
 class FilterModule:
-    """The filter by its name in Ansible."""
+    """The filters by their names in Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name in Jinja → function."""
-        return {"index_plan": index_plan}
+        return {
+            "index_plan": index_plan,
+            "index_outcome": index_outcome,
+            "database_tables": database_tables,
+        }

@@ -1,0 +1,198 @@
+"""The page cache on the load balancer, as clients see it. In the order of the file."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+import testinfra
+from commands import ansible
+from load import Load
+from testinfra.host import Host
+
+testinfra_hosts = ["docker://bookface-performance-lb1"]
+
+# What the documents promise: fresh, and for so much longer shown while one request renews it.
+FRESH, RENEW = 5, 5
+
+
+def node(name: str) -> Host:
+    return testinfra.get_host(f"docker://bookface-performance-{name}")
+
+
+def front_door(host: Host) -> str:
+    return f"http://{host.check_output('hostname -I').split()[0]}"
+
+
+def ask(host: Host, path: str) -> tuple[dict[str, str], str]:
+    """Headers in small letters and body of a page, from the load balancer's own loopback."""
+    said = host.check_output("curl -s -m 60 -i %s", f"http://127.0.0.1{path}")
+    head, _, body = said.replace("\r\n", "\n").partition("\n\n")
+    headers = dict(line.lower().split(": ", 1) for line in head.splitlines()[1:])
+    return headers | {"status": head.split()[1]}, body
+
+
+def from_cache(host: Host, path: str) -> bool:
+    return ask(host, path)[0]["x-bookface-server"] == "cache"
+
+
+def together(host: Host, path: str, clients: int = 32) -> None:
+    """So many clients ask at the same time, and all get a page."""
+    command = f"seq {clients} | xargs -P {clients} -I% curl -sf -m 60 -o /dev/null '{path}'"
+    host.check_output("sh -c %s", command.replace(path, f"http://127.0.0.1{path}"))
+
+
+def requests(path: str) -> int:
+    """How often the web server has been asked for a page."""
+    log = node("web1").check_output("cat /var/log/apache2/bookface-access.log")
+    return log.count(f'"GET {path} ')
+
+
+def switch(*arguments: str) -> str:
+    done = ansible("ansible-playbook", "switch_backend.yml", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def profiles(host: Host) -> Iterator[str]:
+    """Addresses of profiles; each test takes one that nobody has asked for."""
+    host.check_output("varnishadm ban 'req.url ~ .'")
+    users = node("db1").check_output(
+        "su -s /bin/sh postgres -c %s",
+        "psql -qtA bf -c 'select userid from users order by createdate, userid limit 20'",
+    )
+    return iter([f"/showuser.php?user={user}" for user in users.split()])
+
+
+@pytest.mark.parametrize("path", ["/", "/index.php", "/showallusers.php"])
+def test_a_page_is_kept_for_a_moment(host: Host, path: str) -> None:
+    ask(host, path)
+    headers, body = ask(host, path)
+    assert headers["x-bookface-server"] == "cache"
+    assert headers["x-bookface-backend"] == "legacy"
+    assert int(headers["age"]) <= FRESH + RENEW
+    assert "users:" in body.lower()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/?nomemcache=1",
+        "/showuser.php?user=1&post=2",
+        "/stylesheet.css",
+        "/showimage.php?user=1",
+        "/addpost.php",
+        "/newuser.php?user=&image=",
+    ],
+)
+def test_all_else_is_asked_for_each_time(host: Host, path: str) -> None:
+    ask(host, path)
+    assert not from_cache(host, path)
+
+
+def test_the_web_servers_see_the_client_and_not_the_cache(
+    host: Host, profiles: Iterator[str]
+) -> None:
+    path = next(profiles)
+    node("web1").check_output("curl -sf -o /dev/null %s", front_door(host) + path)
+    time.sleep(1)
+    log = host.check_output("journalctl -u haproxy -o cat --since -60s")
+    address = node("web1").check_output("hostname -I").split()[0]
+    behind = [line for line in log.splitlines() if path in line and "legacy/web1" in line]
+    assert re.search(r"\{([^}]*)\}", behind[0])[1] == address  # type: ignore[index]
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["first", "expired"])
+def test_clients_at_the_same_time_are_one_request(
+    host: Host, profiles: Iterator[str], known: bool
+) -> None:
+    path = next(profiles)
+    if known:
+        ask(host, path)
+        time.sleep(FRESH + 0.5)
+    before = requests(path)
+    together(host, path)
+    time.sleep(1)
+    assert requests(path) == before + 1
+
+
+def test_a_write_is_made_each_time_and_seen_in_time(host: Host, profiles: Iterator[str]) -> None:
+    path = next(profiles)
+    user = path.partition("=")[2]
+    together(host, path)
+    posts = ask(host, path)[1].count("<article>")
+    for text in ("same", "same"):
+        headers, _ = ask(host, f"/addpost.php?user={user}&post={text}")
+        assert headers["x-bookface-server"] == "web1"
+    written = time.monotonic()
+    while ask(host, path)[1].count("<article>") != posts + 2:
+        assert time.monotonic() - written < FRESH + RENEW + 1
+        time.sleep(0.3)
+
+
+def test_a_lost_database_shows_old_pages_and_keeps_no_error(
+    host: Host, profiles: Iterator[str]
+) -> None:
+    known, unknown = next(profiles), next(profiles)
+    good = ask(host, known)[1]
+    assert "profile" in good
+    node("db1").check_output("systemctl stop postgresql")
+    try:
+        # At once: the web servers still count as up, and print an error with status 200.
+        headers, body = ask(host, unknown)
+        assert "SQLSTATE" in body or headers["status"] == "503"
+        assert "SQLSTATE" not in ask(host, known)[1]
+        # Past the time in which it would be renewed, and the web servers are out.
+        time.sleep(FRESH + RENEW + 1)
+        for _ in range(3):
+            headers, body = ask(host, known)
+            assert (headers["status"], body) == ("200", good)
+        assert ask(host, unknown)[0]["status"] == "503"
+    finally:
+        node("db1").check_output("systemctl start postgresql")
+    deadline = time.monotonic() + 30
+    while ask(host, unknown)[0]["status"] != "200" and time.monotonic() < deadline:
+        time.sleep(0.5)
+    headers, body = ask(host, unknown)
+    assert "profile" in body
+    assert "SQLSTATE" not in body
+
+
+def test_a_dead_cache_costs_no_request(host: Host) -> None:
+    with Load([front_door(host) + "/"], clients=8, rate=60, expect="Users:") as load:
+        assert load.wait_for(60, seconds=30)
+        host.check_output("systemctl kill --signal=KILL varnish")
+        assert load.wait_for(load.requests + 100, seconds=30)
+        # systemd has started it again.
+        deadline = time.monotonic() + 20
+        while not from_cache(host, "/"):
+            assert time.monotonic() < deadline
+            time.sleep(0.3)
+        assert load.wait_for(load.requests + 100, seconds=30)
+    assert load.summary.failed == 0, load.summary.as_text()
+
+
+def test_a_gradual_shift_passes_it_by(host: Host) -> None:
+    switch("-e", "target=docker", "-e", "percent=50")
+    answers = [ask(host, "/")[0] for _ in range(6)]
+    assert "cache" not in {headers["x-bookface-server"] for headers in answers}
+
+
+def test_a_switch_under_load_loses_nothing_and_proves_itself(host: Host) -> None:
+    with Load([front_door(host) + "/"], clients=16, rate=100, expect="Users:") as load:
+        assert load.wait_for(100, seconds=30)
+        said = switch("-e", "target=docker")
+        assert load.wait_for(load.requests + 100, seconds=30)
+    assert load.summary.failed == 0, load.summary.as_text()
+    assert "requests served by docker" in said
+    time.sleep(FRESH + RENEW)
+    ask(host, "/")
+    time.sleep(1)
+    assert ask(host, "/")[0]["x-bookface-backend"] == "docker"
+
+
+def test_back_to_the_start(host: Host) -> None:
+    assert "served by legacy" in switch("-e", "target=legacy")

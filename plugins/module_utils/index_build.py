@@ -1,0 +1,215 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Statements executed one by one, in bounded tries, with a word on who stands in the way.
+
+A build with CONCURRENTLY waits for the transactions that were open before it. Where it gives up it
+leaves an invalid index behind, so every new try begins with taking that away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+# SQLSTATE, by PostgreSQL's names.
+LOCK_NOT_AVAILABLE, DUPLICATE_TABLE = "55P03", "42P07"
+MEANING = {
+    "42501": "the account {user} may not do this: connect as the owner of the tables",
+    "25006": "the server or the account is read-only: connect to the primary, as an account whose"
+    " transactions may write",
+    "53100": "the database's disk is full: make room, or drop what is not needed",
+    "57014": "somebody, or statement_timeout, has cancelled the statement",
+}
+
+
+class BuildError(Exception):
+    """A statement that could not be brought to its end."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A statement, with the index and the table that it is about."""
+
+    action: str
+    table: str
+    index: str
+    statement: str
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A session that others wait for. What the server does not show to this account is empty."""
+
+    pid: int
+    user: str = ""
+    application: str = ""
+    state: str = ""
+    seconds: float | None = None
+    query_start: str = ""
+    query: str = ""
+
+    def __str__(self) -> str:
+        text = f"pid {self.pid} of {self.user or 'an unknown user'}"
+        if self.application:
+            text += f" ({self.application})"
+        if self.seconds is None:
+            return f"{text}, whose transaction only members of pg_read_all_stats see"
+        text += f", {self.state or 'active'}, its transaction open for {self.seconds:.0f} s"
+        if self.query_start:
+            text += f", last statement at {self.query_start}"
+        return f"{text}: {' '.join(self.query.split())[:80]}" if self.query else text
+
+
+@dataclass(frozen=True)
+class Failure:
+    """SQLSTATE (empty where the connection broke) and the server's words."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a statement ended, and who held it up while it ran."""
+
+    failure: Failure | None = None
+    holders: tuple[Holder, ...] = ()
+
+
+@dataclass(frozen=True)
+class Done:
+    """A step that was brought to its end. C(tries) is 0 where another session was quicker."""
+
+    action: str
+    table: str
+    index: str
+    seconds: float
+    tries: int
+    size: int = 0
+
+
+class Database(Protocol):
+    """What the tries need of a database."""
+
+    def execute(self, statement: str) -> Outcome:
+        """Run one statement to its end."""
+
+    def leftover(self, step: Step) -> bool:
+        """Whether an invalid index of the step's name is there that nobody builds."""
+
+    def drop_of(self, step: Step) -> str:
+        """The statement that takes it away."""
+
+    def size(self, step: Step) -> int:
+        """Bytes of the step's index."""
+
+
+def carry_out(
+    steps: Iterable[Step], database: Database, tries: int, context: Mapping[str, str]
+) -> list[Done]:
+    """Execute all steps in order; C(context) fills the messages (C(user))."""
+    done: list[Done] = []
+    for step in steps:
+        try:
+            done.append(_carry_out(step, database, tries, context))
+        except BuildError as error:
+            before = ", ".join(f"{item.action} {item.index or item.table}" for item in done)
+            raise BuildError(
+                f"{error}. Done before it: {before or 'nothing'}. Run again to go on"
+            ) from None
+    return done
+
+
+def _carry_out(step: Step, database: Database, tries: int, context: Mapping[str, str]) -> Done:
+    began = time.monotonic()
+    seen: dict[int, Holder] = {}
+    for number in range(1, tries + 1):
+        outcome = _try(step, database, first=number == 1)
+        seen.update({holder.pid: holder for holder in outcome.holders})
+        if outcome.failure is None:
+            spent = time.monotonic() - began
+            size = database.size(step) if step.action == "create" else 0
+            return Done(step.action, step.table, step.index, round(spent, 2), number, size)
+        if outcome.failure.code == DUPLICATE_TABLE and step.action == "create":
+            # Planned a moment ago, so another run has made it since. The plan that follows judges.
+            return Done(step.action, step.table, step.index, 0.0, 0)
+        if outcome.failure.code != LOCK_NOT_AVAILABLE:
+            raise BuildError(_explain(step, outcome.failure, context) + _left(step, database))
+    who = "; ".join(map(str, seen.values())) or "a session that was gone when it was looked for"
+    raise BuildError(
+        f"{step.action} {step.index or step.table}: gave up after {tries} tries, each of which"
+        f" waited for another session as long as db_optimize_lock_wait allows. It is held by {who}."
+        f" End that transaction (or the session: select pg_terminate_backend(PID))"
+        + _left(step, database)
+    )
+
+
+def _try(step: Step, database: Database, first: bool) -> Outcome:
+    """One try. What a failed one leaves is removed, after it or else before the next."""
+    if step.action != "create":
+        return database.execute(step.statement)
+    if not first and database.leftover(step):
+        outcome = database.execute(database.drop_of(step))
+        if outcome.failure:
+            return outcome
+    outcome = database.execute(step.statement)
+    code = outcome.failure.code if outcome.failure else ""
+    if not code or code == DUPLICATE_TABLE:
+        return outcome
+    with contextlib.suppress(ConnectionError):  # the server went away: the statement's error tells
+        if database.leftover(step):
+            also = database.execute(database.drop_of(step)).holders
+            outcome = Outcome(outcome.failure, outcome.holders + also)
+    return outcome
+
+
+def _explain(step: Step, failure: Failure, context: Mapping[str, str]) -> str:
+    what = (
+        f"{step.action} {step.index or step.table}: {' '.join(failure.message.split()).rstrip('.')}"
+    )
+    if not failure.code or failure.code.startswith(("08", "57P")):
+        return (
+            f"{what}. The database went away meanwhile; an index that it has left unfinished is"
+            " found and replaced by the next run"
+        )
+    meaning = MEANING.get(failure.code, "").format(**context)
+    return f"{what}. That is: {meaning}" if meaning else what
+
+
+def _left(step: Step, database: Database) -> str:
+    """What a failed create has left, so that nobody has to guess."""
+    if step.action != "create":
+        return ""
+    try:
+        left = database.leftover(step)
+    except ConnectionError:
+        return ""
+    if left:
+        return (
+            f". The invalid index {step.index} is left behind, since its removal was held up as"
+            " well: no query uses it, writes pay for it, the next run replaces it"
+        )
+    return ". No invalid index is left behind"
+
+
+def holders(rows: Iterable[Sequence[object]]) -> tuple[Holder, ...]:
+    """Sessions from rows of pid, user, application, state, seconds, start of the query, query."""
+    found = []
+    for pid, user, application, state, seconds, start, query in rows:
+        hidden = seconds is None
+        found.append(
+            Holder(
+                int(str(pid)),
+                str(user or ""),
+                str(application or ""),
+                str(state or ""),
+                None if hidden else float(str(seconds)),
+                "" if hidden else str(start or ""),
+                "" if hidden else str(query or ""),
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role db_optimize, run by ansible-playbook against a real PostgreSQL on the loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from workalike.support import BOOTSTRAP_SQL, LOOPBACK, PROJECT, Cluster, postgresql_program
+
+OWNER, OWNER_PASSWORD = "bfowner", "o'wner %s"
+PAGES, PAGES_PASSWORD = "bfpages", "look-at-it"
+INDEXES = {
+    "bookface_posts_of_user",
+    "bookface_comments_of_post",
+    "bookface_users_by_last_post",
+    "bookface_pictures_by_id",
+}
+MARK = "Made by bookface.platform.db_optimize."
+PLAY = """
+- hosts: all
+  connection: local
+  gather_facts: true
+  gather_subset: [min]
+  roles: [bookface.platform.db_optimize]
+"""
+SEED = """
+insert into users (userID, name, lastPostDate)
+  select 'u' || n, 'name', now() - n * interval '1 minute' from generate_series(1, {users}) as n;
+insert into posts (postID, userID, text, postDate)
+  select 'p' || n, 'u' || 1 + (n * 7919::bigint) % {users}, repeat('x', 60),
+    now() - n * interval '1 second'
+  from generate_series(1, {posts}) as n;
+insert into comments (commentID, postID, userID, text, postDate)
+  select 'c' || n, 'p' || 1 + (n * 104729::bigint) % {posts}, 'u1', 'yes', now()
+  from generate_series(1, {posts}) as n;
+insert into pictures (pictureID, picture)
+  select n || '.jpg', 'ff' from generate_series(1, 100) as n;
+analyze;
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run of the role ended."""
+
+    code: int
+    output: str
+
+    @property
+    def text(self) -> str:
+        """The output without line breaks of the terminal."""
+        return " ".join(self.output.split())
+
+    def count(self, what: str, host: str = "localhost") -> int:
+        """What the recap counts: changed, failed, ..."""
+        recap = self.output.rpartition("PLAY RECAP")[2]
+        (line,) = (line for line in recap.splitlines() if line.startswith(host))
+        return int(line.partition(f"{what}=")[2].split()[0])
+
+    @property
+    def changed(self) -> int:
+        return self.count("changed")
+
+    def message(self, host: str) -> str:
+        """Why the host failed."""
+        for line in self.output.splitlines():
+            if line.startswith(f"fatal: [{host}]: FAILED! => "):
+                found: str = json.loads(line.partition(" => ")[2])["msg"]
+                return " ".join(found.split())
+        return ""
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of its own in the shared cluster."""
+
+    cluster: Cluster
+    name: str
+    directory: Path
+
+    def sql(self, text: str) -> str:
+        return self.cluster.sql(text, self.name)
+
+    def seed(self, users: int = 200, posts: int = 2000) -> None:
+        self.sql(SEED.format(users=users, posts=posts))
+
+    def indexes(self) -> dict[str, tuple[bool, str]]:
+        """Indexes beside those of constraints: whether valid, and the comment."""
+        rows = self.sql(
+            "select json_agg(json_build_array(indexrelid::regclass::text, indisvalid,"
+            " coalesce(obj_description(indexrelid, 'pg_class'), '')))"
+            " from pg_index join pg_class as t on t.oid = indrelid"
+            " where relnamespace = 'public'::regnamespace"
+            " and not exists (select from pg_constraint where conindid = indexrelid)"
+        )
+        return {name: (valid, comment) for name, valid, comment in json.loads(rows or "[]")}
+
+    def variables(self, **more: Any) -> dict[str, Any]:
+        """What the role is told about this database."""
+        given = {
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "db_optimize_host": LOOPBACK,
+            "db_optimize_port": self.cluster.port,
+            "db_optimize_database": self.name,
+            "db_optimize_user": OWNER,
+            "db_optimize_password": OWNER_PASSWORD,
+            "db_optimize_ssl_mode": "disable",
+            "db_optimize_lock_wait": 1,
+            "db_optimize_tries": 2,
+        }
+        return given | more
+
+    def run(self, *options: str, **variables: Any) -> Ended:
+        """The role on this database, to its end."""
+        return run(self.directory, {"localhost": self.variables(**variables)}, *options)
+
+    def client(self, name: str, *options: str) -> list[str]:
+        """The command of a client program that connects as the superuser."""
+        where = ["-h", str(self.cluster.directory), "-p", str(self.cluster.port), "-U", "postgres"]
+        return [postgresql_program(name), *options, *where, self.name]
+
+    @contextmanager
+    def session(self, sql: str) -> Iterator[subprocess.Popen[str]]:
+        """A session of the superuser that has executed some SQL and stays."""
+        program = subprocess.Popen(
+            self.client("psql", "-XqAt"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert program.stdin
+        assert program.stdout
+        program.stdin.write(f"{sql};\n\\echo ready\n")
+        program.stdin.flush()
+        while program.stdout.readline().strip() != "ready":
+            assert program.poll() is None
+        try:
+            yield program
+        finally:
+            program.kill()
+            program.communicate()
+
+
+def command(
+    directory: Path, hosts: Mapping[str, Mapping[str, Any]], *options: str
+) -> tuple[list[str], dict[str, str]]:
+    """ansible-playbook with the role for each host, all of them this machine; its environment."""
+    play, inventory = directory / "play.yml", directory / "inventory.yml"
+    play.write_text(PLAY)
+    inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
+    environment = {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_PIPELINING": "1"}
+    return (
+        ["ansible-playbook", "-i", str(inventory), *options, str(play)],
+        os.environ | environment,
+    )
+
+
+def run(directory: Path, hosts: Mapping[str, Mapping[str, Any]], *options: str) -> Ended:
+    """The role on many databases at once, to its end."""
+    words, environment = command(directory, hosts, *options)
+    done = subprocess.run(
+        words,
+        cwd=PROJECT,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+    return Ended(done.returncode, done.stdout + done.stderr)
+
+
+@contextmanager
+def running(
+    directory: Path, hosts: Mapping[str, Mapping[str, Any]], *options: str
+) -> Iterator[subprocess.Popen[str]]:
+    """The role while it runs, its output in a file; what is left of it is ended."""
+    words, environment = command(directory, hosts, *options)
+    with (directory / "output").open("w") as output:
+        program = subprocess.Popen(
+            words,
+            cwd=PROJECT,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+    try:
+        yield program
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)
+        program.wait()
+
+
+def until(true: Callable[[], object], what: str, seconds: float = 120) -> None:
+    """Wait for something, or say what did not happen."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    cluster = accounts(Cluster())
+    yield cluster
+    cluster.remove()
+
+
+def accounts(cluster: Cluster) -> Cluster:
+    """The owner of the tables, and the account of the pages."""
+    cluster.sql(
+        f"create role {OWNER} login password $pw${OWNER_PASSWORD}$pw$;"
+        f" create role {PAGES} login password '{PAGES_PASSWORD}'"
+    )
+    return cluster
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[[Cluster], Database]]:
+    """Makes databases with bookface's tables, and takes them away."""
+    made: list[Database] = []
+
+    def database(cluster: Cluster) -> Database:
+        database = Database(cluster, f"test{time.monotonic_ns()}", tmp_path)
+        made.append(database)
+        cluster.sql(f"create database {database.name} owner {OWNER}")
+        database.sql(f"grant create, usage on schema public to {OWNER}")
+        database.sql(f"set role {OWNER}; {BOOTSTRAP_SQL.read_text()}")
+        database.sql(f"grant select, insert, update on all tables in schema public to {PAGES}")
+        return database
+
+    yield database
+    for database in made:
+        with suppress(AssertionError):  # its server may be gone for good
+            database.cluster.sql(f"drop database {database.name} with (force)")
+
+
+@pytest.fixture
+def database(cluster: Cluster, make: Callable[[Cluster], Database]) -> Database:
+    return make(cluster)
