@@ -35,6 +35,7 @@ from report import Row, spread
 from stage import (
     LOOPBACK,
     PASSWORD,
+    POOLED_USER,
     ROLES,
     USER,
     Cost,
@@ -298,7 +299,7 @@ def configure(stage: Stage, name: str, pooler: Pooler) -> None:
         "dbpassw": PASSWORD,
         "frontpage_limit": 50,
     }
-    pooled = {"dbport": pooler.port}
+    pooled = {"dbport": pooler.port, "dbuser": POOLED_USER}
     cached = {
         "memcache_server": stage.cache.address,
         "memcache_enabled": 1,

@@ -34,10 +34,20 @@ if TYPE_CHECKING:
     from typing import Self
 
 LOOPBACK = "127.0.0.1"
-USER, PASSWORD = "bfuser", "bench"
+USER, PASSWORD = "bfuser", "for-the-bench-and-nothing-else"
+# The pages' account of a site that has chosen few iterations of SCRAM for its pooler.
+POOLED_USER, ITERATIONS = "bfpooled", 64
 ROLES = ROOT / "roles"
 CODE = ROOT / "examples" / "bookface"
 TICK = os.sysconf("SC_CLK_TCK")
+
+
+def pooled_secret() -> str:
+    """What PostgreSQL and PgBouncer keep of its password."""
+    sys.path.insert(0, str(COLLECTIONS))
+    from ansible_collections.bookface.platform.plugins.filter.scram_secret import scram_secret
+
+    return scram_secret(PASSWORD, ITERATIONS, "W22ZaJ0SNY7soEsUEjb6gQ==")
 
 
 def program(name: str, package: str, directory: str = "") -> str:
@@ -209,6 +219,7 @@ class Postgres(Server):
             [postgresql("postgres"), "-D", str(data), *options], self.port, account=self.account
         )
         self.sql(f"create role {USER} login password '{PASSWORD}'")
+        self.sql(f"create role {POOLED_USER} login in role {USER} password '{pooled_secret()}'")
 
     def ready(self, port: int, host: str) -> bool:
         """It accepts connections before it answers."""
@@ -265,8 +276,8 @@ class Pooler(Server):
             "__pgbouncer_directory": str(self.directory),
             "__pgbouncer_addresses": [LOOPBACK],
             "bookface_db_name": self._name,
-            "bookface_db_user": USER,
-            "bookface_db_password": PASSWORD,
+            "bookface_db_user": POOLED_USER,
+            "__bookface_db_secret": pooled_secret(),
             "pgbouncer_database_host": LOOPBACK,
             "pgbouncer_database_port": self._database.port,
             "pgbouncer_port": self.port,
@@ -353,7 +364,7 @@ class Apache(Server):
             ]
         config = self._write("apache.conf", "\n".join([*lines, ""]), 0o644)
         # Only the front page passes a password to the database; libpq finds it here for the others.
-        passwords = self._write("pgpass", f"*:*:*:{USER}:{PASSWORD}\n")
+        passwords = self._write("pgpass", f"*:*:*:*:{PASSWORD}\n")
         env = {"PGPASSFILE": str(passwords)}
         command = [apache, "-D", "FOREGROUND", "-f", str(config)]
         self._start(command, next(iter(self.ports.values())), env=env)

@@ -71,8 +71,17 @@ def test_its_files_are_for_its_account_alone(name: str) -> None:
     assert host.check_output("sudo stat -c '%a %U' /run/pgbouncer") == "700 postgres"
 
 
+@pytest.mark.parametrize("name", ["web1", "docker1"])
+def test_database_and_pooler_keep_one_secret_with_few_iterations(host: Host, name: str) -> None:
+    query = "select rolpassword from pg_authid where rolname = 'bfuser'"
+    secret = host.check_output("sudo -u postgres psql -qtA -c %s", query)
+    assert secret.startswith("SCRAM-SHA-256$64:")
+    kept = machine_of(name).check_output(f"sudo cat {SETTINGS}/userlist.txt")
+    assert kept == f'"bfuser" "{secret}"'
+
+
 @pytest.mark.parametrize(
-    ("password", "said"), [("lab-only-bfuser", "1"), ("wrong", "authentication failed")]
+    ("password", "said"), [("lab-only-bfuser-0123456789", "1"), ("wrong", "authentication failed")]
 )
 @pytest.mark.parametrize("kind", ["legacy", "docker"])
 def test_it_asks_for_the_password(kind: str, password: str, said: str) -> None:
