@@ -88,6 +88,14 @@ backup:
   description: Copy of a file that this module had not written.
   returned: when such a file was replaced
   type: str
+running:
+  description: Whether the engine runs.
+  returned: success
+  type: bool
+enabled:
+  description: Whether systemd starts it at every boot.
+  returned: success
+  type: bool
 journal:
   description: What the engine last said.
   returned: when the engine did not take the file
@@ -145,6 +153,17 @@ class Engine:
         except (OSError, ValueError):
             return 0
         return number if name == "dockerd" else 0
+
+    def state(self) -> dict[str, bool]:
+        """Whether it runs, and whether it will after a boot, as far as systemd knows."""
+        if not self.systemd:
+            return {"running": self.process() != 0, "enabled": False}
+        asked = "--property=ActiveState,UnitFileState"
+        said = self.run("systemctl", "show", asked, "docker")[1].splitlines()
+        return {
+            "running": "ActiveState=active" in said,
+            "enabled": "UnitFileState=enabled" in said,
+        }
 
     def journal(self, since: float) -> list[str]:
         """What it said since then."""
@@ -321,7 +340,7 @@ def main() -> None:
         result = run(module)
     except DaemonConfigError as error:
         module.fail_json(msg=f"{module.params['path']}: {error}. {UNTOUCHED}")
-    module.exit_json(**result)
+    module.exit_json(**result, **Engine(module).state())
 
 
 if __name__ == "__main__":
