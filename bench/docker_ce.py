@@ -125,7 +125,7 @@ def rows(ours: Times, other: Times) -> Sequence[Row]:
 def versions() -> dict[str, str]:
     """What was measured with."""
     found = play(HERE / "versions.yml")[1]
-    told = re.findall(r"^ +(debian|docker-ce): (\S+)$", found, re.MULTILINE)
+    told = re.findall(r"^ +(debian|docker-ce): '?([^'\s]+)'?$", found, re.MULTILINE)
     return dict(told) | {"ansible-core": ansible_version, "python": platform.python_version()}
 
 
