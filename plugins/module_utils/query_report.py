@@ -49,7 +49,7 @@ class Query:
     @property
     def needs(self) -> set[str]:
         """Columns without which the query cannot be asked."""
-        return {name for name in (self.fixed, self.order.split(" ")[0]) if name}
+        return {name for name in (self.fixed, self.order.partition(" ")[0]) if name}
 
 
 POST = ("postid", "text", "postdate", "image")

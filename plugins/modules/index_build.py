@@ -213,6 +213,8 @@ try:
 except ImportError:
     psycopg2 = None
     MISSING = traceback.format_exc()
+else:
+    MISSING = ""
 
 # How often it is looked who holds a statement up, in seconds.
 LOOK = 0.5
