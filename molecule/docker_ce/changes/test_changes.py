@@ -87,6 +87,7 @@ def test_a_restart_where_it_must_be_and_containers_outlive_it(nodes: list[Node])
     assert [container for _engine, container in after] == [container for _, container in before]
     assert all(new[0] != old[0] for new, old in zip(after, before))
     assert role(docker_ce_daemon=wanted).changed == [0, 0]
+    assert role("--check", docker_ce_daemon=wanted).changed == [0, 0]
     assert [(node.engine, node.survivor) for node in nodes] == after
 
 
