@@ -17,37 +17,21 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
-from report import ROOT
+from loopback import COLLECTIONS, PATH, PATIENCE, free_ports, haproxy_config, until
+from report import ROOT, BenchError
 
-COLLECTIONS = ROOT / ".ansible" / "collections"
-PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 FRONTEND = "bookface"
-PATIENCE = 20.0  # seconds for anything to come up
 
 # The load balancer is a machine of its own: one processor for HAProxy and what is done there, the
 # others for clients and web servers. Where there is one only, all share it.
 _PROCESSORS = sorted(os.sched_getaffinity(0))
 OWN, ELSEWHERE = {_PROCESSORS[-1]}, set(_PROCESSORS[:-1] or _PROCESSORS)
-
-
-class BenchError(Exception):
-    """The bench cannot go on; the message says why."""
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for it."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > end:
-            raise BenchError(f"waited {PATIENCE:g} s for {what}")
-        time.sleep(0.005)
 
 
 def ask(path: Path, command: str) -> str:
@@ -67,14 +51,6 @@ def on_own_processor(command: list[str]) -> list[str]:
     return ["taskset", "--cpu-list", ",".join(map(str, sorted(OWN))), *command]
 
 
-def _free_ports(number: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(number)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-
-
 class Balancer:
     """The load balancer and its web servers, in a directory of their own."""
 
@@ -89,7 +65,7 @@ class Balancer:
         self.socket = self.directory / "admin.sock"
         self.master = self.directory / "master.sock"
         names = ("front", "stats", "web1", "docker1", "docker2", "spare")
-        self._ports = dict(zip(names, _free_ports(len(names)), strict=True))
+        self._ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.url = f"http://127.0.0.1:{self._ports['front']}/"
         defaults = ROOT / "roles" / "haproxy" / "defaults" / "main.yml"
         self.text = str(yaml.safe_load(defaults.read_text())["haproxy_check"]["content"])
@@ -119,45 +95,22 @@ class Balancer:
     # The configuration.
 
     def _write_config(self, backends: int) -> None:
-        """What the role would write, except for what only a service of the system can have."""
+        """What the role would write, and a name for each request."""
         map_file = self.directory / "default_backend.map"
         map_file.write_text("# Empty on disk.\n")
-        variables = self.directory / "variables.json"
-        variables.write_text(
-            json.dumps(
-                {
-                    "ansible_python_interpreter": sys.executable,
-                    "haproxy_frontend": FRONTEND,
-                    "haproxy_bind": f"127.0.0.1:{self._ports['front']}",
-                    "haproxy_stats_bind": f"127.0.0.1:{self._ports['stats']}",
-                    "haproxy_stats_password": "bench",
-                    "haproxy_backends": self._backends(backends),
-                    "__haproxy_default": "legacy",
-                    "__haproxy_socket": str(self.socket),
-                    "__haproxy_map": str(map_file),
-                }
-            )
+        text = haproxy_config(
+            self.config,
+            {
+                "haproxy_frontend": FRONTEND,
+                "haproxy_bind": f"127.0.0.1:{self._ports['front']}",
+                "haproxy_stats_bind": f"127.0.0.1:{self._ports['stats']}",
+                "haproxy_stats_password": "bench",
+                "haproxy_backends": self._backends(backends),
+                "__haproxy_default": "legacy",
+                "__haproxy_socket": str(self.socket),
+                "__haproxy_map": str(map_file),
+            },
         )
-        roles = ROOT / "roles"
-        sources = (
-            roles / "bookface" / "defaults" / "main.yml",
-            roles / "haproxy" / "defaults" / "main.yml",
-            roles / "haproxy" / "vars" / "main.yml",
-            variables,
-        )
-        template = roles / "haproxy" / "templates" / "haproxy.cfg.j2"
-        self.run(
-            [
-                "ansible",
-                "localhost",
-                "--inventory=localhost,",
-                "--connection=local",
-                "--module-name=ansible.builtin.template",
-                "--args=" + json.dumps({"src": str(template), "dest": str(self.config)}),
-                *(f"--extra-vars=@{source}" for source in sources),
-            ]
-        )
-        text = re.sub(r"^    (?:chroot|user|group) .*\n", "", self.config.read_text(), flags=re.M)
         # Each request gets a name, so that two servers which received the same one can be found.
         named = (
             f"frontend {FRONTEND}\n"

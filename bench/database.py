@@ -21,7 +21,6 @@ import tempfile
 import threading
 import time
 import urllib.parse
-from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,14 +28,12 @@ from typing import Any
 
 import report
 import yaml
-from balancer import COLLECTIONS, BenchError, until
-from load import Load, percentile
-from report import Row, spread
+from load import Asked, Load, percentile, read_log
+from loopback import LOOPBACK, ROLES, plugin, until
+from report import BenchError, Row, spread
 from stage import (
-    LOOPBACK,
     PASSWORD,
     POOLED_USER,
-    ROLES,
     USER,
     Cost,
     Front,
@@ -47,7 +44,6 @@ from stage import (
     fetch,
     seed,
 )
-from switch import Asked, read_log
 
 SMALL, LARGE = "S", "L"
 CLIENTS = 32
@@ -121,9 +117,6 @@ class Seen:
 
 def index_statements(stage: Stage, name: str) -> list[str]:
     """What the role db_optimize would execute."""
-    sys.path.insert(0, str(COLLECTIONS))
-    from ansible_collections.bookface.platform.plugins.filter.index_plan import index_plan
-
     role = ROLES / "db_optimize"
     wishes = yaml.safe_load((role / "defaults" / "main.yml").read_text())["db_optimize_indexes"]
     tables = json.dumps(sorted({wish["table"] for wish in wishes}))
@@ -134,7 +127,8 @@ def index_statements(stage: Stage, name: str) -> list[str]:
         f"select row_to_json(c) from ({text}) as c",
         name,
     )
-    return [step["statement"] for step in index_plan(wishes, catalogue) if step["statement"]]
+    plan = plugin("filter.index_plan").index_plan
+    return [step["statement"] for step in plan(wishes, catalogue) if step["statement"]]
 
 
 def posting_script(town: Scale) -> str:
@@ -625,28 +619,5 @@ def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def main() -> int:
-    """Measure, write, print. A missed target is a result, not an error."""
-    parser = ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="all of it in little: see it work")
-    parser.add_argument("--output", type=Path, help="file of results")
-    options = parser.parse_args()
-    output = options.output or (
-        report.ROOT / "build" / "bench" / "database.json"
-        if options.quick
-        else report.RESULTS / "database.json"
-    )
-    on = report.machine()
-    try:
-        rows, versions = bench(QUICK if options.quick else FULL)
-    except (BenchError, OSError) as error:
-        print(f"bench-database: {error}", file=sys.stderr)
-        return 1
-    report.write(output, on, versions, rows)
-    print(report.table(rows))
-    print(f"{on}\n{output}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report.run("database", lambda quick: bench(QUICK if quick else FULL)))

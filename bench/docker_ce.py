@@ -15,14 +15,13 @@ import statistics
 import subprocess
 import sys
 import time
-from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import report
 from ansible.release import __version__ as ansible_version
-from report import ROOT, Row, spread
+from report import ROOT, BenchError, Row, spread
 
 HERE = ROOT / "bench/docker_ce_lab"
 SCENARIO = ROOT / "molecule/docker_ce"
@@ -30,10 +29,6 @@ LAB = ROOT / "playbooks/lab.yml"
 WAYS = {"role": SCENARIO / "converge.yml", "plain modules": HERE / "plain.yml"}
 # One program started on the machine, as Ansible shows it with -vvv: with pipelining, one module.
 ROUND_TRIP = re.compile(r"SSH: EXEC ssh .*/usr/bin/python3")
-
-
-class BenchError(Exception):
-    """A playbook that did not do what is measured."""
 
 
 @dataclass
@@ -129,8 +124,9 @@ def versions() -> dict[str, str]:
     return dict(told) | {"ansible-core": ansible_version, "python": platform.python_version()}
 
 
-def bench(rounds: int, reruns: int) -> tuple[dict[str, Times], dict[str, str]]:
+def bench(quick: bool) -> tuple[Sequence[Row], dict[str, str]]:
     """Make the machine, measure the ways in turn, remove the machine."""
+    rounds, reruns = (1, 1) if quick else (3, 3)
     times = {way: Times() for way in WAYS}
     try:
         play(LAB)
@@ -139,32 +135,10 @@ def bench(rounds: int, reruns: int) -> tuple[dict[str, Times], dict[str, str]]:
         for number in range(rounds):
             for way in WAYS if number % 2 == 0 else reversed(WAYS):
                 measure(way, times[way], reruns, counted=number == 0)
-        return times, versions()
+        return rows(times["role"], times["plain modules"]), versions()
     finally:
         play(LAB, "-e", "lab_state=absent")
 
 
-def main() -> int:
-    """Measure, print the table, write the file of results."""
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one round, into build/")
-    parser.add_argument("--output", type=Path, help="file of results")
-    options = parser.parse_args()
-    rounds, reruns = (1, 1) if options.quick else (3, 3)
-    output = options.output or (
-        ROOT / "build/bench/docker_ce.json" if options.quick else report.RESULTS / "docker_ce.json"
-    )
-    on = report.machine()
-    try:
-        times, with_versions = bench(rounds, reruns)
-    except BenchError as error:
-        print(error, file=sys.stderr)
-        return 1
-    table = rows(times["role"], times["plain modules"])
-    print(report.table(table))
-    report.write(output, on, with_versions, table)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report.run("docker_ce", bench))

@@ -1015,6 +1015,28 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
         raise
 
 
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """One request of the load's log. Times are seconds since the epoch."""
+
+    sent: float
+    seconds: float
+    backend: str | None
+    failed: bool
+
+
+def read_log(path: Path) -> list[Asked]:
+    """All requests, in the order in which they were sent."""
+    requests = []
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            told = json.loads(line)
+            sent = told["sent"] or told["start"]
+            seconds = told["end"] - told["start"]
+            requests.append(Asked(sent, seconds, told["backend"], told["failure"] is not None))
+    return sorted(requests, key=lambda asked: asked.sent)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="load.py",

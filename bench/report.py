@@ -7,7 +7,9 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
 
 _TARGET = re.compile(r"(<=|>=) (\d+(?:\.\d+)?)")
+
+
+class BenchError(Exception):
+    """The bench cannot go on; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -144,3 +150,27 @@ def write(path: Path, on: str, versions: Mapping[str, str], rows: Sequence[Row])
             "rows": [row.as_dict() for row in rows],
         },
     )
+
+
+def run(name: str, measure: Callable[[bool], tuple[Sequence[Row], Mapping[str, str]]]) -> int:
+    """What the bench C(name) does on the command line: measure, write, print.
+
+    C(measure) is told whether all shall be done in little, to see it work; it returns the rows and
+    the versions of what was measured. A missed target is a result, not an error.
+    """
+    parser = ArgumentParser(description=f"`make bench-{name}`, see bench/README.md")
+    parser.add_argument("--quick", action="store_true", help="all of it in little: see it work")
+    parser.add_argument("--output", type=Path, help="file of results")
+    options = parser.parse_args()
+    directory = ROOT / "build" / "bench" if options.quick else RESULTS
+    output = options.output or directory / f"{name}.json"
+    on = machine()
+    try:
+        rows, versions = measure(options.quick)
+    except (BenchError, OSError) as error:
+        print(f"bench-{name}: {error}", file=sys.stderr)
+        return 1
+    write(output, on, versions, rows)
+    print(table(rows))
+    print(f"{on}\n{output}")
+    return 0

@@ -17,7 +17,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,29 +24,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import yaml
-from balancer import COLLECTIONS, PATH, BenchError, until
-from report import ROOT
+from loopback import (
+    LOOPBACK,
+    PATH,
+    ROLES,
+    free_ports,
+    haproxy_config,
+    plugin,
+    render,
+    templates,
+    until,
+)
+from report import ROOT, BenchError
 
 if TYPE_CHECKING:
     from typing import Self
 
-LOOPBACK = "127.0.0.1"
 USER, PASSWORD = "bfuser", "for-the-bench-and-nothing-else"
 # The pages' account of a site that has chosen few iterations of SCRAM for its pooler.
 POOLED_USER, ITERATIONS = "bfpooled", 64
-ROLES = ROOT / "roles"
 CODE = ROOT / "examples" / "bookface"
 TICK = os.sysconf("SC_CLK_TCK")
 
 
 def pooled_secret() -> str:
     """What PostgreSQL and PgBouncer keep of its password."""
-    sys.path.insert(0, str(COLLECTIONS))
-    from ansible_collections.bookface.platform.plugins.filter.scram_secret import scram_secret
-
-    return scram_secret(PASSWORD, ITERATIONS, "W22ZaJ0SNY7soEsUEjb6gQ==")
+    secret = plugin("filter.scram_secret").scram_secret
+    return str(secret(PASSWORD, ITERATIONS, "W22ZaJ0SNY7soEsUEjb6gQ=="))
 
 
 def program(name: str, package: str, directory: str = "") -> str:
@@ -62,13 +66,6 @@ def postgresql(name: str) -> str:
     """Path of a program of the newest PostgreSQL here."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[-2]))
     return program(name, "postgresql", str(found[-1]) if found else "/nonexistent")
-
-
-def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(port: int, host: str = LOOPBACK) -> bool:
@@ -190,7 +187,7 @@ class Postgres(Server):
 
     def __init__(self) -> None:
         super().__init__("postgresql", "postgres")
-        self.port = free_port()
+        self.port = free_ports(1)[0]
 
     def open(self) -> None:
         """Make a cluster and start it."""
@@ -259,18 +256,12 @@ class Pooler(Server):
 
     def __init__(self, database: Postgres, name: str) -> None:
         super().__init__("pgbouncer", "postgres")
-        self.port = free_port()
+        self.port = free_ports(1)[0]
         self._database = database
         self._name = name
 
     def open(self) -> None:
         """Write its files and start it."""
-        templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(ROLES / "pgbouncer" / "templates"),
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            autoescape=False,  # noqa: S701  (no HTML)
-        )
         variables = {
             "ansible_managed": "",
             "__pgbouncer_directory": str(self.directory),
@@ -287,7 +278,7 @@ class Pooler(Server):
             "pgbouncer_settings": {},
         }
         for file in ("userlist.txt", "pgbouncer.ini"):
-            text = templates.get_template(f"{file}.j2").render(variables)
+            text = templates("pgbouncer").get_template(f"{file}.j2").render(variables)
             self._write(file, text.replace("/run/pgbouncer", str(self.directory)))
         command = [program("pgbouncer", "pgbouncer"), str(self.directory / "pgbouncer.ini")]
         self._start(command, self.port, account=self.account)
@@ -322,7 +313,7 @@ class Apache(Server):
 
     def __init__(self, sites: Sequence[str]) -> None:
         super().__init__("apache", "www-data")
-        self.ports = {site: free_port() for site in sites}
+        self.ports = {site: free_ports(1)[0] for site in sites}
 
     def open(self) -> None:
         """Write the configuration, copy the code, start."""
@@ -385,39 +376,12 @@ class Apache(Server):
         return f"http://{LOOPBACK}:{self.ports[site]}/{path}"
 
 
-def render(role: str, template: str, target: Path, variables: Mapping[str, object]) -> None:
-    """Write a file as a role does that looks things up while it renders."""
-    given = target.with_name("variables.json")
-    given.write_text(json.dumps({"ansible_python_interpreter": sys.executable, **variables}))
-    sources = [ROLES / "bookface" / "defaults" / "main.yml", ROLES / role / "defaults" / "main.yml"]
-    sources += [path for path in [ROLES / role / "vars" / "main.yml"] if path.exists()]
-    arguments = {"src": str(ROLES / role / "templates" / template), "dest": str(target)}
-    done = subprocess.run(
-        [
-            "ansible",
-            "localhost",
-            "--inventory=localhost,",
-            "--connection=local",
-            "--module-name=ansible.builtin.template",
-            f"--args={json.dumps(arguments)}",
-            *(f"--extra-vars=@{source}" for source in [*sources, given]),
-        ],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PATH": PATH, "PYTHONPATH": str(COLLECTIONS)},
-    )
-    if done.returncode:
-        raise BenchError(f"{role}'s {template}: {(done.stdout + done.stderr).strip()[-2000:]}")
-
-
 class Varnish(Server):
     """The page cache, with the role's own rules."""
 
     def __init__(self) -> None:
         super().__init__("varnish", "root")
-        self.port, self.origin_port = free_port(), free_port()
+        self.port, self.origin_port = free_ports(2)
 
     def open(self) -> None:
         """Write the rules and start it."""
@@ -434,7 +398,7 @@ class Front(Server):
 
     def __init__(self, pages: Varnish, site_port: int) -> None:
         super().__init__("haproxy", "root")
-        self.port = free_port()
+        self.port = free_ports(1)[0]
         self._pages = pages
         self._site_port = site_port
 
@@ -445,7 +409,7 @@ class Front(Server):
         server = {"name": "web", "address": LOOPBACK, "port": self._site_port}
         variables = {
             "haproxy_bind": f"{LOOPBACK}:{self.port}",
-            "haproxy_stats_bind": f"{LOOPBACK}:{free_port()}",
+            "haproxy_stats_bind": f"{LOOPBACK}:{free_ports(1)[0]}",
             "haproxy_stats_password": PASSWORD,
             "haproxy_backends": [{"name": "legacy", "servers": [server]}],
             "haproxy_page_cache": True,
@@ -455,10 +419,7 @@ class Front(Server):
             "__haproxy_socket": str(self.directory / "admin.sock"),
             "__haproxy_map": str(map_file),
         }
-        render("haproxy", "haproxy.cfg.j2", config, variables)
-        # What only a service of the system can have.
-        text = re.sub(r"^    (?:chroot|user|group) .*\n", "", config.read_text(), flags=re.M)
-        config.write_text(text)
+        haproxy_config(config, variables)
         command = [program("haproxy", "haproxy"), "-db", "-f", str(config)]
         self._start(command, self.port)
 
@@ -486,19 +447,14 @@ def seed(database: Postgres, name: str, scale: Scale) -> None:
     database.sql(f"create database {name}")
     database.sql((CODE / "bootstrap_db.sql").read_text(), name)
     database.sql(f"grant select, insert, update on all tables in schema public to {USER}", name)
-    role = ROLES / "database"
-    variables: dict[str, Any] = yaml.safe_load((role / "vars" / "main.yml").read_text())
+    known = ROLES / "database" / "vars" / "main.yml"
+    variables: dict[str, Any] = yaml.safe_load(known.read_text())
     variables["__database_seed_jpeg"] = "".join(variables["__database_seed_jpeg_lines"])
     for what in ("users", "posts", "comments", "pictures"):
         variables[f"database_seed_{what}"] = getattr(scale, what)
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(role / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        autoescape=False,  # noqa: S701  (no HTML)
-    )
     for table in ("pictures", "posts", "comments", "users"):
-        database.sql(templates.get_template(f"seed/{table}.sql.j2").render(variables), name)
+        template = templates("database").get_template(f"seed/{table}.sql.j2")
+        database.sql(template.render(variables), name)
     database.sql("vacuum (analyze)", name)
 
 

@@ -8,23 +8,21 @@ README.md beside this file says what is measured, and how.
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 import statistics
 import sys
 import time
-from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import report
 from ansible.release import __version__ as ansible_version
-from balancer import FRONTEND, Balancer, BenchError, ask, serving, until
-from load import Load, Summary, percentile
-from report import Row, spread
+from balancer import FRONTEND, Balancer, ask, serving
+from load import Asked, Load, Summary, percentile, read_log
+from loopback import until
+from report import BenchError, Row, spread
 
 SIZES = (2, 1000)  # backends
 CLIENTS = 32
@@ -117,28 +115,6 @@ WAYS: dict[str, Callable[[Balancer, str], object]] = {
 
 
 # --- What the clients saw -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One request of the load's log. Times are seconds since the epoch."""
-
-    sent: float
-    seconds: float
-    backend: str | None
-    failed: bool
-
-
-def read_log(path: Path) -> list[Asked]:
-    """All requests, in the order in which they were sent."""
-    requests = []
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            told = json.loads(line)
-            sent = told["sent"] or told["start"]
-            seconds = told["end"] - told["start"]
-            requests.append(Asked(sent, seconds, told["backend"], told["failure"] is not None))
-    return sorted(requests, key=lambda asked: asked.sent)
 
 
 def overlap_ms(requests: Sequence[Asked], target: str) -> float:
@@ -418,28 +394,5 @@ def bench(scale: Scale) -> tuple[list[Row], dict[str, str]]:
     return rows, versions
 
 
-def main() -> int:
-    """Measure, write, print. A missed target is a result, not an error."""
-    parser = ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="all of it in little: see it work")
-    parser.add_argument("--output", type=Path, help="file of results")
-    options = parser.parse_args()
-    output = options.output or (
-        report.ROOT / "build" / "bench" / "switch.json"
-        if options.quick
-        else report.RESULTS / "switch.json"
-    )
-    on = report.machine()
-    try:
-        rows, versions = bench(QUICK if options.quick else FULL)
-    except (BenchError, OSError) as error:
-        print(f"bench-switch: {error}", file=sys.stderr)
-        return 1
-    report.write(output, on, versions, rows)
-    print(report.table(rows))
-    print(f"{on}\n{output}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report.run("switch", lambda quick: bench(QUICK if quick else FULL)))

@@ -8,10 +8,10 @@ import sys
 import time
 
 import pytest
-from balancer import BenchError
 from database import WAYS, Seen, before_and_after, p95_ms, rows_of, scans, targets, worst_second
+from load import Asked
+from report import BenchError
 from stage import Cost, cpu_seconds
-from switch import Asked
 
 
 def asked(sent: float, seconds: float = 0.01) -> Asked:

@@ -7,9 +7,9 @@ import math
 from pathlib import Path
 
 import pytest
-from balancer import BenchError
-from load import Summary
-from switch import SIZES, WAYS, Asked, Seen, judge, outage_ms, overlap_ms, read_log, targets
+from load import Asked, Summary, read_log
+from report import BenchError
+from switch import SIZES, WAYS, Seen, judge, outage_ms, overlap_ms, targets
 
 
 def asked(

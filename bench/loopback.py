@@ -1,0 +1,98 @@
+"""What benches need for real servers on the loopback: ports, patience, and the project's own parts.
+
+Configurations come from the roles' own templates, plans and secrets from the plugins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from report import ROOT, BenchError
+
+COLLECTIONS = ROOT / ".ansible" / "collections"
+ROLES = ROOT / "roles"
+PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+LOOPBACK = "127.0.0.1"
+PATIENCE = 20.0  # seconds for anything to come up
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for it."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > end:
+            raise BenchError(f"waited {PATIENCE:g} s for {what}")
+        time.sleep(0.005)
+
+
+def free_ports(number: int) -> list[int]:
+    """Ports that nobody has now."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(number)]
+        for probe in probes:
+            probe.bind((LOOPBACK, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
+def plugin(name: str) -> Any:
+    """A plugin of the project by its path below plugins/, such as C(filter.index_plan)."""
+    if str(COLLECTIONS) not in sys.path:
+        sys.path.insert(0, str(COLLECTIONS))
+    return importlib.import_module(f"ansible_collections.bookface.platform.plugins.{name}")
+
+
+def templates(role: str) -> jinja2.Environment:
+    """Templates of a role that need nothing but Jinja."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ROLES / role / "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        autoescape=False,  # noqa: S701  (no HTML)
+    )
+
+
+def render(role: str, template: str, target: Path, variables: Mapping[str, object]) -> None:
+    """Write a file as a role does that looks things up while it renders."""
+    given = target.with_name("variables.json")
+    given.write_text(json.dumps({"ansible_python_interpreter": sys.executable, **variables}))
+    sources = [ROLES / "bookface" / "defaults" / "main.yml", ROLES / role / "defaults" / "main.yml"]
+    sources += [path for path in [ROLES / role / "vars" / "main.yml"] if path.exists()]
+    arguments = {"src": str(ROLES / role / "templates" / template), "dest": str(target)}
+    done = subprocess.run(
+        [
+            "ansible",
+            "localhost",
+            "--inventory=localhost,",
+            "--connection=local",
+            "--module-name=ansible.builtin.template",
+            f"--args={json.dumps(arguments)}",
+            *(f"--extra-vars=@{source}" for source in [*sources, given]),
+        ],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": PATH, "PYTHONPATH": str(COLLECTIONS)},
+    )
+    if done.returncode:
+        raise BenchError(f"{role}'s {template}: {(done.stdout + done.stderr).strip()[-2000:]}")
+
+
+def haproxy_config(target: Path, variables: Mapping[str, object]) -> str:
+    """Write what the role haproxy would, except for what only a service of the system can have."""
+    render("haproxy", "haproxy.cfg.j2", target, variables)
+    text = re.sub(r"^    (?:chroot|user|group) .*\n", "", target.read_text(), flags=re.M)
+    target.write_text(text)
+    return text
