@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import urllib.request
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import recap
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "bench"))
@@ -28,8 +28,7 @@ class Run:
     @property
     def changed(self) -> dict[str, int]:
         """Host → changed tasks, from the recap."""
-        found = re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", self.output, re.MULTILINE)
-        return {host: int(count) for host, count in found}
+        return {host: counts["changed"] for host, counts in recap(self.output).items()}
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
-"""What tests on machines share: Ansible as a user runs it, and a page asked for from a machine."""
+"""What tests share: Ansible as a user runs it, what it prints, a page asked for on a machine."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -21,6 +23,28 @@ def ansible(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
     )
+
+
+def recap(output: str) -> dict[str, dict[str, int]]:
+    """Host → what the last lines of ansible-playbook count: ok, changed, failed, ..."""
+    found = re.findall(r"^(\S+) +: (ok=\d+ .*)$", output.rpartition("PLAY RECAP")[2], re.MULTILINE)
+    return {
+        host: {what: int(count) for what, count in re.findall(r"(\w+)=(\d+)", counts)}
+        for host, counts in found
+    }
+
+
+def failures(output: str) -> list[tuple[str, str]]:
+    """Host and message of every task that failed, of a playbook or of one module on its own.
+
+    Wants results in JSON (ANSIBLE_CALLBACK_RESULT_FORMAT).
+    """
+    pattern = r"^(?:fatal: \[([^]\s]+)[^]]*\]:|(\S+) \|) FAILED! => "
+    decoder = json.JSONDecoder()
+    return [
+        (found[1] or found[2], str(decoder.raw_decode(output, found.end())[0].get("msg", "")))
+        for found in re.finditer(pattern, output, re.MULTILINE)
+    ]
 
 
 def ask(host: Host, url: str, *options: str) -> tuple[int, str]:

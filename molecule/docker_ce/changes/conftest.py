@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 import testinfra
+from commands import failures, recap
 from testinfra.host import Host
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,7 +31,7 @@ class Run:
     @property
     def changed(self) -> list[int]:
         """Number of changes on each machine."""
-        return [int(count) for count in re.findall(r"ok=\d+ +changed=(\d+)", self.output)]
+        return [counts["changed"] for counts in recap(self.output).values()]
 
     @property
     def changes(self) -> set[str]:
@@ -46,28 +47,15 @@ class Run:
     @property
     def messages(self) -> list[str]:
         """What the failed tasks said, one for each machine."""
-        found = re.findall(
-            r"^(?:fatal: \[\S+\]: FAILED!|\S+ \| FAILED!) => (\{.*?^\})",
-            self.output,
-            re.DOTALL | re.MULTILINE,
-        )
-        return [str(json.loads(text)["msg"]) for text in found]
+        return [message for _host, message in failures(self.output)]
 
 
 def ansible(*command: str) -> Run:
     """A command of Ansible's on this scenario's machines."""
-    inventory = os.environ["BOOKFACE_INVENTORY"]
-    done = subprocess.run(
-        [command[0], "-i", inventory, *command[1:]],
-        cwd=ROOT,
-        env=os.environ | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    print(done.stdout)
-    return Run(done.returncode, done.stdout)
+    done = commands.ansible(*command)
+    output = done.stdout + done.stderr
+    print(output)
+    return Run(done.returncode, output)
 
 
 def role(*options: str, playbook: str = "converge.yml", **variables: Any) -> Run:

@@ -50,6 +50,7 @@ def test_the_role_stops_at_a_dead_mirror(nodes: list[Node]) -> None:
     before = [node.state for node in nodes]
     done = role(docker_ce_mirror="http://127.0.0.1:1")
     assert done.code != 0
+    assert len(done.messages) == len(nodes), done.output
     assert all("http://127.0.0.1:1/linux/debian/gpg cannot be" in text for text in done.messages)
     assert [node.state for node in nodes] == before
 
@@ -152,6 +153,7 @@ def test_a_user_may_use_it_in_the_same_play(nodes: list[Node]) -> None:
     done = role(playbook="use_without_sudo.yml", docker_ce_users=["debian"])
     assert done.code == 0
     stranger = role(docker_ce_users=["nobody-knows-me"])
+    assert len(stranger.messages) == len(nodes), stranger.output
     assert all("no account of" in text for text in stranger.messages)
     for node in nodes:
         assert node.host.run("id nobody-knows-me").rc != 0
@@ -173,6 +175,7 @@ def test_downgrade_and_hold_then_upgrade(nodes: list[Node]) -> None:
         assert "docker-ce\n" in node.sh("apt-mark showhold")
     assert role(**wanted, docker_ce_hold=True).changed == [0, 0]
     missing = role(docker_ce_version="1.2")
+    assert len(missing.messages) == len(nodes), missing.output
     assert all("docker_ce_version is 1.2" in text for text in missing.messages)
     assert all("No package was changed" in text for text in missing.messages)
     numbers = {

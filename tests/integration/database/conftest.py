@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import failures, recap
 from workalike.support import BOOTSTRAP_SQL, LOOPBACK, PROJECT, Cluster, postgresql_program
 
 OWNER, OWNER_PASSWORD = "bfowner", "o'wner %s"
@@ -63,9 +64,7 @@ class Ended:
 
     def count(self, what: str, host: str = "localhost") -> int:
         """What the recap counts: changed, failed, ..."""
-        recap = self.output.rpartition("PLAY RECAP")[2]
-        (line,) = (line for line in recap.splitlines() if line.startswith(host))
-        return int(line.partition(f"{what}=")[2].split()[0])
+        return recap(self.output)[host][what]
 
     @property
     def changed(self) -> int:
@@ -73,11 +72,8 @@ class Ended:
 
     def message(self, host: str) -> str:
         """Why the host failed."""
-        for line in self.output.splitlines():
-            if line.startswith(f"fatal: [{host}]: FAILED! => "):
-                found: str = json.loads(line.partition(" => ")[2])["msg"]
-                return " ".join(found.split())
-        return ""
+        said = dict(reversed(failures(self.output))).get(host, "")
+        return " ".join(said.split())
 
 
 @dataclass(frozen=True)
