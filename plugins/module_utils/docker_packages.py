@@ -96,11 +96,15 @@ def plan(
             chosen[name] = fitting[0]
         install = [f"{name}={chosen[name]}" if name in chosen else name for name in install]
     held = [name for name in engine if name in there and there[name].held]
-    return {
+    steps = {
         "install": install,
         "remove": [name for name in rivals if name in there],
         "hold": [name for name in engine if hold and name not in held],
         "unhold": [] if hold else held,
+    }
+    return {
+        **steps,
+        "changes": any(steps.values()),
         "engine_there": any(name in there for name in ("docker.io", "docker-ce")),
         "engine_changes": any(name.partition("=")[0] in engine for name in install),
         "wrong_version": wrong,

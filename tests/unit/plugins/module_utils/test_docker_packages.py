@@ -47,6 +47,7 @@ def test_a_bare_machine() -> None:
 def test_nothing_to_do() -> None:
     made = plan(THERE, CE)
     assert (made["install"], made["remove"], made["hold"], made["unhold"]) == ([], [], [], [])
+    assert not made["changes"]
     assert not made["engine_changes"]
 
 
@@ -54,6 +55,7 @@ def test_the_other_origin_is_in_the_way() -> None:
     listing = ["docker.io hold installed 20.10", "runc install installed 1.1"]
     made = plan(listing, CE, rivals=["docker.io", "runc", "podman-docker"])
     assert made["remove"] == ["docker.io", "runc"]
+    assert made["changes"]
     assert made["engine_there"]
     assert made["engine_changes"]
 
