@@ -153,18 +153,10 @@ from ansible_collections.bookface.platform.plugins.module_utils.docker_repositor
     Repository,
     RepositoryError,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.text_file import put
+from ansible_collections.bookface.platform.plugins.module_utils.text_file import put, read
 
 SOURCES = Path("/etc/apt/sources.list.d")
 UNTOUCHED = "Nothing was changed."
-
-
-def read(path: Path) -> str:
-    """The text of a file, empty where there is none."""
-    try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
-    except FileNotFoundError:
-        return ""
 
 
 def wanted_repository(module: AnsibleModule) -> Repository:
