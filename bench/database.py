@@ -38,6 +38,7 @@ from stage import (
     Cost,
     Front,
     Pooler,
+    Postgres,
     Scale,
     Stage,
     Varnish,
@@ -64,7 +65,7 @@ class Work:
     towns: Mapping[str, Scale]
     rounds: int = 3
     seconds: float = 1.5  # for each page, way and round
-    lives_seconds: float = 10.0  # for a front page that the page cache renews every five seconds
+    lives_seconds: float = 10.0  # for a front page that the page cache renews every few seconds
     posting_seconds: int = 8  # for each round
     samples: int = 30  # users, posts and pictures that statements are tried with
     picture_requests: int = 1500
@@ -115,7 +116,7 @@ class Seen:
 # --- The database alone -------------------------------------------------------------------------
 
 
-def index_statements(stage: Stage, name: str) -> list[str]:
+def index_statements(database: Postgres, name: str) -> list[str]:
     """What the role db_optimize would execute."""
     role = ROLES / "db_optimize"
     wishes = yaml.safe_load((role / "defaults" / "main.yml").read_text())["db_optimize_indexes"]
@@ -123,10 +124,7 @@ def index_statements(stage: Stage, name: str) -> list[str]:
     text = (role / "files" / "catalogue-postgresql.sql").read_text()
     text = text.replace("%(schema)s", "'public'").replace("%(tables)s", f"'{tables}'")
     text = text.replace("%%", "%")
-    [catalogue] = stage.database.documents(
-        f"select row_to_json(c) from ({text}) as c",
-        name,
-    )
+    [catalogue] = database.documents(f"select row_to_json(c) from ({text}) as c", name)
     plan = plugin("filter.index_plan").index_plan
     return [step["statement"] for step in plan(wishes, catalogue) if step["statement"]]
 
@@ -169,7 +167,7 @@ def write_posts(stage: Stage, name: str, town: Scale, seconds: int) -> tuple[flo
 
 def build(stage: Stage, name: str, town: Scale, work: Work, seen: Seen) -> None:
     """Make the indexes while two writers post."""
-    statements = index_statements(stage, name)
+    statements = index_statements(stage.database, name)
     if not any("CREATE INDEX" in statement for statement in statements):
         raise BenchError(f"nothing to index in {name}: {statements}")
     ended = threading.Event()
@@ -341,7 +339,7 @@ def front(stage: Stage) -> Iterator[Front]:
 
 def pages(stage: Stage, door: Front, name: str, work: Work, seen: Seen) -> None:
     """Every page by every way in turn, and a file of the same size."""
-    paths = {FRONT: "index.php", PICTURE: picture(stage, name)}
+    paths = {FRONT: "index.php", PICTURE: picture(stage.database, name)}
     stage.web.place("stock", "static.html", fetch(stage.web.url("indexed", paths[FRONT])))
     for number in range(work.rounds):
         for way, (page, path) in itertools.product(WAYS, paths.items()):
@@ -359,16 +357,16 @@ def pages(stage: Stage, door: Front, name: str, work: Work, seen: Seen) -> None:
         seen.static.append(stage.cost(url, EXPECT[FRONT], work.seconds).cpu)
 
 
-def picture(stage: Stage, name: str) -> str:
+def picture(database: Postgres, name: str) -> str:
     """The page of somebody's picture."""
-    some = stage.database.sql("select userid from users where picture is not null limit 1", name)
+    some = database.sql("select userid from users where picture is not null limit 1", name)
     return f"showimage.php?user={some}"
 
 
 def pictures(stage: Stage, name: str, work: Work, seen: Seen) -> None:
     """How many pictures a second the pages send, with and without the pooler, in turn."""
     for _, way in itertools.product(range(work.rounds), ("indexed", "pooler")):
-        url = stage.web.url(way, picture(stage, name))
+        url = stage.web.url(way, picture(stage.database, name))
         rate = requests_per_second(url, work.picture_requests)
         seen.pictures.setdefault(way, []).append(rate)
 

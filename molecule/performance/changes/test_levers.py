@@ -133,7 +133,7 @@ def test_without_memcached_pages_come_all_the_same(host: Host) -> None:
 
 
 # The server itself: its umbrella, postgresql, has stopped before the server has.
-@pytest.mark.parametrize("stopped", ["postgresql@15-main"], indirect=True)
+@pytest.mark.parametrize("stopped", ["postgresql@17-main"], indirect=True)
 @pytest.mark.usefixtures("stopped")
 def test_readiness_sees_the_database_through_the_pooler(host: Host) -> None:
     assert ask(host, f"{SITE}/platform/ready", "-H 'X-Bookface-Probe: test'")[0] == 503
