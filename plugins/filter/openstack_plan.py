@@ -1,0 +1,138 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters between a description of virtual machines and a cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.bookface.platform.plugins.module_utils import (
+    openstack_description,
+    openstack_fault,
+    openstack_plan,
+    openstack_rules,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.backends import Ports
+
+Data = Mapping[str, Any]
+
+
+def _machines(entries: Sequence[Data]) -> list[openstack_description.Machine]:
+    """The machines again, from what the filter openstack_machines has made of them."""
+    known = openstack_description.Machine.__dataclass_fields__
+    found = []
+    for entry in entries:
+        fields: dict[str, Any] = {key: entry[key] for key in known}
+        fields["groups"] = tuple(fields["groups"])
+        found.append(openstack_description.Machine(**fields))
+    return found
+
+
+def machines(described: Sequence[Data], platform: str, **defaults: str) -> list[dict[str, Any]]:
+    """See openstack_machines.yml beside this file."""
+    try:
+        found = openstack_description.machines(platform, described, defaults)
+    except openstack_description.DescriptionError as error:
+        raise AnsibleFilterError(f"{error}. Nothing was changed.") from None
+    return [
+        asdict(machine) | {"with_docker": machine.with_docker, "in_swarm": machine.in_swarm}
+        for machine in found
+    ]
+
+
+def rules(
+    entries: Sequence[Data], platform: str, hostvars: Mapping[str, Data], ports: Data, doors: Data
+) -> dict[str, list[dict[str, Any]]]:
+    """See openstack_rules.yml beside this file."""
+    names = openstack_description.Names(platform)
+    numbers = {key: int(value) for key, value in ports.items()}
+    opened = {**doors, "database_port": int(doors["database_port"])}
+    try:
+        return openstack_rules.rules(
+            names, _machines(entries), hostvars, Ports(**numbers), openstack_rules.Doors(**opened)
+        )
+    except ValueError as error:
+        raise AnsibleFilterError(f"{error}. Nothing was changed.") from None
+
+
+def plan(entries: Sequence[Data], platform: str, settings: Data, cloud: Data) -> dict[str, Any]:
+    """See openstack_plan.yml beside this file."""
+    names = openstack_description.Names(platform)
+    found = _machines(entries)
+    wanted = openstack_plan.Settings(**settings)
+    texts = wanted.user_data
+    servers = {
+        machine.name: {
+            **asdict(machine),
+            "metadata": openstack_plan.metadata(machine, names, texts.get(machine.name, "")),
+            "security_groups": openstack_plan.security_groups(machine, names),
+            "user_data": texts.get(machine.name, ""),
+            "in_swarm": machine.in_swarm,
+            "volume_name": names.volume(machine.name),
+            "address_mark": names.address_mark(machine.name),
+        }
+        for machine in found
+    }
+    return {"servers": servers, **_as_data(openstack_plan.plan(found, names, wanted, cloud))}
+
+
+def removal(cloud: Data, platform: str, volumes: bool) -> dict[str, Any]:
+    """See openstack_removal.yml beside this file."""
+    names = openstack_description.Names(platform)
+    return _as_data(openstack_plan.removal(names, cloud, volumes))
+
+
+def _as_data(made: openstack_plan.Plan) -> dict[str, Any]:
+    """A plan for tasks: its steps in their order, and those of each kind."""
+
+    def by_kind(removed: bool) -> dict[str, list[dict[str, Any]]]:
+        return {
+            kind.replace(" ", "_"): [
+                asdict(step)
+                for step in made.steps
+                if step.kind == kind and (step.do == openstack_plan.REMOVE) == removed
+            ]
+            for kind in openstack_plan.KINDS
+        }
+
+    return {
+        "steps": [asdict(step) for step in made.steps],
+        "make": by_kind(removed=False),
+        "remove": by_kind(removed=True),
+        "left": made.left,
+        "faults": made.faults,
+        "lines": openstack_plan.lines(made),
+    }
+
+
+def existing(cloud: Data, platform: str) -> list[str]:
+    """See openstack_existing.yml beside this file."""
+    return openstack_plan.inventory_of(openstack_description.Names(platform), cloud)
+
+
+def names(platform: str) -> dict[str, str]:
+    """See openstack_names.yml beside this file."""
+    made = openstack_description.Names(platform)
+    kinds = ("mark", "network", "keypair", "server_group")
+    return {kind: getattr(made, kind) for kind in kinds}
+
+
+class FilterModule:
+    """The filters by their names in Ansible."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Name in Jinja → function."""
+        return {
+            "openstack_existing": existing,
+            "openstack_fault": openstack_fault.explain,
+            "openstack_machines": machines,
+            "openstack_names": names,
+            "openstack_plan": plan,
+            "openstack_removal": removal,
+            "openstack_rules": rules,
+            "openstack_user_data": openstack_plan.user_data,
+        }

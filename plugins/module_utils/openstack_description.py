@@ -1,0 +1,186 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which virtual machines a platform shall have in OpenStack: the description, read and checked.
+
+Also what things are called there, and how they are marked as ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+LOADBALANCERS, DATABASES, LEGACY_WEB = "loadbalancers", "databases", "legacy_web"
+DOCKER_HOSTS, CACHES = "docker_hosts", "caches"
+SWARM_MANAGERS, SWARM_WORKERS = "swarm_managers", "swarm_workers"
+SWARM = (SWARM_MANAGERS, SWARM_WORKERS)
+GROUPS = (LOADBALANCERS, DATABASES, LEGACY_WEB, DOCKER_HOSTS, *SWARM, CACHES)
+# Who gets Docker at its first boot.
+WITH_DOCKER = (DOCKER_HOSTS, *SWARM)
+# Who talks to the database and to memcached.
+WEB = (LEGACY_WEB, DOCKER_HOSTS, *SWARM)
+
+MARK = "bookface_platform"
+GROUPS_MARK, IMAGE_MARK, USER_DATA_MARK = "bookface_groups", "bookface_image", "bookface_user_data"
+
+_PLATFORM = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
+_KEYS = frozenset({"name", "groups", "image", "flavor", "suite", "volume", "floating_ip"})
+
+
+class DescriptionError(ValueError):
+    """The description cannot be carried out; says all that is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A described virtual machine. C(volume): gigabytes of a disk of its own, 0 for none."""
+
+    name: str
+    groups: tuple[str, ...]
+    image: str
+    flavor: str
+    suite: str
+    volume: int
+    floating_ip: bool
+
+    @property
+    def with_docker(self) -> bool:
+        return bool({*self.groups} & {*WITH_DOCKER})
+
+    @property
+    def in_swarm(self) -> bool:
+        return bool({*self.groups} & {*SWARM})
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the things of a platform are called in the cloud."""
+
+    platform: str
+
+    @property
+    def mark(self) -> str:
+        """The description of everything of ours that has one."""
+        return f"{MARK}={self.platform}"
+
+    def address_mark(self, machine: str) -> str:
+        """Description of a machine's floating address, which outlives the machine."""
+        return f"{self.mark} machine={machine}"
+
+    def machine_of(self, address_mark: str) -> str:
+        """The machine in such a description."""
+        return address_mark.partition(f"{self.mark} machine=")[2]
+
+    @property
+    def network(self) -> str:
+        """Name of network, subnet and router, and of the security group that all machines have."""
+        return self.platform
+
+    def security_group(self, group: str) -> str:
+        return f"{self.platform}-{group}"
+
+    # What has no description is known by its name alone.
+    @property
+    def keypair(self) -> str:
+        return f"{MARK}-{self.platform}"
+
+    @property
+    def server_group(self) -> str:
+        return f"{MARK}-{self.platform}-swarm"
+
+    def volume(self, machine: str) -> str:
+        return f"{self.platform}-{machine}"
+
+
+def machines(
+    platform: str, described: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any]
+) -> list[Machine]:
+    """The machines of a description. C(defaults): image, flavor and suite of those without.
+
+    Raises DescriptionError with all faults at once.
+    """
+    faults = []
+    if not _PLATFORM.match(str(platform)):
+        faults.append(
+            f"openstack_platform is {platform!r}; wanted are up to 31 small letters, digits and"
+            " '-', a letter first"
+        )
+    if not isinstance(described, (list, tuple)) or not described:
+        raise DescriptionError("openstack_vms is empty: describe at least one machine in it")
+    found = []
+    for number, entry in enumerate(described, 1):
+        if not isinstance(entry, Mapping):
+            faults.append(f"openstack_vms has {entry!r}; wanted is a dictionary with name, groups")
+            continue
+        told = {"volume": 0, "floating_ip": False, **defaults, **entry}
+        own = list(_faults(told, number))
+        faults += own
+        if not own:
+            found.append(
+                Machine(
+                    name=told["name"],
+                    groups=tuple(dict.fromkeys(told["groups"])),
+                    image=str(told["image"]),
+                    flavor=str(told["flavor"]),
+                    suite=str(told["suite"]),
+                    volume=told["volume"],
+                    floating_ip=told["floating_ip"],
+                )
+            )
+    names = [machine.name for machine in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        faults.append(f"openstack_vms has {', '.join(twice)} more than once; each needs its name")
+    if faults:
+        raise DescriptionError("; ".join(faults))
+    return found
+
+
+def _faults(told: Mapping[str, Any], number: int) -> Iterable[str]:
+    """What is wrong with one machine."""
+    name = told.get("name")
+    if not isinstance(name, str) or not _NAME.match(name):
+        yield (
+            f"machine {number} of openstack_vms has the name {name!r}; wanted are small letters,"
+            " digits and '-', such as web1"
+        )
+        return
+    unknown = sorted({*told} - _KEYS)
+    if unknown:
+        yield f"{name} has {', '.join(unknown)}; known are {', '.join(sorted(_KEYS))}"
+    groups = told.get("groups")
+    if not isinstance(groups, (list, tuple)) or not groups:
+        yield f"{name} has no groups; wanted is a list of {', '.join(GROUPS)}"
+    else:
+        strange = [str(group) for group in groups if group not in GROUPS]
+        if strange:
+            yield f"{name} is in the unknown group {', '.join(strange)}; known: {', '.join(GROUPS)}"
+    for key in ("image", "flavor"):
+        if not told.get(key):
+            yield f"{name} has no {key}; give it one, or all of them by openstack_{key}"
+    size = told["volume"]
+    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+        yield f"{name} has the volume {size!r}; wanted are gigabytes, or 0 for none"
+    if not isinstance(told["floating_ip"], bool):
+        yield f"{name} has floating_ip {told['floating_ip']!r}; wanted is true or false"
+
+
+def members(found: Iterable[Machine]) -> dict[str, list[str]]:
+    """Group → names of its machines; groups without any are left out."""
+    sorted_in: dict[str, list[str]] = {}
+    for group in GROUPS:
+        names = [machine.name for machine in found if group in machine.groups]
+        if names:
+            sorted_in[group] = names
+    return sorted_in
+
+
+def jump(found: Sequence[Machine]) -> Machine | None:
+    """The machine by which those without an address of their own are reached, if there are any."""
+    if all(machine.floating_ip for machine in found):
+        return None
+    return next((machine for machine in found if machine.floating_ip), None)

@@ -1,0 +1,270 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: openstack_platform_info
+short_description: What the role openstack asks of a cloud, in one look
+version_added: 0.1.0
+description:
+  - Machines, networks, addresses, keys, images, flavors and quotas of a project, read in one go.
+    One login instead of a dozen.
+  - Changes nothing.
+options:
+  cloud:
+    description:
+      - Name of the cloud in C(clouds.yaml).
+    type: str
+    required: true
+  consoles:
+    description:
+      - Machines whose console is read, too.
+    type: list
+    elements: str
+    default: []
+  console_lines:
+    description:
+      - So many last lines of each.
+    type: int
+    default: 30
+requirements:
+  - openstacksdk >= 4.10, < 4.15
+extends_documentation_fragment:
+  - bookface.platform.reads_only
+attributes:
+  platform:
+    support: full
+    platforms: posix
+    description:
+      - Runs on the controller.
+author:
+  - The bookface.platform authors (@bookface-platform)
+"""
+
+EXAMPLES = r"""
+- name: Look at the cloud
+  bookface.platform.openstack_platform_info:
+    cloud: openstack
+  register: look
+"""
+
+RETURN = r"""
+found:
+  description: >-
+    What is there: C(project_id), C(block_storage), C(limits), C(images), C(flavors), C(networks),
+    C(subnets), C(routers), C(security_groups), C(server_groups), C(keypairs), C(servers),
+    C(floating_ips), C(ports) and C(volumes), as P(bookface.platform.openstack_plan#filter) reads
+    them.
+  returned: always
+  type: dict
+consoles:
+  description: Name of a machine → the last lines of its console.
+  returned: always
+  type: dict
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.bookface.platform.plugins.module_utils.openstack_fault import explain
+
+REFUSALS: tuple[type[Exception], ...]
+try:
+    import openstack
+    from keystoneauth1.exceptions import ClientException
+    from openstack.exceptions import SDKException
+
+    HAS_SDK = True
+    REFUSALS = (ClientException, SDKException)
+except ImportError:
+    HAS_SDK = False
+    REFUSALS = ()
+
+# Neutron's names of what it limits → ours.
+NETWORK_LIMITS = {
+    "floatingip": "floating addresses",
+    "network": "networks",
+    "router": "routers",
+    "security_group": "security groups",
+    "subnet": "subnets",
+}
+
+
+def limits(cloud: Any) -> dict[str, tuple[int, int]]:
+    """Used and most. Neutron's are told where it shows them to tenants."""
+    told = cloud.compute.get("/limits").json()["limits"]["absolute"]
+    found = {
+        "instances": (told["totalInstancesUsed"], told["maxTotalInstances"]),
+        "cores": (told["totalCoresUsed"], told["maxTotalCores"]),
+        "ram": (told["totalRAMUsed"], told["maxTotalRAMSize"]),
+        "server groups": (told["totalServerGroupsUsed"], told["maxServerGroups"]),
+    }
+    answer = cloud.network.get(f"/quotas/{cloud.current_project_id}/details.json")
+    if answer.status_code == 200:
+        quota = answer.json()["quota"]
+        for theirs, name in NETWORK_LIMITS.items():
+            if theirs in quota:
+                found[name] = (quota[theirs]["used"], quota[theirs]["limit"])
+    return found
+
+
+def chosen(thing: Any, *fields: str) -> dict[str, Any]:
+    """Some fields of a thing, and those that all have. No description is an empty one."""
+    own = {field: thing[field] for field in ("id", "name", "project_id", *fields)}
+    return own | {"description": thing.description or ""}
+
+
+def networks(cloud: Any) -> dict[str, Any]:
+    """What Neutron has."""
+    network, mine = cloud.network, {"project_id": cloud.current_project_id}
+    ports = [
+        {
+            "id": port.id,
+            "name": port.name,
+            "device_id": port.device_id or "",
+            "device_owner": port.device_owner or "",
+            "network_id": port.network_id,
+            "security_group_ids": list(port.security_group_ids or []),
+            "subnets": [ip["subnet_id"] for ip in port.fixed_ips],
+        }
+        for port in network.ports()
+    ]
+    routers = [
+        chosen(router) | {"subnets": [s for p in ports if p["device_id"] == router.id
+                                      for s in p["subnets"]]}
+        for router in network.routers(**mine)
+    ]  # fmt: skip
+    rules = ("direction", "ether_type", "protocol", "port_range_min", "port_range_max")
+    sources = ("remote_group_id", "remote_ip_prefix")
+    groups = [
+        chosen(group)
+        | {"rules": [{key: rule[key.replace("ether_type", "ethertype")]
+                      for key in (*rules, *sources)} for rule in group.security_group_rules]}
+        for group in network.security_groups(**mine)
+    ]  # fmt: skip
+    return {
+        "networks": [
+            chosen(one) | {"external": bool(one.is_router_external)} for one in network.networks()
+        ],
+        "subnets": [chosen(one, "cidr", "dns_nameservers", "network_id")
+                    for one in network.subnets(**mine)],
+        "routers": routers,
+        "security_groups": groups,
+        "floating_ips": [
+            chosen(one, "port_id") | {"address": one.floating_ip_address}
+            for one in network.ips(**mine)
+        ],
+        "ports": ports,
+    }  # fmt: skip
+
+
+def servers(cloud: Any) -> list[dict[str, Any]]:
+    """The machines of the project, in every state."""
+    return [
+        {
+            "id": server.id,
+            "name": server.name,
+            "status": server.status,
+            "fault": (server.fault or {}).get("message", ""),
+            "metadata": dict(server.metadata),
+            "image_id": (server.image or {}).get("id") or "",
+            "flavor": server.flavor.original_name or server.flavor.name or "",
+            "networks": sorted(server.addresses or {}),
+            "addresses": {
+                entry["OS-EXT-IPS:type"]: entry["addr"]
+                for entries in (server.addresses or {}).values()
+                for entry in reversed(entries)
+                if entry["version"] == 4
+            },
+            "security_groups": sorted({one["name"] for one in server.security_groups or []}),
+        }
+        for server in cloud.compute.servers()
+    ]
+
+
+def volumes(cloud: Any) -> list[dict[str, Any]]:
+    """The volumes of the project, where there is block storage."""
+    if not cloud.has_service("block-storage"):
+        return []
+    return [
+        {
+            "id": volume.id,
+            "name": volume.name,
+            "size": volume.size,
+            "platform": (volume.metadata or {}).get("bookface_platform", ""),
+        }
+        for volume in cloud.block_storage.volumes()
+    ]
+
+
+def look(name: str) -> tuple[Any, dict[str, Any]]:
+    """The connection, and all of it."""
+    cloud = openstack.connect(cloud=name)
+    images: dict[str, list[str]] = {}
+    for image in cloud.image.images(status="active"):
+        images.setdefault(image.name, []).append(image.id)
+    found = {
+        "project_id": cloud.current_project_id,
+        "block_storage": cloud.has_service("block-storage"),
+        "limits": limits(cloud),
+        "images": images,
+        "flavors": {
+            flavor.name: {"vcpus": flavor.vcpus, "ram": flavor.ram}
+            for flavor in cloud.compute.flavors()
+        },
+        "keypairs": [
+            {"name": key.name, "public_key": key.public_key} for key in cloud.compute.keypairs()
+        ],
+        "server_groups": [
+            {"id": one.id, "name": one.name, "policy": one.policy or (one.policies or [""])[0]}
+            for one in cloud.compute.server_groups()
+        ],
+        "servers": servers(cloud),
+        "volumes": volumes(cloud),
+        **networks(cloud),
+    }
+    return cloud, found
+
+
+def console(cloud: Any, server: dict[str, Any], lines: int) -> str:
+    """The end of what a machine has printed while it boots."""
+    try:
+        told = cloud.compute.get_server_console_output(server["id"], length=lines)
+        text = told.get("output", "") if isinstance(told, dict) else str(told)
+    except REFUSALS as error:
+        return f"(the cloud does not show it: {error})"
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def main() -> None:
+    """Arguments in, result out."""
+    module = AnsibleModule(
+        argument_spec={
+            "cloud": {"type": "str", "required": True},
+            "consoles": {"type": "list", "elements": "str", "default": []},
+            "console_lines": {"type": "int", "default": 30},
+        },
+        supports_check_mode=True,
+    )
+    if not HAS_SDK:
+        module.fail_json(msg=missing_required_lib("openstacksdk"))
+    try:
+        cloud, found = look(module.params["cloud"])
+        consoles = {
+            server["name"]: console(cloud, server, module.params["console_lines"])
+            for server in found["servers"]
+            if server["name"] in module.params["consoles"]
+        }
+    except REFUSALS as error:
+        # Some of them tell their kind in their name alone.
+        module.fail_json(
+            msg=f"{module.params['cloud']}: {explain(f'{type(error).__name__}: {error}')}"
+        )
+    module.exit_json(changed=False, found=found, consoles=consoles)
+
+
+if __name__ == "__main__":
+    main()

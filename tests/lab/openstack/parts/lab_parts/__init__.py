@@ -1,0 +1,1 @@
+"""What this lab puts in the place of agents and of a database server."""
