@@ -1,0 +1,130 @@
+"""The routing mesh, a dead worker, the power of all machines. In the order of the file.
+
+Times are printed. Bounds are generous: these machines are slow, and share two processors.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import pytest
+from commands import ROOT, ansible
+from conftest import FRONT, MACHINES, MANAGER, WORKER, Platform
+from figures import Say
+from virtual_machines import wait_until
+
+sys.path.insert(0, str(ROOT / "bench"))
+
+from load import Load
+
+PAGE = "Users:"
+
+
+def scale(platform: Platform, replicas: int) -> None:
+    platform.docker(MANAGER, f"service scale --detach bookface={replicas}")
+    wait_until(lambda: len(platform.tasks()) == replicas, 120, f"{replicas} tasks")
+
+
+def load(platform: Platform) -> Load:
+    return Load([platform.url], clients=4, rate=5, expect=PAGE)
+
+
+def containers(platform: Platform, name: str) -> str:
+    return platform.docker(name, "ps --all --format 'table {{.Names}}\t{{.Status}}'")
+
+
+def test_the_mesh_answers_on_a_node_without_a_task(platform: Platform) -> None:
+    scale(platform, 1)
+    [busy] = platform.tasks()
+    idle = next(name for name in (MANAGER, WORKER) if name != busy)
+    for name in (busy, idle):
+        wait_until(partial(platform.ready, name, 8080), 60, f"{name} answers")
+    for _ in range(10):
+        assert platform.ready(idle, 8080)
+    asked = "ps --quiet --filter label=com.docker.swarm.service.name=bookface"
+    assert platform.docker(idle, asked) == ""
+    scale(platform, 2)
+
+
+def test_switch_under_load(platform: Platform, say: Say) -> None:
+    with load(platform) as clients:
+        assert clients.wait_for(20, seconds=60)
+        done = ansible("ansible-playbook", "switch_backend.yml", "-e", "target=swarm")
+        assert clients.wait_for(clients.requests + 50, seconds=60)
+    say(f"legacy -> swarm\n{clients.summary.as_text()}")
+    assert done.returncode == 0, done.stdout
+    assert clients.summary.by_backend["swarm"] >= 50
+    assert clients.summary.failed == 0
+
+
+def test_a_worker_loses_power_under_load(platform: Platform, say: Say) -> None:
+    """What it was answering is lost: counted and printed. The service comes back without it."""
+    assert WORKER in platform.tasks()
+    with load(platform) as clients:
+        assert clients.wait_for(50, seconds=60)
+        platform.lab.cut(WORKER)
+        recovered = wait_until(
+            lambda: platform.tasks() == [MANAGER, MANAGER], 180, "two tasks on the manager"
+        )
+        before = clients.failed
+        assert clients.wait_for(clients.requests + 100, seconds=120)
+        later = clients.failed - before
+    summary = clients.summary
+    lost = f"{summary.failed} of {summary.requests} failed"
+    say(f"{WORKER} without power: {lost}\n{summary.as_text()}")
+    began = time.monotonic()
+    platform.lab.start(WORKER)
+    ssh = time.monotonic() - began
+    wait_until(lambda: platform.nodes()[WORKER] == "Ready", 180, f"{WORKER} is ready")
+    wait_until(lambda: platform.ready(WORKER, 8080), 180, f"{WORKER} publishes the port")
+    say(
+        f"two tasks again after {recovered:.1f} s; power on -> SSH {ssh:.1f} s, "
+        f"in the mesh {time.monotonic() - began:.1f} s"
+    )
+    say(f"{WORKER}# docker ps --all\n{containers(platform, WORKER)}")
+    assert later == 0
+    assert platform.ask(platform.url).backend == "swarm"
+
+
+@pytest.fixture(scope="module")
+def back(platform: Platform, say: Say) -> dict[str, float]:
+    """Seconds from power on until each part was there, after the power of all machines was cut."""
+    for name in MACHINES:
+        platform.lab.ssh(name, "sync")
+    platform.lab.cut(*MACHINES)
+    assert platform.ask(platform.url, 3).status == 0
+    parts = {
+        "load balancer": lambda: platform.ask(platform.url, 3).status > 0,
+        "database and web server": lambda: platform.ready(FRONT, 8081),
+        "container 1": lambda: platform.ready(MANAGER, 32001),
+        "container 2": lambda: platform.ready(MANAGER, 32002),
+        "swarm by its manager": lambda: platform.ready(MANAGER, 8080),
+        "swarm by its worker": lambda: platform.ready(WORKER, 8080),
+        "site": lambda: PAGE in platform.ask(platform.url, 5).body,
+    }
+    for name in MACHINES:
+        platform.lab.power_on(name)
+    with ThreadPoolExecutor(len(parts)) as pool:
+        waits = {part: pool.submit(wait_until, there, 300, part) for part, there in parts.items()}
+        seconds = {part: wait.result() for part, wait in waits.items()}
+    ordered = sorted(seconds.items(), key=lambda item: item[1])
+    say("power on ->\n" + "\n".join(f"  {part:24} {took:5.1f} s" for part, took in ordered))
+    platform.lab.start(*MACHINES)
+    return seconds
+
+
+@pytest.mark.usefixtures("back")
+class TestAfterPowerCut:
+    def test_traffic_goes_where_it_went(self, platform: Platform) -> None:
+        assert platform.ask(platform.url).backend == "swarm"
+
+    def test_containers_and_tasks_run(self, platform: Platform, say: Say) -> None:
+        wait_until(lambda: len(platform.tasks()) == 2, 120, "two tasks")
+        assert platform.nodes() == {MANAGER: "Ready", WORKER: "Ready"}
+        for name in (MANAGER, WORKER):
+            say(f"{name}# docker ps --all\n{containers(platform, name)}")
+        running = platform.docker(MANAGER, "ps --format '{{.Names}}'").split()
+        assert {"bookface-web-1", "bookface-web-2"} <= set(running)

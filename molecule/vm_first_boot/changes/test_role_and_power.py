@@ -1,0 +1,75 @@
+"""The role on machines that user data made, then a power cut. In the order of the file."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from commands import ROOT, ansible, recap
+from figures import Say
+from virtual_machines import Lab, wait_until
+
+MACHINES = ("new1", "new2")
+CONVERGE = str(ROOT / "molecule/vm_first_boot/converge.yml")
+
+
+def changes(output: str) -> set[str]:
+    """Names of the tasks that changed something."""
+    names, task = set(), ""
+    for line in output.splitlines():
+        if found := re.match(r"TASK \[(?:\S+ : )?(.*)\] \*", line):
+            task = found[1]
+        elif line.startswith("changed: "):
+            names.add(task)
+    return names
+
+
+def test_role_finds_nothing_to_do_but_its_proof() -> None:
+    done = ansible("ansible-playbook", CONVERGE)
+    assert done.returncode == 0, done.stdout
+    assert changes(done.stdout) == {"Make the proof's image"}
+    assert set(recap(done.stdout)) == set(MACHINES)
+
+
+def state(lab: Lab, name: str, container: str) -> str:
+    form = "'{{.State.Status}}'"
+    return lab.ssh(name, f"docker inspect --format {form} {container}", check=False)
+
+
+@pytest.fixture(scope="module")
+def after_power_cut(lab: Lab, say: Say) -> None:
+    """The power was cut under two running containers, and is back."""
+    sleep = "--network none bookface/proof:busybox /busybox sleep 1000000"
+    for name in MACHINES:
+        lab.ssh(name, f"docker run --detach --name lasting --restart unless-stopped {sleep}")
+        lab.ssh(name, f"docker run --detach --name passing {sleep}")
+        lab.ssh(name, "sync")
+    lab.cut(*MACHINES)
+    began = time.monotonic()
+    for name in MACHINES:
+        lab.power_on(name)
+    for name in MACHINES:
+        lab.start(name)
+        ssh = time.monotonic() - began
+        wait_until(lambda name=name: state(lab, name, "lasting") == "running", 120, "a container")
+        container = time.monotonic() - began
+        say(f"{name}: power on -> SSH {ssh:.1f} s, container again {container:.1f} s")
+
+
+@pytest.mark.usefixtures("after_power_cut")
+class TestAfterPowerCut:
+    def test_container_came_back_by_itself(self, lab: Lab) -> None:
+        for name in MACHINES:
+            assert state(lab, name, "lasting") == "running"
+
+    def test_container_without_a_restart_policy_did_not(self, lab: Lab) -> None:
+        for name in MACHINES:
+            assert state(lab, name, "passing") == "exited"
+
+    def test_user_data_ran_once(self, lab: Lab) -> None:
+        for name in MACHINES:
+            lab.ssh(name, "timeout 120 cloud-init status --wait")
+            log = lab.ssh(name, "sudo cat /var/log/cloud-init-output.log")
+            assert len(re.findall(r"Cloud-init v\. \S+ finished at", log)) == 2
+            assert log.count("Setting up docker.io") == 1
