@@ -4,6 +4,7 @@
 /run/test-server-PORT holds `STATUS TEXT` for the readiness probe; without it: 200 ready.
 /showimage.php?user=NAME sends a picture; special NAMEs begin with big, lost (a text instead, with
 status 200) or private (not for caches). /asked/PATH says how often a path was asked for.
+/not-in-containers is an error where containers would be.
 """
 
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 PORT = int(sys.argv[1])
 FAULT = Path(f"/run/test-server-{PORT}")
+CONTAINERS = 8003  # and above
 ASKED: list[str] = []
 
 
@@ -40,6 +42,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.send(200, b"\xff\xd8" + b"x" * size, {"Content-Type": "image/jpeg"} | more)
         elif self.path.startswith("/asked/"):
             self.send(200, str(ASKED.count(self.path.removeprefix("/asked"))).encode())
+        elif self.path == "/not-in-containers":
+            self.send(500 if PORT >= CONTAINERS else 200, b"Users: as on all pages")
         elif self.path == "/headers":
             self.send(200, str(self.headers).encode())
         else:

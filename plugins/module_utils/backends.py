@@ -78,13 +78,19 @@ def containers(count: int, first_port: int) -> list[Container]:
     return [Container(f"bookface-web-{number}", port) for number, port in enumerate(ports, 1)]
 
 
+def container_server(host: str, port: int) -> str:
+    """Name in HAProxy of the container on this port of a host."""
+    return f"{host}-{port}"
+
+
 def backends(
     groups: Mapping[str, Iterable[str]], hostvars: Mapping[str, HostVars], defaults: Ports
 ) -> list[Backend]:
     """The backends in their fixed order: legacy, docker, swarm. Empty groups give none.
 
     C(groups) and C(hostvars) are Ansible's. A host may carry its own C(bookface_legacy_port),
-    C(bookface_container_count), C(bookface_container_first_port) or C(bookface_swarm_port).
+    C(bookface_container_count), C(bookface_container_first_port) or C(bookface_swarm_port), or
+    name its containers one by one in C(web_containers_list).
     """
 
     def members(*names: str) -> list[tuple[str, HostVars]]:
@@ -94,16 +100,20 @@ def backends(
     def of_host(host: HostVars, key: str) -> int:
         return int(host.get(f"bookface_{key}", getattr(defaults, key)))
 
+    def container_ports(host: HostVars) -> list[int]:
+        if listed := host.get("web_containers_list"):
+            return [int(container["port"]) for container in listed]
+        count, first = of_host(host, "container_count"), of_host(host, "container_first_port")
+        return [container.port for container in containers(count, first)]
+
     legacy = [
         Server(name, name, address(name, host), of_host(host, "legacy_port"))
         for name, host in members("legacy_web")
     ]
     docker = [
-        Server(f"{name}-{container.port}", name, address(name, host), container.port)
+        Server(container_server(name, port), name, address(name, host), port)
         for name, host in members("docker_hosts")
-        for container in containers(
-            of_host(host, "container_count"), of_host(host, "container_first_port")
-        )
+        for port in container_ports(host)
     ]
     swarm = [
         Server(name, name, address(name, host), of_host(host, "swarm_port"))

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-ROLE, MADE = "platform.bookface.role", "platform.bookface.made"
+from ansible_collections.bookface.platform.plugins.module_utils.container_plan import BEFORE, ROLE
+
+MADE = "platform.bookface.made"
 # Its tags are versions, of which old ones can go. Other images of ours are named for good.
 VERSIONED = "bookface_image"
 # Neither running nor paused nor on its way up.
@@ -33,8 +35,8 @@ class Container:
 
     @property
     def leftover(self) -> bool:
-        """Ours, and it does not run."""
-        return self.ours and self.stopped
+        """Ours, and it does not run. One that was moved aside belongs to a replacement."""
+        return self.ours and self.stopped and not self.name.endswith(BEFORE)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ _SERVER_TYPE = "2"
 _PASSED = re.compile(r"(L[467]OKC?|PROCOK)\Z")
 _ON_ITS_WAY = re.compile(r"(UP|DOWN) \d+/\d+\Z")
 _FAILED_RELOADS = re.compile(r"\[failed: (\d+)\]")
+_RESPONSES = tuple(f"hrsp_{kind}" for kind in ("1xx", "2xx", "3xx", "4xx", "5xx", "other"))
 # The first line of a reply to "show stat", and the whole reply about a name that no proxy has.
 _STAT_HEADER = "# pxname,svname,"
 _NO_PROXY = "No such proxy."
@@ -76,7 +77,8 @@ class Info:
 class Server:
     """A server as HAProxy sees it. ``undecided``: its checks have not made up their mind.
 
-    ``backup``: it gets traffic only once all others are down.
+    ``backup``: it gets traffic only once all others are down. ``responses``: what it answered over
+    HTTP. ``errors``: those of them with 5xx, and answers that broke off or never came.
     """
 
     backend: str
@@ -90,6 +92,8 @@ class Server:
     sessions_current: int
     sessions_total: int
     backup: bool = False
+    responses: int = 0
+    errors: int = 0
 
 
 @dataclass(frozen=True)
@@ -238,6 +242,8 @@ def _server(row: dict[str, str], rows: dict[str, dict[str, str]]) -> Server:
         sessions_current=_number(row.get("scur")),
         sessions_total=_number(row.get("stot")),
         backup=row.get("bck") == "1",
+        responses=sum(_number(row.get(name)) for name in _RESPONSES),
+        errors=_number(row.get("hrsp_5xx")) + _number(row.get("eresp")),
     )
 
 

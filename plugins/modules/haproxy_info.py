@@ -188,6 +188,12 @@ backends:
         sessions_total:
           description: Sessions since the worker started; in HTTP mode every request is one.
           type: int
+        responses:
+          description: What the server answered over HTTP since the worker started.
+          type: int
+        errors:
+          description: Its answers with status 5xx, and those that broke off or never came.
+          type: int
   sample:
     docker:
       status: UP
@@ -201,6 +207,8 @@ backends:
           weight: 1
           sessions_current: 0
           sessions_total: 17
+          responses: 17
+          errors: 0
 """
 
 import time
@@ -336,6 +344,8 @@ def collect(params: dict[str, Any], now: float) -> dict[str, Any]:
                         "weight": server.weight,
                         "sessions_current": server.sessions_current,
                         "sessions_total": server.sessions_total,
+                        "responses": server.responses,
+                        "errors": server.errors,
                     }
                     for server in seen.stat.servers_of(name)
                 ],

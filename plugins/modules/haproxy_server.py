@@ -60,6 +60,16 @@ options:
       - When time is up, the module fails and says how many sessions are left. The state stays.
     type: float
     default: 60
+  missing:
+    description:
+      - What it means that nobody has such a server, since HAProxy does not run or its configuration
+        does not name it. V(fail) takes it for a mistake. For V(ignore) there is nothing to do, and
+        RV(servers) is empty.
+      - HAProxy does not run where its socket is not there or nobody answers, for two seconds. A
+        socket that answers anything else is a failure all the same.
+    type: str
+    choices: [fail, ignore]
+    default: fail
   master_socket:
     description:
       - Socket of the HAProxy master process (C(-S)). Where it exists, the sessions of workers
@@ -113,6 +123,12 @@ EXAMPLES = r"""
     server: web1
     state: maint
     wait: 600
+
+- name: Take a container out of a load balancer that may not know it yet
+  bookface.platform.haproxy_server:
+    server: docker1-32003
+    state: drain
+    missing: ignore
 """
 
 RETURN = r"""
@@ -188,6 +204,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_server i
 UNTOUCHED = "Nothing was changed."
 # Seconds for one reply.
 PATIENCE = 5.0
+# Nobody answers for so long: that is no reload.
+SILENCE = 2.0
 
 
 class Shell:
@@ -212,6 +230,25 @@ class Shell:
             f"{self.stats.path}: HAProxy answers '{command}' with '{reply.strip()[:300]}'. "
             "The socket wants 'level admin'"
         )
+
+    def known(self) -> bool:
+        """Whether HAProxy runs and has the server."""
+        deadline = Deadline(SILENCE)
+        while True:
+            try:
+                servers = self.stats.stat(PATIENCE).servers
+            except HaproxyRuntimeError as error:
+                if error.reason not in ("absent", "refused"):
+                    raise
+                if deadline.expired:
+                    return False
+                deadline.sleep(0.2)
+                continue
+            backend = self.params["backend"]
+            return any(
+                one.name == self.params["server"] and backend in (None, one.backend)
+                for one in servers
+            )
 
     def chosen(self) -> tuple[Administered, ...]:
         # A backend that is disabled in the file has servers with a state, but does not run.
@@ -268,6 +305,8 @@ class Shell:
 
     def run(self) -> dict[str, Any]:
         state = self.params["state"]
+        if self.params["missing"] == "ignore" and not self.known():
+            return {"changed": False, "servers": [], "sessions": 0, "waited": 0.0}
         if self.module.check_mode:
             before, result = self.apply()
             result["sessions"] = sessions(self.all_stats(), before)
@@ -331,6 +370,7 @@ def main() -> None:
             "state": {"type": "str", "required": True, "choices": ["ready", "drain", "maint"]},
             "keep": {"type": "int", "default": 1},
             "wait": {"type": "float", "default": 60.0},
+            "missing": {"type": "str", "default": "fail", "choices": ["fail", "ignore"]},
             "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
             "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
             "lock_timeout": {"type": "float", "default": 30.0},

@@ -37,13 +37,18 @@ def recap(output: str) -> dict[str, dict[str, int]]:
 def failures(output: str) -> list[tuple[str, str]]:
     """Host and message of every task that failed, of a playbook or of one module on its own.
 
-    Wants results in JSON (ANSIBLE_CALLBACK_RESULT_FORMAT).
+    Of a loop each item that failed. Wants results in JSON (ANSIBLE_CALLBACK_RESULT_FORMAT).
     """
-    pattern = r"^(?:fatal: \[([^]\s]+)[^]]*\]:|(\S+) \|) FAILED! => "
+    task = r"fatal: \[([^]\s]+)[^]]*\]: FAILED!"
+    item = r"failed: \[([^]\s]+)[^]]*\] \(item=.*?\)"
+    module = r"(\S+) \| FAILED!"
     decoder = json.JSONDecoder()
     return [
-        (found[1] or found[2], str(decoder.raw_decode(output, found.end())[0].get("msg", "")))
-        for found in re.finditer(pattern, output, re.MULTILINE)
+        (
+            found[1] or found[2] or found[3],
+            str(decoder.raw_decode(output, found.end())[0].get("msg", "")),
+        )
+        for found in re.finditer(rf"^(?:{task}|{item}|{module}) => (?=\{{)", output, re.MULTILINE)
     ]
 
 

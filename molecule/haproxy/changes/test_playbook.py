@@ -120,6 +120,21 @@ def test_one_that_fails_after_the_gate_takes_the_others_back(urls: dict[str, str
     assert load.summary.failed == 0, load.summary.as_text()
 
 
+def test_a_target_that_fails_others_on_another_page_is_taken_back(urls: dict[str, str]) -> None:
+    """The proof's own page is well; what clients get is seen in HAProxy's counters."""
+    pages = [f"{url}not-in-containers" for url in urls.values()]
+    with Load(pages, clients=8, rate=100) as load:
+        assert load.wait_for(50, seconds=30)
+        succeeded, output = switch("-e", "target=docker")
+    assert not succeeded
+    assert re.search(
+        r"\d+ of \d+ answers that the servers of docker gave to all clients were errors, "
+        r"1\.0 % are allowed",
+        output,
+    ), output
+    assert backends(urls) == {"legacy"}
+
+
 def test_a_share_moves_these_clients_and_keeps_them(urls: dict[str, str]) -> None:
     """Ten percent, then more, then less: nobody who stays within the share changes sides."""
     for percent in (10, 30, 20):

@@ -32,6 +32,9 @@ def test_counters_prove_who_served(lab: Lab) -> None:
     after = lab.info()
     assert total(after, "legacy") - total(middle, "legacy") == 0
     assert total(after, "docker") - total(middle, "docker") == 7
+    answered = [server["responses"] for server in after["backends"]["docker"]["servers"]]
+    assert sum(answered) == 7
+    assert not any(server["errors"] for server in after["backends"]["docker"]["servers"])
     assert after["pid"] == before["pid"] == lab.pid()
     assert after["started"] == before["started"]
 

@@ -9,6 +9,11 @@ TASK [Check] ***
 fatal: [ce12]: FAILED! => {"changed": false, "msg": "a } in it"}
 fatal: [swarm2 -> swarm1(1.2.3.4)]: FAILED! => {"censored": "hidden"}
 
+TASK [Check each] ***
+ok: [ce13] => (item=one)
+failed: [ce13] (item={'a': 'b'}) => {"changed": false, "msg": "of the item"}
+failed: [ce13 -> localhost] (item=three) => {"msg": "of another"}
+
 PLAY RECAP *****
 ce12                       : ok=3    changed=0    unreachable=0    failed=1    skipped=2
 localhost                  : ok=10   changed=2    unreachable=0    failed=0    skipped=0
@@ -36,7 +41,12 @@ def test_counts_of_each_host() -> None:
 
 
 def test_what_failed_in_a_playbook() -> None:
-    assert failures(PLAYBOOK) == [("ce12", "a } in it"), ("swarm2", "")]
+    assert failures(PLAYBOOK) == [
+        ("ce12", "a } in it"),
+        ("swarm2", ""),
+        ("ce13", "of the item"),
+        ("ce13", "of another"),
+    ]
 
 
 def test_what_failed_of_a_module() -> None:

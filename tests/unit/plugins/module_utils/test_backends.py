@@ -54,6 +54,16 @@ def test_a_node_that_is_manager_and_worker_serves_once() -> None:
     assert [server.name for server in swarm.servers] == ["swarm1", "swarm2"]
 
 
+def test_containers_that_are_named_one_by_one() -> None:
+    listed = [{"name": "blue", "port": 32005}, {"name": "green", "port": "32007"}]
+    hosts = {"docker1": {"ansible_host": "10.0.0.31", "web_containers_list": listed}}
+    (docker,) = backends({"docker_hosts": ["docker1"]}, hosts, PORTS)
+    assert [(server.name, server.port) for server in docker.servers] == [
+        ("docker1-32005", 32005),
+        ("docker1-32007", 32007),
+    ]
+
+
 @pytest.mark.parametrize("groups", [{}, {"legacy_web": []}, {"loadbalancers": ["lb1"]}])
 def test_empty_groups_make_no_backend(groups: dict[str, list[str]]) -> None:
     assert backends(groups, HOSTS, PORTS) == []

@@ -59,6 +59,9 @@ STRANGE = image("nginx:1", 5)
 
 
 class TestContainers:
+    def test_one_that_was_moved_aside_stays(self) -> None:
+        assert stopped([container("web-before", "exited", NOW, {ROLE: "web"})], [NOW]) == []
+
     @pytest.mark.parametrize("state", ["exited", "created", "dead"])
     def test_ours_that_stopped_may_go(self, state: str) -> None:
         assert stopped([container("web", state, NOW, {ROLE: "web"})], [NOW]) == ["web"]

@@ -1,0 +1,105 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Docker engine of this machine: its process, its service, its file."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+# Says that the running engine still has to be brought to the file. A boot does that by itself.
+PENDING = Path("/run/bookface-docker-daemon.pending")
+
+
+class EngineError(Exception):
+    """The engine does not take the file; C(journal) has its words."""
+
+    def __init__(self, problem: str, journal: list[str]) -> None:
+        super().__init__(problem)
+        self.journal = journal
+
+
+class Engine:
+    """The engine as its service manager sees it."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.systemd = Path("/run/systemd/system").is_dir()
+
+    def run(self, *command: str) -> tuple[int, str]:
+        code, out, err = self.module.run_command(list(command), environ_update={"LC_ALL": "C"})
+        return code, out + err
+
+    def process(self) -> int:
+        """Its process number, 0 where it does not run."""
+        if self.systemd:
+            said = self.run("systemctl", "show", "--property=MainPID", "--value", "docker")[1]
+            return int(said.strip() or 0)
+        try:
+            number = int(Path("/run/docker.pid").read_text(encoding="ascii"))
+            name = Path(f"/proc/{number}/comm").read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            return 0
+        return number if name == "dockerd" else 0
+
+    def state(self) -> dict[str, bool]:
+        """Whether it runs, and whether it will after a boot, as far as systemd knows."""
+        if not self.systemd:
+            return {"running": self.process() != 0, "enabled": False}
+        asked = "--property=ActiveState,UnitFileState"
+        said = self.run("systemctl", "show", asked, "docker")[1].splitlines()
+        return {
+            "running": "ActiveState=active" in said,
+            "enabled": "UnitFileState=enabled" in said,
+        }
+
+    def journal(self, since: float) -> list[str]:
+        """What it said since then."""
+        command = ["journalctl", "--unit=docker", "--output=cat", "--no-pager"]
+        lines = self.run(*command, f"--since=@{since:.6f}")[1].splitlines()
+        return [line for line in lines if line and not line.startswith("-- ")]
+
+    def reload(self, seconds: float) -> None:
+        """Reload, and see that it has taken the file: it says so, and why if not."""
+        before = time.time()
+        if not self.systemd:
+            os.kill(self.process(), 1)
+            return
+        code, said = self.run("systemctl", "reload", "docker")
+        end = time.monotonic() + seconds
+        while code == 0 and time.monotonic() < end:
+            if any("Reloaded configuration" in line for line in self.journal(before)):
+                return
+            time.sleep(0.1)
+        raise EngineError("did not reload", self.journal(before)[-12:] or [said])
+
+    def restart(self) -> None:
+        """Restart or start it. Its unit waits until it is ready."""
+        before = time.time()
+        # Its start limit is for engines that crash, not for a change too many.
+        self.run("systemctl", "reset-failed", "docker.service", "docker.socket")
+        code, said = self.run("systemctl", "restart", "docker.service")
+        if code:
+            raise EngineError("did not come back", self.journal(before)[-12:] or [said])
+
+    def outlived(self) -> bool:
+        """Whether containers would go on without it."""
+        code, said = self.run("docker", "info", "--format", "{{.LiveRestoreEnabled}}")
+        return code == 0 and said.strip() == "true"
+
+
+def parse(text: str) -> dict[str, Any] | None:
+    """The content of a daemon.json; None where it is none."""
+    if not text.strip():
+        return {}
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,140 @@
+<?php
+// Figures for Prometheus, where the web server was started with BOOKFACE_METRICS=1: what the server
+// and PHP know of themselves, under the names of the well-known exporters. It reads neither the
+// site's configuration nor the database.
+
+declare(strict_types=1);
+
+// Where the server tells its own state, on its loopback only; and how long it may take.
+const METRICS_STATUS = 'http://127.0.0.1:8081/platform/status?auto';
+const METRICS_SECONDS = 1;
+
+header('Cache-Control: no-store');
+if (getenv('BOOKFACE_METRICS') !== '1') {
+    header('Content-Type: text/plain; charset=utf-8');
+    http_response_code(404);
+    exit("not found\n");
+}
+header('Content-Type: text/plain; version=0.0.4; charset=utf-8');
+
+$context = stream_context_create(['http' => ['timeout' => METRICS_SECONDS]]);
+$status = @file_get_contents(METRICS_STATUS, false, $context);
+if (PHP_SAPI === 'fpm-fcgi') {
+    metrics_of_nginx($status);
+    metrics_of_fpm();
+} else {
+    metrics_of_apache($status);
+}
+metrics_of_opcache();
+
+/** One metric with its samples: label text => value. Those that nobody knows are left out. */
+function metric(string $name, string $help, array $samples): void
+{
+    $samples = array_filter($samples, 'is_numeric');
+    if ($samples === []) {
+        return;
+    }
+    $type = str_ends_with($name, '_total') ? 'counter' : 'gauge';
+    echo "# HELP $name $help\n# TYPE $name $type\n";
+    foreach ($samples as $labels => $value) {
+        echo $name, $labels === '' ? '' : "{{$labels}}", " $value\n";
+    }
+}
+
+function metrics_of_apache(string|false $status): void
+{
+    metric('apache_up', 'Whether Apache told its state in time', ['' => (int) ($status !== false)]);
+    preg_match_all('/^([\w ]+): (.*)$/m', (string) $status, $lines);
+    $told = array_combine($lines[1], $lines[2]);
+    $plain = [
+        'apache_accesses_total' => ['Requests since the start', 'Total Accesses'],
+        'apache_sent_kilobytes_total' => ['Kilobytes sent since the start', 'Total kBytes'],
+        'apache_duration_ms_total' => ['Time spent on all requests, in ms', 'Total Duration'],
+        'apache_uptime_seconds_total' => ['Seconds since the start', 'ServerUptimeSeconds'],
+    ];
+    foreach ($plain as $name => [$help, $key]) {
+        metric($name, $help, ['' => $told[$key] ?? null]);
+    }
+    metric('apache_workers', 'Workers by what they do', [
+        'state="busy"' => $told['BusyWorkers'] ?? null,
+        'state="idle"' => $told['IdleWorkers'] ?? null,
+    ]);
+    if (!isset($told['Scoreboard'])) {
+        return;
+    }
+    $letters = [
+        '_' => 'idle', 'S' => 'startup', 'R' => 'read', 'W' => 'reply', 'K' => 'keepalive', 'D' => 'dns',
+        'C' => 'closing', 'L' => 'logging', 'G' => 'graceful_stop', 'I' => 'idle_cleanup', '.' => 'open_slot',
+    ];
+    $samples = [];
+    foreach ($letters as $letter => $state) {
+        $samples["state=\"$state\""] = substr_count($told['Scoreboard'], $letter);
+    }
+    metric('apache_scoreboard', 'Slots for workers by their state', $samples);
+}
+
+function metrics_of_nginx(string|false $status): void
+{
+    metric('nginx_up', 'Whether nginx told its state in time', ['' => (int) ($status !== false)]);
+    $pattern = '/Active connections: (\d+)\s+server accepts handled requests\s+(\d+) (\d+) (\d+)\s+'
+        . 'Reading: (\d+) Writing: (\d+) Waiting: (\d+)/';
+    preg_match($pattern, (string) $status, $told);
+    $names = [
+        'nginx_connections_active' => 'Connections of clients',
+        'nginx_connections_accepted' => 'Connections accepted since the start',
+        'nginx_connections_handled' => 'Connections handled since the start',
+        'nginx_http_requests_total' => 'Requests since the start',
+        'nginx_connections_reading' => 'Connections whose request is being read',
+        'nginx_connections_writing' => 'Connections that are being answered',
+        'nginx_connections_waiting' => 'Idle connections',
+    ];
+    $number = 0;
+    foreach ($names as $name => $help) {
+        metric($name, $help, ['' => $told[++$number] ?? null]);
+    }
+}
+
+function metrics_of_fpm(): void
+{
+    $told = fpm_get_status() ?: [];
+    metric('phpfpm_up', 'Whether php-fpm told its state', ['' => (int) ($told !== [])]);
+    if ($told === []) {
+        return;
+    }
+    $names = [
+        'start_since' => 'Seconds since the start',
+        'accepted_connections' => 'Requests since the start',
+        'listen_queue' => 'Requests that wait for a process',
+        'max_listen_queue' => 'Most requests that ever waited',
+        'listen_queue_length' => 'How many requests may wait',
+        'idle_processes' => 'Processes without a request',
+        'active_processes' => 'Processes with a request',
+        'total_processes' => 'All processes',
+        'max_active_processes' => 'Most processes that ever had a request',
+        'max_children_reached' => 'How often there were as many processes as there may be',
+        'slow_requests' => 'Requests that took longer than the limit for slow ones',
+    ];
+    foreach ($names as $name => $help) {
+        // php-fpm's own word for a few of them.
+        $key = strtr($name, ['accepted_connections' => 'accepted-conn', 'length' => 'len', '_' => '-']);
+        metric("phpfpm_$name", $help, ["pool=\"{$told['pool']}\"" => $told[$key] ?? null]);
+    }
+}
+
+function metrics_of_opcache(): void
+{
+    $told = function_exists('opcache_get_status') ? @opcache_get_status(false) : false;
+    metric('php_opcache_enabled', 'Whether compiled code is kept', ['' => (int) ($told !== false)]);
+    $memory = $told['memory_usage'] ?? [];
+    $counts = $told['opcache_statistics'] ?? [];
+    metric('php_opcache_memory_bytes', 'Memory for compiled code', [
+        'state="used"' => $memory['used_memory'] ?? null,
+        'state="free"' => $memory['free_memory'] ?? null,
+        'state="wasted"' => $memory['wasted_memory'] ?? null,
+    ]);
+    metric('php_opcache_cached_scripts', 'Files that are kept', ['' => $counts['num_cached_scripts'] ?? null]);
+    metric('php_opcache_hits_total', 'Files that were there', ['' => $counts['hits'] ?? null]);
+    metric('php_opcache_misses_total', 'Files that had to be compiled', ['' => $counts['misses'] ?? null]);
+    $again = ($counts['oom_restarts'] ?? 0) + ($counts['hash_restarts'] ?? 0) + ($counts['manual_restarts'] ?? 0);
+    metric('php_opcache_restarts_total', 'How often all was forgotten', ['' => $told === false ? null : $again]);
+}

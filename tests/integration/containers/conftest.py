@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role web_containers, run by ansible-playbook against this machine's own Docker engine.
+
+Database, load balancer and image are real and made once; each test says what it starts from.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import rolling
+from commands import failures, recap
+from docker_engine import see_it_run
+from engine import docker
+from rolling import HOST, Site
+
+
+@pytest.fixture(scope="package")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The site, before its first container."""
+    see_it_run(tmp_path_factory.mktemp("engine"))
+    with rolling.site() as made:
+        yield made
+
+
+@pytest.fixture
+def site(shared: Site) -> Site:
+    """The site with both containers serving, whatever the test before has left."""
+    if not settled(shared):
+        shared.converge()
+        shared.wanted = shared.containers()
+        until(shared.serving, "both servers")
+    return shared
+
+
+def settled(site: Site) -> bool:
+    """Whether the very containers run that were last converged to."""
+    return bool(site.wanted) and site.containers() == site.wanted and site.serving()
+
+
+def changed(done: subprocess.CompletedProcess[str]) -> int:
+    """How many tasks of a good run have changed something."""
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-500:]
+    return recap(done.stdout)[HOST]["changed"]
+
+
+def messages(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """Host → why its last task failed, without line breaks."""
+    assert done.returncode != 0, done.stdout[-3000:]
+    return {host: " ".join(text.split()) for host, text in failures(done.stdout)}
+
+
+def message(done: subprocess.CompletedProcess[str]) -> str:
+    """Why the role failed in the end."""
+    return messages(done)[HOST]
+
+
+def until(true: Callable[[], object], what: str, seconds: float = 40) -> None:
+    """Wait for something, or say what did not happen."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+def killed_at(site: Site, task: str, **variables: object) -> None:
+    """Run the role, and kill it as soon as it says that it begins this task."""
+    output = site.directory / "killed.log"
+    with output.open("w") as log:
+        program = subprocess.Popen(
+            site.command(rolling.PLAYS, (), site.variables(**variables)),
+            cwd=rolling.ROOT,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=rolling.environment(),
+            start_new_session=True,
+        )
+    try:
+        until(lambda: f"{task}]" in output.read_text(), task, 90)
+    finally:
+        os.killpg(program.pid, signal.SIGKILL)
+        program.wait()
+
+
+def state(name: str) -> str:
+    """A container's state, as Docker has it."""
+    return docker("inspect", "--format", "{{.State.Status}}", name)
+
+
+def process(name: str) -> Path:
+    """Where the kernel shows the first process of a container."""
+    return Path("/proc") / docker("inspect", "--format", "{{.State.Pid}}", name)

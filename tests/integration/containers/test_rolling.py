@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Containers are replaced, added and removed while clients ask: nobody notices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from engine import docker
+from rolling import Site
+
+from .conftest import changed, killed_at, message, until
+
+
+@pytest.fixture
+def bare(shared: Site) -> Iterator[Site]:
+    """The site without a container and without its database, which is back afterwards."""
+    for name in shared.containers():
+        docker("rm", "--force", name)
+    shared.cut_database(True)
+    yield shared
+    shared.cut_database(False)
+
+
+def test_the_first_run_without_a_database(bare: Site) -> None:
+    """The containers live, get no requests, and join by themselves."""
+    site = bare
+    previewed = site.run("--check", "--diff")
+    assert changed(previewed) > 0
+    assert site.containers() == {}
+
+    done = site.run(web_containers_start_timeout=2)
+    said = message(done)
+    assert "rolling-1 on port" in said
+    assert "its last answer: not ready: database" in said
+    assert "It gets no requests until it is" in said
+    first = site.containers()
+    assert set(first) == {"rolling-1", "rolling-2"}
+    assert "UP" not in site.states().values()
+
+    site.cut_database(False)
+    until(site.serving, "the servers, by themselves")
+    assert changed(site.run()) == 0
+    assert changed(site.run("--check", "--diff")) == 0
+    assert site.containers() == first
+
+
+def test_a_new_image_without_a_lost_request(site: Site) -> None:
+    before = site.containers()
+    image = site.derived("next", "LABEL version=next")
+    previewed = site.run("--check", "--diff", web_containers_image=image)
+    assert changed(previewed) == 2
+    assert "rolling-1 on" in previewed.stdout
+    assert "is replaced: image" in previewed.stdout
+    assert site.containers() == before
+
+    with site.load(at_least=400) as load:
+        assert changed(site.run(web_containers_image=image)) > 0
+        until(site.serving, "both servers")
+    assert load.summary.failed == 0, load.summary.examples
+    after = site.containers()
+    assert set(after) == set(before)
+    assert not set(after.values()) & set(before.values())
+    assert len(load.summary.by_server) == 2
+
+    # The same image by another name is the same image.
+    docker("tag", image, "bookface/rolling:renamed")
+    assert changed(site.run(web_containers_image="bookface/rolling:renamed")) == 0
+    assert site.containers() == after
+    docker("image", "rm", "bookface/rolling:renamed")
+
+
+def test_a_new_one_that_does_not_come_up_is_taken_back(site: Site) -> None:
+    image = site.derived("broken", "HEALTHCHECK NONE", 'ENTRYPOINT ["/nowhere"]')
+    before = site.containers()
+    with site.load(at_least=300) as load:
+        said = message(site.run(web_containers_image=image))
+    assert "rolling-1 was not replaced: " in said
+    assert "/nowhere" in said
+    assert "The one before is back in its place." in said
+    assert load.summary.failed == 0, load.summary.examples
+    assert site.containers() == before
+    until(site.serving, "both servers")
+    assert changed(site.run()) == 0
+
+
+def test_a_new_one_that_is_not_ready_is_taken_back(site: Site) -> None:
+    """It starts, but reaches no database: a setting of the image that overrides the site's."""
+    image = site.derived("astray", "ENV BF_DB_PORT=9")
+    before = site.containers()
+    with site.load(at_least=300) as load:
+        said = message(site.run(web_containers_image=image, web_containers_start_timeout=4))
+    assert "rolling-1 was not replaced: rolling-1 on port" in said
+    assert "was not ready within 4 tries" in said
+    assert "its last answer: not ready: database" in said
+    assert "Its last words:" in said
+    assert "bookface probe:" in said
+    assert load.summary.failed == 0, load.summary.examples
+    assert site.containers() == before
+    until(site.serving, "both servers")
+
+
+def test_a_run_that_was_killed_is_finished_by_the_next(site: Site) -> None:
+    before = site.containers()
+    with site.load(at_least=300) as load:
+        killed_at(site, "Start the new one", web_containers_log_files=4)
+        assert any(name.endswith("-before") for name in site.containers())
+        done = site.run(web_containers_log_files=4)
+        assert changed(done) > 0
+        until(site.serving, "both servers")
+    assert "an earlier run was cut short" in done.stdout
+    assert load.summary.failed == 0, load.summary.examples
+    after = site.containers()
+    assert set(after) == set(before)
+    assert not set(after.values()) & set(before.values())
+    site.converge(web_containers_log_files=4)
+    assert site.containers() == after
+
+
+def test_a_removal_that_was_killed_is_taken_back_where_it_is_wanted_again(site: Site) -> None:
+    before = site.containers()
+    killed_at(site, "Stop it", count=1)
+    assert re.search("DRAIN|DOWN", " ".join(site.states().values()))
+    site.converge()
+    assert set(site.containers()) == set(before)
+    until(site.serving, "both servers")

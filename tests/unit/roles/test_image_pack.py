@@ -1,0 +1,68 @@
+"""How the role bookface_image packs what it builds from."""
+
+from __future__ import annotations
+
+import runpy
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def pack() -> Callable[..., None]:
+    found: Callable[..., None] = runpy.run_path(
+        str(ROOT / "roles/bookface_image/files/pack.py")
+    )["main"]  # fmt: skip
+    return found
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A release as somebody may have checked it out."""
+    tree = tmp_path / "tree"
+    (tree / ".git").mkdir(parents=True)
+    (tree / ".git/config").write_text("secret")
+    (tree / "images").mkdir()
+    for name, mode in (("index.php", 0o600), ("tool", 0o700), ("config.json", 0o644)):
+        (tree / name).write_text(name)
+        (tree / name).chmod(mode)
+    (tree / "images/a.jpg").write_text("a")
+    return tree
+
+
+def members(archive: Path) -> dict[str, tarfile.TarInfo]:
+    with tarfile.open(archive) as packed:
+        return {str(Path(member.name)): member for member in packed.getmembers()}
+
+
+def test_files_arrive_as_root_s_and_readable(
+    pack: Callable[..., None], tree: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "a.tar.gz"
+    pack(str(archive), f"code={tree}")
+    found = members(archive)
+    assert set(found) == {"code"} | {
+        f"code/{name}" for name in ("index.php", "tool", "config.json", "images", "images/a.jpg")
+    }
+    modes = {name: member.mode for name, member in found.items()}
+    assert modes["code/index.php"] == 0o644
+    assert modes["code/tool"] == modes["code/images"] == 0o755
+    assert {(member.uid, member.gid, member.uname) for member in found.values()} == {(0, 0, "root")}
+    assert int(found["code/index.php"].mtime) == int((tree / "index.php").stat().st_mtime)
+
+
+def test_the_link_wins_over_a_file_of_its_name(
+    pack: Callable[..., None], tree: Path, tmp_path: Path
+) -> None:
+    archive, target = tmp_path / "a.tar.gz", tmp_path / "out"
+    pack(str(archive), f".={tree}", "config.json->/etc/bookface/config.json", "empty=")
+    with tarfile.open(archive) as packed:
+        packed.extractall(target, filter="fully_trusted")  # noqa: S202
+    assert (target / "config.json").is_symlink()
+    assert (target / "config.json").readlink() == Path("/etc/bookface/config.json")
+    assert (target / "index.php").read_text() == "index.php"
+    assert list((target / "empty").iterdir()) == []
