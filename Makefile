@@ -7,12 +7,12 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 # and to a bench, such as ARGS=--quick.
 ARGS ?=
 # Scripts of bench/ that measure; the others there are what they share.
-BENCHES := switch docker_ce database
+BENCHES := switch docker_ce database image
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-fast lint docs test-packages clean bench $(BENCHES:%=bench-%)
+.PHONY: help setup demo demo-down test test-fast test-openstack test-vm lint docs test-packages clean bench $(BENCHES:%=bench-%)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z%-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -43,6 +43,12 @@ test: setup test-packages ## all checks and tests
 
 test-fast: setup ## linters and unit tests
 	$(VENV)/bin/python tests/run.py --only lint,unit
+
+test-openstack: setup ## provisioning, against a small OpenStack on the loopback
+	$(VENV)/bin/python tests/run.py --only openstack
+
+test-vm: setup ## virtual machines with kernels of their own: first boot, power failures, routing mesh
+	$(VENV)/bin/python tests/run.py --only vm
 
 lint: setup ## linters
 	$(VENV)/bin/python tests/run.py --only lint

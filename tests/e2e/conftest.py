@@ -39,9 +39,13 @@ class Platform:
     url: str
     name: str
 
+    def command(self, name: str, *arguments: str) -> list[str]:
+        """ansible-playbook with a playbook of the project's root on this lab."""
+        return ["ansible-playbook", "-i", self.inventory, name, *arguments]
+
     def playbook(self, name: str, *arguments: str) -> Run:
-        """Run a playbook of the project's root on this lab."""
-        command = ["ansible-playbook", "-i", self.inventory, name, *arguments]
+        """Run a playbook to its end."""
+        command = self.command(name, *arguments)
         done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
         return Run(done.returncode, done.stdout + done.stderr)
 

@@ -123,8 +123,9 @@ def test_status_tells_who_serves(platform: Platform) -> None:
     assert run.changed == {"lb1": 0}
 
 
-def test_site_leaves_the_traffic_where_it_is(platform: Platform) -> None:
-    run = platform.playbook("site.yml")
-    assert run.status == 0, run.output
-    assert set(run.changed.values()) == {0}, run.output
-    assert platform.backend() == "docker"
+def test_site_again_changes_nothing_and_leaves_the_traffic_where_it_is(platform: Platform) -> None:
+    for options in ((), ("--check", "--diff")):
+        run = platform.playbook("site.yml", *options)
+        assert run.status == 0, run.output
+        assert set(run.changed.values()) == {0}, run.output
+        assert platform.backend() == "docker"

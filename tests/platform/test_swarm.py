@@ -70,7 +70,7 @@ def test_as_many_tasks_run_as_wanted(host: Host, service: dict[str, Any]) -> Non
 def test_network_is_an_overlay(host: Host, service: dict[str, Any]) -> None:
     network = service["Spec"]["TaskTemplate"]["Networks"][0]["Target"]
     shown = docker(host, f"network inspect {network} --format '{{{{.Name}}}} {{{{.Driver}}}}'")
-    assert shown == "bookface overlay"
+    assert shown == "bookface-swarm overlay"
 
 
 def test_service_has_no_more_rights_than_it_needs(service: dict[str, Any]) -> None:

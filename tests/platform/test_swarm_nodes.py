@@ -43,12 +43,12 @@ def test_no_archive_was_left_behind(host: Host) -> None:
 def test_tasks_have_no_more_rights_than_they_need(host: Host, tasks: list[dict[str, Any]]) -> None:
     for task in tasks:
         assert task["State"]["Health"]["Status"] == "healthy"
-        assert task["Config"]["User"] == "www-data"
+        assert task["Config"]["User"] == "33:33"
         settings = task["HostConfig"]
         assert settings["ReadonlyRootfs"] is True
         assert settings["CapDrop"] == ["ALL"]
         assert settings["Memory"] == 512 * 1024 * 1024
-        inside = f"sudo docker exec {task['Id']}"
+        inside = f"sudo docker exec {task['Id']} busybox"
         assert host.check_output(f"{inside} id -un") == "www-data"
         assert host.run(f"{inside} touch /var/www/html/x").rc != 0
         assert host.run(f"{inside} touch /tmp/x").rc == 0
@@ -59,7 +59,7 @@ def test_secrets_are_files_of_the_tasks_only(host: Host, tasks: list[dict[str, A
     for task in tasks:
         assert secret not in json.dumps(task)
         shown = host.check_output(
-            f"sudo docker exec {task['Id']}"
+            f"sudo docker exec {task['Id']} busybox"
             " stat -L -c '%a %u:%g %n' /etc/bookface/pgpass /etc/bookface/config.json"
         )
         assert shown.splitlines() == [
