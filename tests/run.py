@@ -91,12 +91,12 @@ STEPS = [
     molecule("haproxy"),
     molecule("docker_ce"),
     molecule("performance"),
-]
-# What is run only if it is asked for: it takes minutes, a cloud, or virtual machines.
-ON_DEMAND = [
-    pytest("bench-image", "bench", IMAGE_BENCH),
     pytest("openstack", "openstack", "tests/openstack"),
     molecule("vm_first_boot", "vm"),
+]
+# What is run only if it is asked for: it takes many minutes.
+ON_DEMAND = [
+    pytest("bench-image", "bench", IMAGE_BENCH),
     molecule("vm", "vm"),
 ]
 
