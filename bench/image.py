@@ -49,9 +49,9 @@ class Work:
     ways: Sequence[str]
     scale: Scale
     starts: int = 11
-    rounds: int = 5
+    rounds: int = 9  # many short ones: a neighbour's busy minute is then one of them
     requests: Mapping[str, int] = field(
-        default_factory=lambda: {FRONT: 600, PROFILE: 1500, PICTURE: 2500}
+        default_factory=lambda: {FRONT: 350, PROFILE: 800, PICTURE: 1500}
     )
     rolled: int = 20_000  # requests while containers are replaced
     rest: float = 5.0  # seconds before memory is looked at
