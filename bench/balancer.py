@@ -46,15 +46,27 @@ def ask(path: Path, command: str) -> str:
     return answer.decode()
 
 
+REAL_TIME = ["chrt", "--rr", "1"]
+
+
+def real_time_allowed() -> bool:
+    """Whether this account may run programs before all others: root may, as a rule."""
+    return subprocess.run([*REAL_TIME, "true"], check=False, capture_output=True).returncode == 0
+
+
 def on_own_processor(command: list[str]) -> list[str]:
     """The command, to be run where the load balancer runs."""
     return ["taskset", "--cpu-list", ",".join(map(str, sorted(OWN))), *command]
 
 
 class Balancer:
-    """The load balancer and its web servers, in a directory of their own."""
+    """The load balancer and its web servers, in a directory of their own.
 
-    def __init__(self) -> None:
+    C(real_time): HAProxy runs before all else on its processor.
+    """
+
+    def __init__(self, real_time: bool = False) -> None:
+        self._before_others = REAL_TIME if real_time else []
         found = shutil.which("haproxy", path=PATH)
         if found is None:
             raise BenchError("a bench of the switch needs haproxy: apt-get install haproxy")
@@ -165,7 +177,10 @@ class Balancer:
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 on_own_processor(
-                    [self.haproxy, "-W", "-S", str(self.master), "-f", str(self.config)]
+                    [
+                        *self._before_others,
+                        *(self.haproxy, "-W", "-S", str(self.master), "-f", str(self.config)),
+                    ]
                 ),
                 stdout=subprocess.DEVNULL,  # a line for each request
                 stderr=log,
@@ -252,10 +267,10 @@ class Balancer:
 
 
 @contextlib.contextmanager
-def serving(backends: int) -> Iterator[Balancer]:
+def serving(backends: int, real_time: bool = False) -> Iterator[Balancer]:
     """A load balancer that serves, gone afterwards. Who asks it is elsewhere from here on."""
     os.sched_setaffinity(0, ELSEWHERE)
-    balancer = Balancer()
+    balancer = Balancer(real_time)
     try:
         balancer.open(backends)
         yield balancer
