@@ -32,6 +32,8 @@ FRONTEND = "bookface"
 # others for clients and web servers. Where there is one only, all share it.
 _PROCESSORS = sorted(os.sched_getaffinity(0))
 OWN, ELSEWHERE = {_PROCESSORS[-1]}, set(_PROCESSORS[:-1] or _PROCESSORS)
+# Started so, a program runs before all others of its processor.
+REAL_TIME = ["chrt", "--rr", "1"]
 
 
 def ask(path: Path, command: str) -> str:
@@ -44,9 +46,6 @@ def ask(path: Path, command: str) -> str:
         while part := connection.recv(65536):
             answer += part
     return answer.decode()
-
-
-REAL_TIME = ["chrt", "--rr", "1"]
 
 
 def real_time_allowed() -> bool:
@@ -174,14 +173,10 @@ class Balancer:
 
     def start(self) -> None:
         """Start HAProxy as its service does and wait until it answers."""
+        command = [self.haproxy, "-W", "-S", str(self.master), "-f", str(self.config)]
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                on_own_processor(
-                    [
-                        *self._before_others,
-                        *(self.haproxy, "-W", "-S", str(self.master), "-f", str(self.config)),
-                    ]
-                ),
+                on_own_processor([*self._before_others, *command]),
                 stdout=subprocess.DEVNULL,  # a line for each request
                 stderr=log,
                 cwd=self.directory,
