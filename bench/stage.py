@@ -79,11 +79,19 @@ def answers(port: int, host: str = LOOPBACK) -> bool:
 
 def cpu_seconds(root: int) -> float:
     """CPU time of a process, of all below it, and of those of them that have ended."""
+    # What ends while we look may be missed: its parent gets its time after we read the parent.
+    seen = _ticks(root)
+    while (again := _ticks(root)).keys() != seen.keys():
+        seen = again
+    return sum(again.values()) / TICK
+
+
+def _ticks(root: int) -> dict[int, int]:
+    """Each process from this one down → its time, and that of the children it has waited for."""
     times: dict[int, tuple[int, int]] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
-        # A process may end while we look; its time is its parent's then.
         with contextlib.suppress(OSError):
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
             times[int(entry.name)] = int(fields[1]), sum(map(int, fields[11:15]))
@@ -91,7 +99,7 @@ def cpu_seconds(root: int) -> float:
     while True:
         more = {pid for pid, (parent, _) in times.items() if parent in members} - members
         if not more:
-            return sum(times[pid][1] for pid in members if pid in times) / TICK
+            return {pid: times[pid][1] for pid in members if pid in times}
         members |= more
 
 

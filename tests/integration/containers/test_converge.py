@@ -92,9 +92,9 @@ def test_a_load_balancer_that_cannot_be_reached_stops_it_before_anything_is_touc
 
 
 @contextmanager
-def stranger(*options: str) -> Iterator[str]:
-    """A container that somebody else made."""
-    made = docker("create", *options, "bookface/debian:trixie", "sleep", "60")
+def stranger(site: Site, *options: str) -> Iterator[str]:
+    """A container that somebody else made, of the only image that is sure to be there."""
+    made = docker("create", *options, site.image)
     docker("start", made)
     try:
         yield made
@@ -105,12 +105,12 @@ def stranger(*options: str) -> Iterator[str]:
 def test_strangers_are_not_removed(site: Site) -> None:
     third = site.ports[2]
     before = site.containers()
-    with stranger("--name", "rolling-3") as theirs:
+    with stranger(site, "--name", "rolling-3") as theirs:
         said = message(site.run(count=3))
         assert "the name rolling-3 is held by a container without the label" in said
         assert "Nothing was changed" in said
         assert state(theirs) == "running"
-    with stranger("--publish", f"{LOOPBACK}:{third}:80") as theirs:
+    with stranger(site, "--publish", f"{LOOPBACK}:{third}:80") as theirs:
         said = message(site.run(count=3))
         assert f"port {third}, wanted for rolling-3, is published by the container" in said
         assert state(theirs) == "running"

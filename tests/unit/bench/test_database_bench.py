@@ -117,7 +117,8 @@ def test_every_way_is_told_beside_stock() -> None:
 
 
 def test_cpu_time_of_children_is_counted_before_and_after_their_end() -> None:
-    spin = "import time\nwhile time.process_time() < 0.3: pass\n"
+    # More than is asked for: times come in hundredths, rounded down.
+    spin = "import time\nwhile time.process_time() < 0.4: pass\n"
     parent = (
         f"import subprocess, sys, time; subprocess.run([sys.executable, '-c', {spin!r}]);"
         "print('waited for', flush=True); time.sleep(60)"
@@ -126,7 +127,7 @@ def test_cpu_time_of_children_is_counted_before_and_after_their_end() -> None:
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE) as process:
         try:
             deadline = time.monotonic() + 30
-            while cpu_seconds(process.pid) < 0.3:
+            while cpu_seconds(process.pid) < 0.35:
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             assert cpu_seconds(os.getpid()) - begin >= 0.3
