@@ -17,19 +17,22 @@ class DaemonConfigError(ValueError):
     """A configuration that no engine would take, or that this platform does not."""
 
 
-# A running engine takes these over at a reload. All others are read at its start only.
+# A running engine takes these over at a reload. All others are read at its start only, and of features some.
 RELOADABLE = frozenset(
     {
         "allow-nondistributable-artifacts",
         "authorization-plugins",
         "debug",
+        "default-runtime",
         "insecure-registries",
         "labels",
         "live-restore",
         "max-concurrent-downloads",
         "max-concurrent-uploads",
         "max-download-attempts",
+        "network-diagnostic-port",
         "registry-mirrors",
+        "runtimes",
         "shutdown-timeout",
     }
 )

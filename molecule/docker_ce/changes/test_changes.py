@@ -80,6 +80,16 @@ def test_a_reload_where_that_suffices(nodes: list[Node]) -> None:
         assert "place=here" in node.sh("docker info")
 
 
+def test_a_reload_of_an_engine_that_logs_errors_only(nodes: list[Node]) -> None:
+    config = json.loads(nodes[0].sh("cat /etc/docker/daemon.json")) | {"log-level": "error"}
+    assert module("docker_daemon", config=config).code == 0
+    before = [node.engine for node in nodes]
+    assert module("docker_daemon", config=config | {"labels": ["place=there"]}).code == 0
+    assert [node.engine for node in nodes] == before
+    for node in nodes:
+        assert "place=there" in node.sh("docker info")
+
+
 def test_a_restart_where_it_must_be_and_containers_outlive_it(nodes: list[Node]) -> None:
     before = [(node.engine, node.survivor) for node in nodes]
     wanted = {"labels": ["place=here"], "log-opts": {"max-file": "5"}}
@@ -189,7 +199,9 @@ def test_downgrade_and_hold_then_upgrade(nodes: list[Node]) -> None:
 
 def test_another_origin_keeps_containers_and_images(nodes: list[Node]) -> None:
     containers = [node.survivor for node in nodes]
-    assert role("--check", docker_ce_origin="distribution").code == 0
+    checked = role("--check", docker_ce_origin="distribution", docker_ce_hold=True)
+    assert checked.code == 0
+    assert "Say which packages would come, from a source that is not there yet" in checked.changes
     assert role(docker_ce_origin="distribution").code == 0
     for node in nodes:
         assert node.host.package("docker.io").is_installed
@@ -197,6 +209,8 @@ def test_another_origin_keeps_containers_and_images(nodes: list[Node]) -> None:
             assert not node.host.package(package).is_installed
         assert not node.host.file("/etc/apt/sources.list.d/docker.sources").exists
     assert role(docker_ce_origin="distribution").changed == [0, 0]
+    checked = role("--check", docker_ce_origin="distribution", docker_ce_hold=True)
+    assert checked.changes == {"Hold the engine's packages, or release them"}
     assert [node.survivor for node in nodes] == containers
     assert role().code == 0
     assert all(node.host.package("docker-ce").is_installed for node in nodes)
@@ -244,6 +258,12 @@ def test_what_was_kept_is_there_again_and_goes_on_request(nodes: list[Node]) -> 
         assert node.sh('dpkg-query --list "containerd*" runc | grep -E ^[rip] || true') == ""
 
 
+def older(node: Node) -> str:
+    """The older version of the two that the mirror has, as people say it."""
+    packages = "cd /srv/docker/pool; ls docker-ce_* | sort --version-sort | head -1"
+    return node.sh(packages).split("_")[1].split("-")[0]
+
+
 @pytest.fixture(scope="module")
 def first_boot(nodes: list[Node], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """By machine the directory with cloud-init.yml and first-boot.sh, as the role writes them."""
@@ -261,6 +281,7 @@ def first_boot(nodes: list[Node], tmp_path_factory: pytest.TempPathFactory) -> d
             "docker_ce_suite": str(node.host.system_info.codename),
             "docker_ce_architecture": node.sh("dpkg --print-architecture"),
             "docker_ce_users": ["debian"],
+            "docker_ce_version": older(node),
             "docker_ce_hold": True,
             "docker_ce_cloud_init": str(there / "cloud-init.yml"),
             "docker_ce_boot_script": str(there / "first-boot.sh"),
@@ -279,6 +300,7 @@ def is_what_the_role_makes(nodes: list[Node]) -> bool:
     for node in nodes:
         assert node.host.service("docker").is_enabled
         assert "docker" in node.sh("id --name --groups debian")
+        assert f":{older(node)}-" in node.version
     again = role(docker_ce_users=["debian"], docker_ce_hold=True)
     return again.code == 0 and again.changes == {"Make the proof's image"}
 
@@ -313,7 +335,14 @@ def test_the_same_engine_by_the_script(nodes: list[Node], first_boot: dict[str, 
     assert role(docker_ce_state="absent", docker_ce_remove_data=True).code == 0
     for node in nodes:
         node.sh("gpasswd --delete debian docker")
-        node.write("/root/first-boot.sh", (first_boot[node.name] / "first-boot.sh").read_text())
+        script = (first_boot[node.name] / "first-boot.sh").read_text()
+        pinned = older(node).replace(".", r"\.")
+        assert pinned in script
+        # A version that is not there is no reason to take another one.
+        node.write("/root/first-boot.sh", script.replace(pinned, r"1\.2"))
+        assert node.host.run("sh /root/first-boot.sh").rc != 0
+        assert not node.host.package("docker-ce").is_installed
+        node.write("/root/first-boot.sh", script)
         node.sh("sh /root/first-boot.sh")
     assert is_what_the_role_makes(nodes)
     for node in nodes:
