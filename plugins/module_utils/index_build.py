@@ -98,8 +98,11 @@ class Database(Protocol):
     def execute(self, statement: str) -> Outcome:
         """Run one statement to its end."""
 
-    def leftover(self, step: Step) -> bool:
-        """Whether an invalid index of the step's name is there that nobody builds."""
+    def leftover(self, step: Step) -> bool | None:
+        """Whether an invalid index of the step's name is there that nobody builds.
+
+        None where the engine does not tell whether somebody builds it.
+        """
 
     def drop_of(self, step: Step) -> str:
         """The statement that takes it away."""
@@ -188,6 +191,8 @@ def _left(step: Step, database: Database) -> str:
         left = database.leftover(step)
     except ConnectionError:
         return ""
+    if left is None:
+        return f". Whether it has left an invalid index {step.index} behind, the next run tells"
     if left:
         return (
             f". The invalid index {step.index} is left behind, since its removal was held up as"

@@ -304,7 +304,7 @@ def _of_wish(
     serving.sort(key=lambda index: (index.name != wish.name, not index.ours, index.name))
     if serving:
         index = serving[0]
-        if index.name == wish.name and not index.comment and not index.constraint:
+        if index.name == wish.name and _as_made(wish, index, dialect) and not index.comment:
             why = "is there without its mark: the run that made it was cut off"
             return [step("mark", why, dialect.mark(index.table, index.name))]
         name = "is there" if index.name == wish.name else f"serves in place of {wish.name}"
@@ -352,6 +352,11 @@ def _broken(wish: Wish, index: Index) -> bool:
     # REINDEX CONCURRENTLY names what it leaves behind after the index that it worked on.
     leftover = index.name.rstrip("0123456789") in (f"{wish.name}_ccnew", f"{wish.name}_ccold")
     return wished or leftover or index.name == wish.name or index.ours
+
+
+def _as_made(wish: Wish, index: Index, dialect: Postgresql) -> bool:
+    """Whether it is what C(create) makes, and not just something that serves the wish."""
+    return not index.unique and not index.constraint and index.keys == dialect.keys(wish)
 
 
 def estimate(wish: Wish, table: Table) -> int:

@@ -254,7 +254,7 @@ class Session:
         version = self._ask("select version()")[0][0]
         self.engine, self.version = engine(version)
         self.dialect = DIALECTS[self.engine](params["schema"])
-        # Only this one leaves invalid indexes behind and tells who holds a lock.
+        # Only this one tells who holds a lock.
         self.postgresql = self.engine == POSTGRESQL
 
     def _connect(self) -> Any:
@@ -328,10 +328,12 @@ class Session:
             thread.join(LOOK)
         return Outcome(failures[0] if failures else None, seen)
 
-    def leftover(self, step: Step) -> bool:
+    def leftover(self, step: Step) -> bool | None:
         """Invalid, and no session at work on its table."""
+        if self.engine == COCKROACHDB:
+            return False  # it takes back what it cannot finish
         if not self.postgresql:
-            return False
+            return None
         values = (self.params["schema"], step.index, step.table)
         return bool(self._ask(LEFTOVER, values)[0][0])
 

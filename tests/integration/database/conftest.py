@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ INDEXES = {
     "bookface_pictures_by_id",
 }
 MARK = "Made by bookface.platform.db_optimize."
+ENVIRONMENT = {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_PIPELINING": "1"}
 PLAY = """
 - hosts: all
   connection: local
@@ -147,27 +148,25 @@ class Database:
             program.communicate()
 
 
-def command(
-    directory: Path, hosts: Mapping[str, Mapping[str, Any]], *options: str
-) -> tuple[list[str], dict[str, str]]:
-    """ansible-playbook with the role for each host, all of them this machine; its environment."""
+def command(directory: Path, hosts: Mapping[str, Mapping[str, Any]], *options: str) -> list[str]:
+    """ansible-playbook with the role for each host, all of them this machine."""
     play, inventory = directory / "play.yml", directory / "inventory.yml"
     play.write_text(PLAY)
     inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
-    environment = {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_PIPELINING": "1"}
-    return (
-        ["ansible-playbook", "-i", str(inventory), *options, str(play)],
-        os.environ | environment,
-    )
+    return ["ansible-playbook", "-i", str(inventory), *options, str(play)]
 
 
 def run(directory: Path, hosts: Mapping[str, Mapping[str, Any]], *options: str) -> Ended:
     """The role on many databases at once, to its end."""
-    words, environment = command(directory, hosts, *options)
+    return ended(command(directory, hosts, *options))
+
+
+def ended(words: Sequence[str]) -> Ended:
+    """A command of Ansible's, to its end."""
     done = subprocess.run(
         words,
         cwd=PROJECT,
-        env=environment,
+        env=os.environ | ENVIRONMENT,
         check=False,
         capture_output=True,
         text=True,
@@ -181,12 +180,11 @@ def running(
     directory: Path, hosts: Mapping[str, Mapping[str, Any]], *options: str
 ) -> Iterator[subprocess.Popen[str]]:
     """The role while it runs, its output in a file; what is left of it is ended."""
-    words, environment = command(directory, hosts, *options)
     with (directory / "output").open("w") as output:
         program = subprocess.Popen(
-            words,
+            command(directory, hosts, *options),
             cwd=PROJECT,
-            env=environment,
+            env=os.environ | ENVIRONMENT,
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,

@@ -248,6 +248,30 @@ def test_held_full_and_gone(cluster: Cluster, fragile: Cluster, make: Make, tmp_
         assert database.indexes() == ALL_GOOD
 
 
+def test_time_is_up(database: Database) -> None:
+    """The role gives up, the statement under way does not, and the next run does the rest."""
+    database.seed()
+
+    def sessions() -> int:
+        """The module has two; killed, it leaves the one that builds."""
+        return int(
+            database.sql(
+                "select count(*) from pg_stat_activity where datname = current_database()"
+                " and application_name = 'bookface.platform.db_optimize'"
+            )
+        )
+
+    with database.session("begin; update posts set text = 'held' where postid = 'p1'"):
+        late = database.run(db_optimize_lock_wait=60, db_optimize_build_time=3)
+        until(lambda: sessions() == 1, "the background is ended")
+        assert building(database)
+    assert late.code != 0, late.output
+    assert "no end within db_optimize_build_time, 3 seconds." in late.message("localhost")
+    again = database.run()
+    assert again.code == 0, again.output
+    assert database.indexes() == ALL_GOOD
+
+
 class Writer:
     """Writes as the pages do, all the time, and knows its longest stall."""
 
@@ -258,12 +282,15 @@ class Writer:
             "insert into posts (userid, text) values ('u1', 'more');\n"
             "update users set lastpostdate = now() where userid = 'u1';\n"
         )
-        command = database.client("pgbench", "-n", "-c", "2", "-R", "50", "-T", "25", "-l")
+        # For longer than anything here takes: `ended` ends it.
+        command = database.client("pgbench", "-n", "-c", "2", "-R", "50", "-T", "600", "-l")
         command += ["--log-prefix", str(self._log), "-f", str(script)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def ended(self) -> tuple[int, float]:
-        """How many transactions there were, and how long the longest one took, in seconds."""
+        """How many transactions there were until now, and how long the longest one took."""
+        assert self._process.poll() is None, self._process.communicate()
+        self._process.send_signal(signal.SIGALRM)  # which also tells it that its time is up
         output, _ = self._process.communicate(timeout=60)
         assert self._process.returncode == 0, output
         lines = [

@@ -95,6 +95,21 @@ class TestPlan:
         (step,) = plan([POSTS], COLUMNS, [replace(GOOD, comment="")])
         assert step.action == "mark"
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"unique": True},
+            {"keys": (USER, DATE_UP)},
+            {"keys": (USER, DATE_DOWN, Key("text"))},
+            {"constraint": True},
+        ],
+        ids=["unique", "backwards", "longer", "constraint"],
+    )
+    def test_what_is_not_as_made_here_stays_without_the_mark(self, change: dict[str, Any]) -> None:
+        """It would be dropped with ours."""
+        (step,) = plan([POSTS], COLUMNS, [replace(GOOD, comment="", **change)])
+        assert (step.action, step.statement) == ("keep", "")
+
     def test_comment_of_somebody_else_stays(self) -> None:
         (step,) = plan([POSTS], COLUMNS, [replace(GOOD, comment="do not touch")])
         assert step.action == "keep"
@@ -309,6 +324,8 @@ class TestYugabytedb:
         (step,) = plan([POSTS], COLUMNS, [hashed], engine="yugabytedb")
         assert step.action == "keep"
         assert "posts (userid hash, postdate desc)" in step.reason
+        bare = replace(hashed, comment="")
+        assert actions(plan([POSTS], COLUMNS, [bare], engine="yugabytedb")) == [("mark", "ours")]
 
     def test_hash_of_more_columns_does_not_serve_fewer(self) -> None:
         both = Index("both", "posts", (Key("userid", hashed=True), Key("postdate", hashed=True)))
