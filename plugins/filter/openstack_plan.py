@@ -68,7 +68,10 @@ def plan(entries: Sequence[Data], platform: str, settings: Data, cloud: Data) ->
     servers = {
         machine.name: {
             **asdict(machine),
-            "metadata": openstack_plan.metadata(machine, names, texts.get(machine.name, "")),
+            "metadata": openstack_plan.metadata(
+                machine, names, texts.get(machine.name, ""), wanted.disk
+            ),
+            "group_mark": openstack_plan.group_mark(machine),
             "security_groups": openstack_plan.security_groups(machine, names),
             "user_data": texts.get(machine.name, ""),
             "in_swarm": machine.in_swarm,
@@ -114,6 +117,11 @@ def existing(cloud: Data, platform: str) -> list[str]:
     return openstack_plan.inventory_of(openstack_description.Names(platform), cloud)
 
 
+def unseen(entries: Sequence[Data], platform: str, cloud: Data) -> list[str]:
+    """See openstack_unseen.yml beside this file."""
+    return openstack_plan.unseen(_machines(entries), openstack_description.Names(platform), cloud)
+
+
 def names(platform: str) -> dict[str, str]:
     """See openstack_names.yml beside this file."""
     made = openstack_description.Names(platform)
@@ -129,10 +137,12 @@ class FilterModule:
         return {
             "openstack_existing": existing,
             "openstack_fault": openstack_fault.explain,
+            "openstack_jump": openstack_description.jump_name,
             "openstack_machines": machines,
             "openstack_names": names,
             "openstack_plan": plan,
             "openstack_removal": removal,
             "openstack_rules": rules,
+            "openstack_unseen": unseen,
             "openstack_user_data": openstack_plan.user_data,
         }

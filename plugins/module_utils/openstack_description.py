@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 LOADBALANCERS, DATABASES, LEGACY_WEB = "loadbalancers", "databases", "legacy_web"
@@ -24,7 +24,8 @@ WITH_DOCKER = (DOCKER_HOSTS, *SWARM)
 WEB = (LEGACY_WEB, DOCKER_HOSTS, *SWARM)
 
 MARK = "bookface_platform"
-GROUPS_MARK, IMAGE_MARK, USER_DATA_MARK = "bookface_groups", "bookface_image", "bookface_user_data"
+GROUPS_MARK, IMAGE_MARK = "bookface_groups", "bookface_image"
+USER_DATA_MARK, DISK_MARK = "bookface_user_data", "bookface_disk"
 
 _PLATFORM = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
@@ -159,7 +160,7 @@ def _faults(told: Mapping[str, Any], number: int) -> Iterable[str]:
         strange = [str(group) for group in groups if group not in GROUPS]
         if strange:
             yield f"{name} is in the unknown group {', '.join(strange)}; known: {', '.join(GROUPS)}"
-    for key in ("image", "flavor"):
+    for key in ("image", "flavor", "suite"):
         if not told.get(key):
             yield f"{name} has no {key}; give it one, or all of them by openstack_{key}"
     size = told["volume"]
@@ -179,8 +180,19 @@ def members(found: Iterable[Machine]) -> dict[str, list[str]]:
     return sorted_in
 
 
+def jump_name(described: Iterable[Any]) -> str:
+    """Name of the machine by which those without an address are reached. Empty: none has one.
+
+    The first of the description as it stands: the inventory asks before anybody has checked it.
+    """
+    entries = [entry for entry in described if isinstance(entry, Mapping)]
+    names = [str(entry.get("name", "")) for entry in entries if entry.get("floating_ip") is True]
+    return names[0] if names else ""
+
+
 def jump(found: Sequence[Machine]) -> Machine | None:
-    """The machine by which those without an address of their own are reached, if there are any."""
+    """That machine, if there are any that need it."""
     if all(machine.floating_ip for machine in found):
         return None
-    return next((machine for machine in found if machine.floating_ip), None)
+    name = jump_name(asdict(machine) for machine in found)
+    return next((machine for machine in found if machine.name == name), None)

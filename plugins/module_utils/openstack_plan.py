@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.bookface.platform.plugins.module_utils.openstack_description import (
+    DISK_MARK,
     GROUPS_MARK,
     IMAGE_MARK,
     MARK,
@@ -37,6 +38,8 @@ SERVER, ADDRESS = "server", "floating address"
 KINDS = (
     KEYPAIR, NETWORK, SUBNET, ROUTER, SECURITY_GROUP, SERVER_GROUP, VOLUME, SERVER, ADDRESS,
 )  # fmt: skip
+# Owners of the ports that Neutron itself has on a network, and deletes with it.
+NEUTRON = frozenset({"network:dhcp", "network:distributed", "network:floatingip_agent_gateway"})
 
 
 class CloudError(ValueError):
@@ -56,7 +59,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Settings:
-    """What is wanted beside the machines. C(network): an existing one; empty: one of ours."""
+    """What is wanted beside the machines. C(network): an existing one; empty: one of ours.
+
+    C(disk): where a machine's volume appears, and the directory that it holds.
+    """
 
     network: str
     cidr: str
@@ -66,13 +72,14 @@ class Settings:
     swarm_policy: str
     rules: Mapping[str, Sequence[Data]]
     user_data: Mapping[str, str]
+    disk: str
     confirm_replace: Sequence[str] = ()
     confirm_remove: Sequence[str] = ()
 
 
 @dataclass
 class Plan:
-    """Steps in their order; what stays although it is not described; why nothing may be begun."""
+    """Steps in their order; what stays although described otherwise; why nothing may be begun."""
 
     steps: list[Step] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -101,13 +108,18 @@ def user_data(docker: str, volume: bool, device: str, mount: str) -> str:
     )
 
 
-def metadata(machine: Machine, names: Names, text: str) -> dict[str, str]:
-    """The marks of a server."""
-    return {
+def group_mark(machine: Machine) -> dict[str, str]:
+    """The mark that may change while a server runs; the others tell what it was made from."""
+    return {GROUPS_MARK: ",".join(machine.groups)}
+
+
+def metadata(machine: Machine, names: Names, text: str, disk: str) -> dict[str, str]:
+    """The marks of a new server."""
+    return group_mark(machine) | {
         MARK: names.platform,
-        GROUPS_MARK: ",".join(machine.groups),
         IMAGE_MARK: machine.image,
         USER_DATA_MARK: digest(text),
+        DISK_MARK: disk if machine.volume else "none",
     }
 
 
@@ -251,13 +263,8 @@ def _addresses(
     replaced: Container[str],
 ) -> None:
     """An address outlives its machine: where that is C(replaced), it is attached to the new one."""
-    held = {
-        one["description"]: one
-        for one in _own(cloud["floating_ips"], cloud)
-        if has_mark(one, names.mark)
-    }
-    servers = {one["name"]: one["id"] for one in ours(cloud["servers"], names)}
-    ports = {port["id"]: port["device_id"] for port in cloud["ports"]}
+    held = _held(names, cloud)
+    servers = {one["name"]: one for one in ours(cloud["servers"], names)}
     described = {machine.name: machine for machine in found}
     for machine in found:
         if not machine.floating_ip:
@@ -268,7 +275,7 @@ def _addresses(
         elif (
             machine.name not in servers
             or machine.name in replaced
-            or ports.get(address["port_id"]) != servers[machine.name]
+            or not _attached(address, servers[machine.name], cloud)
         ):
             made.steps.append(
                 Step(CHANGE, ADDRESS, machine.name, "is to be attached", address["id"])
@@ -278,6 +285,37 @@ def _addresses(
         if name in described and described[name].floating_ip:
             continue
         _surplus(made, ADDRESS, name, address["id"], address["address"], wanted)
+
+
+def _held(names: Names, cloud: Data) -> dict[str, Data]:
+    """Our floating addresses by their marks."""
+    return {
+        one["description"]: one
+        for one in _own(cloud["floating_ips"], cloud)
+        if has_mark(one, names.mark)
+    }
+
+
+def _attached(address: Data, server: Data, cloud: Data) -> bool:
+    """Whether a floating address leads to a server, as Neutron sees it."""
+    return any(
+        port["id"] == address["port_id"] and port["device_id"] == server["id"]
+        for port in cloud["ports"]
+    )
+
+
+def unseen(found: Sequence[Machine], names: Names, cloud: Data) -> list[str]:
+    """Machines that do not show their floating address yet: Nova learns of it after Neutron."""
+    held = _held(names, cloud)
+    servers = {one["name"]: one for one in ours(cloud["servers"], names)}
+    return [
+        machine.name
+        for machine in found
+        if (address := held.get(names.address_mark(machine.name)))
+        and (server := servers.get(machine.name))
+        and _attached(address, server, cloud)
+        and address["address"] not in server["addresses"]
+    ]
 
 
 def _surplus(made: Plan, kind: str, name: str, id_: str, what: str, wanted: Settings) -> None:
@@ -346,13 +384,21 @@ def _servers(
             continue
         server = mine[0]
         reasons = list(_reasons(machine, names, wanted, server, cloud))
+        other_boot = _other_boot(machine, wanted, server)
+        if other_boot and (reasons or machine.name in wanted.confirm_replace):
+            reasons.append("other user data")
         if reasons:
             step = Step(REPLACE, SERVER, machine.name, "; ".join(reasons), server["id"])
             made.steps.append(step)
             if machine.name not in wanted.confirm_replace:
                 unconfirmed.append(step)
             continue
-        changes = list(_changes(machine, names, server))
+        if other_boot:
+            made.left.append(
+                f"{SERVER} {machine.name}: its first boot was another; site.yml brings it up to"
+                f" date; -e confirm_replace={machine.name} makes it anew"
+            )
+        changes = list(_changes(machine, names, wanted, server, cloud))
         if changes:
             made.steps.append(Step(CHANGE, SERVER, machine.name, "; ".join(changes), server["id"]))
         if server["status"] == "SHUTOFF":
@@ -392,24 +438,38 @@ def _reasons(
         yield f"image {marks.get(IMAGE_MARK)} -> {machine.image}"
     if server["flavor"] != machine.flavor:
         yield f"flavor {server['flavor']} -> {machine.flavor}"
-    text = wanted.user_data.get(machine.name, "")
-    if marks.get(USER_DATA_MARK) != digest(text):
-        yield "other user data"
+    # A disk is mounted by the first boot, and by nobody later.
+    if machine.volume and marks.get(DISK_MARK) != wanted.disk:
+        yield f"volume {marks.get(DISK_MARK)} -> {wanted.disk}"
     network = wanted.network or names.network
-    # A server that is being made has no addresses yet.
-    if server["networks"] and server["networks"] != [network]:
+    # A server that is being made has no addresses yet. Networks that somebody has added are theirs.
+    if server["networks"] and network not in server["networks"]:
         yield f"network {', '.join(server['networks'])} -> {network}"
 
 
-def _changes(machine: Machine, names: Names, server: Data) -> Iterator[str]:
+def _other_boot(machine: Machine, wanted: Settings, server: Data) -> bool:
+    """Whether its first boot would be another today. No reason to destroy it: what is in it, the
+    role docker_ce does on a machine that runs, too; its disk is judged above.
+    """
+    text = wanted.user_data.get(machine.name, "")
+    return bool(server["metadata"].get(USER_DATA_MARK) != digest(text))
+
+
+def _changes(
+    machine: Machine, names: Names, wanted: Settings, server: Data, cloud: Data
+) -> Iterator[str]:
     """What a server gets while it runs."""
-    groups = ",".join(machine.groups)
+    groups = group_mark(machine)[GROUPS_MARK]
     if server["metadata"].get(GROUPS_MARK) != groups:
         yield f"groups {server['metadata'].get(GROUPS_MARK)} -> {groups}"
-    should, has = {*security_groups(machine, names)}, {*server["security_groups"]}
-    # Nova tells them once a server has a port.
-    if should != has and server["status"] != "BUILD":
-        yield f"security groups {_listed(has)} -> {_listed(should)}"
+    should = {*security_groups(machine, names)}
+    known = {group["id"]: group["name"] for group in cloud["security_groups"]}
+    network = wanted.network or names.network
+    for port in cloud["ports"]:
+        if (port["device_id"], port["network"]) == (server["id"], network):
+            has = {known.get(group, group) for group in port["security_group_ids"]}
+            if should != has:
+                yield f"security groups {_listed(has)} -> {_listed(should)}"
 
 
 def _missing(made: Plan, found: Sequence[Machine], wanted: Settings, cloud: Data) -> Iterator[str]:
@@ -544,7 +604,7 @@ def removal(names: Names, cloud: Data, volumes: bool) -> Plan:
     networks = {step.id: step.name for step in made.steps if step.kind == NETWORK}
     groups = {step.id: step.name for step in made.steps if step.kind == SECURITY_GROUP}
     for port in cloud["ports"]:
-        if port["device_id"] in servers | routers or port["device_owner"] == "network:dhcp":
+        if port["device_id"] in servers | routers or port["device_owner"] in NEUTRON:
             continue
         what = f"port {port['name'] or port['id']}"
         if port["device_id"]:

@@ -11,7 +11,7 @@ other rule.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
@@ -49,13 +49,17 @@ class RulesError(ValueError):
 
 @dataclass(frozen=True)
 class Doors:
-    """What is open to the outside. C(front) and C(stats) as HAProxy's C(bind) has them."""
+    """What is open: to whom, and where on machines that say nothing of their own.
 
-    front: Sequence[str]
-    stats: str
+    The three C(bind) are addresses as HAProxy has them; of C(tls_bind) empty is none.
+    """
+
+    bind: str
+    tls_bind: str
+    stats_bind: str
+    database_port: int
     ssh_cidrs: Sequence[str]
     admin_cidrs: Sequence[str]
-    database_port: int
 
 
 @dataclass(frozen=True, order=True)
@@ -88,13 +92,24 @@ EGRESS: tuple[Mapping[str, Any], ...] = tuple(
 )
 
 
-def bound(bind: str) -> tuple[str, int]:
-    """Address and port of one of HAProxy's C(bind) addresses, options left out."""
-    words = bind.split()
-    address, colon, port = (words[0] if words else "").rpartition(":")
-    if not (colon and port.isdigit()):
-        raise RulesError(f"{bind!r} is no address with a port, such as *:80")
-    return address, int(port)
+def bound(bind: str) -> list[tuple[str, int]]:
+    """Addresses and ports of HAProxy's C(bind): one, or several by commas. Options left out."""
+    found = []
+    for part in (bind.split() or [""])[0].split(","):
+        address, colon, port = part.rpartition(":")
+        if not (colon and port.isdigit()):
+            raise RulesError(f"{bind!r} is no address with a port, such as *:80")
+        found.append((address, int(port)))
+    return found
+
+
+def outside(bind: str) -> list[int]:
+    """Ports of a C(bind) at which others than the machine itself can ask."""
+    return [
+        port
+        for address, port in bound(bind)
+        if not (address.startswith("127.") or address in ("localhost", "[::1]", "::1"))
+    ]
 
 
 def cidrs(name: str, values: Iterable[str]) -> list[str]:
@@ -153,13 +168,20 @@ def rules(
     if through:
         allow(names.network, [SSH], group=names.security_group(through.groups[0]))
 
+    def told(group: str, variable: str, default: Any) -> Iterator[str]:
+        """What the machines of a group say, with the variables that their roles will read."""
+        for name in groups.get(group, ()):
+            yield str(hostvars[name].get(variable, default))
+
     balancers = names.security_group(LOADBALANCERS)
-    for bind in filter(None, doors.front):
-        allow(balancers, [bound(bind)[1]], cidr="0.0.0.0/0")
-    address, port = bound(doors.stats)
-    if not (address.startswith("127.") or address in ("localhost", "[::1]", "::1")):
-        for cidr in cidrs("openstack_admin_cidrs", doors.admin_cidrs):
-            allow(balancers, [port], cidr=cidr)
+    for bind in told(LOADBALANCERS, "haproxy_bind", doors.bind):
+        allow(balancers, outside(bind), cidr="0.0.0.0/0")
+    for bind in filter(None, told(LOADBALANCERS, "haproxy_tls_bind", doors.tls_bind)):
+        allow(balancers, outside(bind), cidr="0.0.0.0/0")
+    for bind in told(LOADBALANCERS, "haproxy_stats_bind", doors.stats_bind):
+        asked = outside(bind)
+        for cidr in cidrs("openstack_admin_cidrs", doors.admin_cidrs) if asked else ():
+            allow(balancers, asked, cidr=cidr)
 
     known = {name: hostvars[name] for names_of in groups.values() for name in names_of}
     served = {backend.name: backend for backend in serving.backends(groups, known, ports)}
@@ -170,8 +192,9 @@ def rules(
             ]
             allow(names.security_group(group), own, group=balancers)
 
+    database = [int(port) for port in told(DATABASES, "bookface_db_port", doors.database_port)]
     for web in map(names.security_group, WEB):
-        allow(names.security_group(DATABASES), [doors.database_port], group=web)
+        allow(names.security_group(DATABASES), database, group=web)
         allow(names.security_group(CACHES), [MEMCACHED], group=web)
 
     for one in map(names.security_group, SWARM):

@@ -120,6 +120,8 @@ def chosen(thing: Any, *fields: str) -> dict[str, Any]:
 def networks(cloud: Any) -> dict[str, Any]:
     """What Neutron has."""
     network, mine = cloud.network, {"project_id": cloud.current_project_id}
+    known = [chosen(one) | {"external": bool(one.is_router_external)} for one in network.networks()]
+    names = {one["id"]: one["name"] for one in known}
     ports = [
         {
             "id": port.id,
@@ -127,6 +129,7 @@ def networks(cloud: Any) -> dict[str, Any]:
             "device_id": port.device_id or "",
             "device_owner": port.device_owner or "",
             "network_id": port.network_id,
+            "network": names.get(port.network_id, ""),
             "security_group_ids": list(port.security_group_ids or []),
             "subnets": [ip["subnet_id"] for ip in port.fixed_ips],
         }
@@ -146,9 +149,7 @@ def networks(cloud: Any) -> dict[str, Any]:
         for group in network.security_groups(**mine)
     ]  # fmt: skip
     return {
-        "networks": [
-            chosen(one) | {"external": bool(one.is_router_external)} for one in network.networks()
-        ],
+        "networks": known,
         "subnets": [chosen(one, "cidr", "dns_nameservers", "network_id")
                     for one in network.subnets(**mine)],
         "routers": routers,
@@ -173,13 +174,12 @@ def servers(cloud: Any) -> list[dict[str, Any]]:
             "image_id": (server.image or {}).get("id") or "",
             "flavor": server.flavor.original_name or server.flavor.name or "",
             "networks": sorted(server.addresses or {}),
-            "addresses": {
-                entry["OS-EXT-IPS:type"]: entry["addr"]
+            "addresses": [
+                entry["addr"]
                 for entries in (server.addresses or {}).values()
-                for entry in reversed(entries)
+                for entry in entries
                 if entry["version"] == 4
-            },
-            "security_groups": sorted({one["name"] for one in server.security_groups or []}),
+            ],
         }
         for server in cloud.compute.servers()
     ]

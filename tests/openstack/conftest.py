@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import yaml
-from described import ROOT, VMS, Site
+from described import LOADBALANCERS, ROOT, VMS, Site
 from lab import FIRST_PORT, Lab
 
 
@@ -31,4 +31,6 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
     told = yaml.safe_load(file.read_text()) | {"only_clouds": ["lab"]}
     file.write_text(yaml.safe_dump(told))
     subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", directory / "id"], check=True)
-    return Site(directory, lab, [*VMS])
+    made = Site(directory, lab, [*VMS])
+    made.group_vars("loadbalancers", LOADBALANCERS)
+    return made

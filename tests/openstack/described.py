@@ -25,6 +25,10 @@ VMS: list[dict[str, Any]] = [
 ]
 
 
+# What the group says of its machines, before one of them is there.
+LOADBALANCERS = {"haproxy_stats_bind": "*:1936", "haproxy_tls_bind": "*:8443"}
+
+
 @dataclass
 class Site:
     """An inventory like inventories/openstack, and the cloud that it describes."""
@@ -42,7 +46,6 @@ class Site:
             "openstack_public_key_file": str(self.directory / "id.pub"),
             "openstack_known_hosts": str(self.directory / "known_hosts"),
             "openstack_wait_for_guest": False,
-            "haproxy_stats_bind": "*:1936",
             "docker_ce_origin": "distribution",
         }
 
@@ -84,6 +87,11 @@ class Site:
         """The cloud itself, for looking and for what others do in it."""
         known = openstack.config.OpenStackConfig(config_files=[str(self.lab.clouds)])
         return openstack.connection.Connection(config=known.get_one(name))
+
+    def group_vars(self, group: str, variables: dict[str, Any]) -> None:
+        """Variables of a group of the inventory."""
+        file = self.directory / f"inventory/group_vars/{group}.yml"
+        file.write_text(json.dumps(variables))  # JSON is YAML
 
     def servers(self) -> dict[str, Any]:
         return {server.name: server for server in self.cloud().compute.servers()}

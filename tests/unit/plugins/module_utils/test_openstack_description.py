@@ -12,6 +12,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack_descri
     Machine,
     Names,
     jump,
+    jump_name,
     machines,
     members,
 )
@@ -47,6 +48,7 @@ def test_what_a_machine_leaves_out_is_filled_in() -> None:
         ({**LB, "colour": "red"}, "lb1 has colour; known are flavor, floating_ip, groups"),
         ({**LB, "image": ""}, "lb1 has no image; give it one, or all of them by openstack_image"),
         ({**LB, "flavor": None}, "lb1 has no flavor"),
+        ({**LB, "suite": ""}, "lb1 has no suite; give it one, or all of them by openstack_suite"),
         ({**LB, "volume": "20"}, "lb1 has the volume '20'; wanted are gigabytes"),
         ({**LB, "volume": -1}, "lb1 has the volume -1"),
         ({**LB, "volume": True}, "lb1 has the volume True"),
@@ -93,8 +95,15 @@ def test_groups_without_machines_are_left_out() -> None:
 def test_the_way_to_machines_without_an_address() -> None:
     plain = {"name": "web1", "groups": ["legacy_web"]}
     assert jump(read(plain, LB)) == read(LB)[0]
+    # Not the first by its name.
+    assert jump(read(plain, LB, {**LB, "name": "a"})) == read(LB)[0]
     assert jump(read(LB)) is None  # all can be reached
     assert jump(read(plain)) is None  # nobody can help
+
+
+def test_the_way_is_asked_of_descriptions_that_nobody_has_checked() -> None:
+    assert jump_name(["lb1", {}, {"name": "a", "floating_ip": "yes"}, LB]) == "lb1"
+    assert jump_name([{"name": "a"}]) == ""
 
 
 def test_what_has_no_description_is_marked_by_its_name() -> None:

@@ -43,6 +43,7 @@ SETTINGS: Data = {
     "swarm_policy": "soft-anti-affinity",
     "rules": RULES,
     "user_data": {"swarm1": "#cloud-config\n"},
+    "disk": "/dev/vdb at /data",
 }
 PUBLIC = {"id": "n0", "name": "public", "project_id": "op", "description": "", "external": True}
 EMPTY: Data = {
@@ -72,12 +73,27 @@ def server(name: str, group: str, text: str = "") -> Data:
             "bookface_groups": group,
             "bookface_image": "debian-12",
             "bookface_user_data": digest(text),
+            "bookface_disk": "none",
         },
         "image_id": "i12",
         "flavor": "small",
         "networks": ["p"],
-        "security_groups": ["p", f"p-{group}"],
+        "addresses": ["192.0.2.5"],
     }
+
+
+def port(device: str, *groups: str, **more: Any) -> Data:
+    """On our network."""
+    return {
+        "id": f"port-{device}",
+        "name": "",
+        "device_id": device,
+        "device_owner": "compute:nova",
+        "network_id": "net",
+        "network": "p",
+        "security_group_ids": [f"id-{group}" for group in groups],
+        "subnets": ["sub"],
+    } | more
 
 
 def made() -> Data:
@@ -95,15 +111,11 @@ def made() -> Data:
         "keypairs": [{"name": "bookface_platform-p", "public_key": KEY}],
         "servers": [server("lb1", "loadbalancers"),
                     server("swarm1", "swarm_managers", "#cloud-config\n")],
-        "floating_ips": [thing("203.0.113.9", id="fip", port_id="port1", address="203.0.113.9",
-                               description=f"{MARK} machine=lb1")],
-        "ports": [
-            {"id": "port1", "name": "", "device_id": "id-lb1", "device_owner": "compute:nova",
-             "network_id": "net", "security_group_ids": ["id-p"], "subnets": ["sub"]},
-            {"id": "port2", "name": "", "device_id": "rtr", "network_id": "net",
-             "device_owner": "network:router_interface", "security_group_ids": [],
-             "subnets": ["sub"]},
-        ],
+        "floating_ips": [thing("203.0.113.9", id="fip", port_id="port-id-lb1",
+                               description=f"{MARK} machine=lb1", address="203.0.113.9")],
+        "ports": [port("id-lb1", "p", "p-loadbalancers"),
+                  port("id-swarm1", "p", "p-swarm_managers"),
+                  port("rtr", device_owner="network:router_interface")],
     }  # fmt: skip
 
 
@@ -180,7 +192,8 @@ def test_an_address_that_was_not_yet_attached_is() -> None:
 
 def test_a_server_that_is_being_made_is_waited_for() -> None:
     cloud = made()
-    cloud["servers"][1] |= {"status": "BUILD", "networks": [], "security_groups": []}
+    cloud["servers"][1] |= {"status": "BUILD", "networks": []}
+    del cloud["ports"][1]
     assert told(cloud) == []
 
 
@@ -195,11 +208,11 @@ def test_rules_are_set_right() -> None:
 def test_what_can_be_changed_while_a_server_runs_is() -> None:
     cloud = made()
     cloud["servers"][0]["metadata"]["bookface_groups"] = "caches"
-    cloud["servers"][0]["security_groups"] = ["default", "p"]
+    cloud["ports"][0]["security_group_ids"] = ["theirs", "id-p"]
     cloud["servers"][1]["status"] = "SHUTOFF"
     assert told(cloud) == [
         "change  server lb1: groups caches -> loadbalancers;"
-        " security groups default, p -> p, p-loadbalancers",
+        " security groups p, theirs -> p, p-loadbalancers",
         "start   server swarm1: it is shut off",
     ]
 
@@ -209,7 +222,7 @@ def test_what_can_be_changed_while_a_server_runs_is() -> None:
     [
         ({"image": "debian-13"}, {}, "image debian-12 -> debian-13"),
         ({"flavor": "large"}, {}, "flavor small -> large"),
-        ({}, {"user_data": {"swarm1": "#cloud-config\nusers: []\n"}}, "other user data"),
+        ({"flavor": "large"}, {"user_data": {}}, "flavor small -> large; other user data"),
     ],
 )
 def test_a_server_is_made_anew_only_by_its_name(described: Data, settings: Data, why: str) -> None:
@@ -221,6 +234,51 @@ def test_a_server_is_made_anew_only_by_its_name(described: Data, settings: Data,
     assert told(made(), wanted, **settings, confirm_replace=["swarm1"]) == [
         f"replace server swarm1: {why}"
     ]
+
+
+def test_a_server_with_another_first_boot_stays_until_it_is_named() -> None:
+    # site.yml does the same on a machine that runs.
+    other = {"user_data": {"swarm1": "#cloud-config\nusers: []\n"}}
+    assert told(made(), **other) == []
+    assert plan(made(), **other)["left"] == [
+        "server swarm1: its first boot was another; site.yml brings it up to date;"
+        " -e confirm_replace=swarm1 makes it anew"
+    ]
+    assert told(made(), **other, confirm_replace=["swarm1"]) == [
+        "replace server swarm1: other user data"
+    ]
+    assert told(made(), confirm_replace=["swarm1"]) == []  # it has been
+
+
+def test_a_change_of_groups_leaves_the_marks_of_the_first_boot() -> None:
+    wanted = [DESCRIBED[0], DESCRIBED[1] | {"groups": ["swarm_managers", "caches"]}]
+    whole = plan(made(), wanted, user_data={})
+    assert whole["servers"]["swarm1"]["group_mark"] == {"bookface_groups": "swarm_managers,caches"}
+    assert len(whole["left"]) == 1
+
+
+@pytest.mark.parametrize("mark", ["none", "/dev/vdb at /elsewhere"])
+def test_a_disk_that_the_first_boot_did_not_mount_wants_another_machine(mark: str) -> None:
+    cloud = made() | {"block_storage": True, "volumes": [VOLUME]}
+    cloud["servers"][1]["metadata"]["bookface_disk"] = mark
+    assert f"swarm1 (volume {mark} -> /dev/vdb at /data)" in faults(cloud, WITH_VOLUME)
+    cloud["servers"][1]["metadata"]["bookface_disk"] = SETTINGS["disk"]
+    assert told(cloud, WITH_VOLUME) == []
+    new = plan(EMPTY, WITH_VOLUME)["servers"]["swarm1"]["metadata"]
+    assert new["bookface_disk"] == SETTINGS["disk"]
+
+
+def test_an_address_is_seen_when_the_server_shows_it() -> None:
+    found = FILTERS["openstack_machines"](DESCRIBED, "p", image="i", flavor="f", suite="s")
+    cloud = made()
+    assert FILTERS["openstack_unseen"](found, "p", cloud) == ["lb1"]
+    cloud["servers"][0]["addresses"].append("203.0.113.9")
+    assert FILTERS["openstack_unseen"](found, "p", cloud) == []
+    # Nobody waits for what is not attached, or for machines that are not there.
+    cloud["servers"][0]["addresses"] = ["203.0.113.7"]
+    cloud["floating_ips"][0]["port_id"] = None
+    assert FILTERS["openstack_unseen"](found, "p", cloud) == []
+    assert FILTERS["openstack_unseen"](found, "p", made() | {"servers": []}) == []
 
 
 def test_a_machine_that_is_made_anew_keeps_its_address() -> None:
@@ -235,6 +293,13 @@ def test_another_network_means_another_server() -> None:
     cloud = made()
     cloud["networks"].append(PUBLIC | {"id": "n9", "name": "course", "external": False})
     assert "lb1 (network p -> course); swarm1" in faults(cloud, network="course")
+
+
+def test_a_network_that_somebody_has_added_is_theirs() -> None:
+    cloud = made()
+    cloud["servers"][0]["networks"] = ["a", "p"]
+    cloud["ports"].append(port("id-lb1", "default", network="a", network_id="n7"))
+    assert plan(cloud)["lines"] == []
 
 
 def test_a_newer_image_of_the_same_name_changes_nothing() -> None:
@@ -448,19 +513,22 @@ def test_nothing_is_left_of_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("port", "says"),
+    ("more", "says"),
     [
         ({"name": "theirs"}, "the port theirs is on the network p"),
-        (
-            {"device_id": "vm9", "device_owner": "compute:nova"},
-            "of compute:nova vm9 is on the netw",
-        ),
+        ({"device_id": "vm9"}, "of compute:nova vm9 is on the netw"),
         ({"network_id": "n0", "security_group_ids": ["id-p"]}, "uses the security group p"),
     ],
 )
-def test_what_others_have_on_our_network_stands_in_the_way(port: Data, says: str) -> None:
+def test_what_others_have_on_our_network_stands_in_the_way(more: Data, says: str) -> None:
     cloud = made()
-    foreign = {"id": "x", "name": "", "device_id": "", "device_owner": "", "network_id": "net",
-               "security_group_ids": [], "subnets": []}  # fmt: skip
-    cloud["ports"].append(foreign | port)
+    cloud["ports"].append(port("", **more))
     assert says in str(removal(cloud)["faults"])
+
+
+@pytest.mark.parametrize("owner", ["dhcp", "distributed", "floatingip_agent_gateway"])
+def test_ports_that_neutron_takes_with_the_network_do_not(owner: str) -> None:
+    cloud = made()
+    own = port("agent", "p", device_owner=f"network:{owner}")
+    cloud["ports"] += [own, own | {"network_id": "n0"}]
+    assert removal(cloud)["faults"] == []

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 FILTERS = FilterModule().filters()
 PORTS = {"legacy_port": 80, "container_count": 2, "container_first_port": 32001, "swarm_port": 8080}
 DOORS: dict[str, Any] = {
-    "front": ["*:80", ""],
-    "stats": "127.0.0.1:1936",
+    "bind": "*:80",
+    "tls_bind": "",
+    "stats_bind": "127.0.0.1:1936",
     "ssh_cidrs": ["192.0.2.0/24"],
     "admin_cidrs": ["198.51.100.7/32"],
     "database_port": "5432",
@@ -73,14 +74,45 @@ def test_the_whole_platform() -> None:
 def test_statistics_are_for_administrators_unless_bound_to_the_loopback() -> None:
     assert rules()["p-loadbalancers"] == {"tcp 80 from 0.0.0.0/0"}
     for loopback in ("localhost:1936", "[::1]:1936", "127.0.0.2:1936"):
-        assert rules(stats=loopback) == rules()
-    opened = rules(stats="*:1937")["p-loadbalancers"] - rules()["p-loadbalancers"]
-    assert opened == {"tcp 1937 from 198.51.100.7/32"}
+        assert rules(stats_bind=loopback) == rules()
+    for bind in ("*:1937", "127.0.0.1:1936,*:1937"):
+        opened = rules(stats_bind=bind)["p-loadbalancers"] - rules()["p-loadbalancers"]
+        assert opened == {"tcp 1937 from 198.51.100.7/32"}
 
 
 def test_https_is_open_where_haproxy_has_it() -> None:
-    told = rules(front=["*:80", "*:443 ssl crt /etc/x.pem"])["p-loadbalancers"]
-    assert told == {"tcp 80 from 0.0.0.0/0", "tcp 443 from 0.0.0.0/0"}
+    both = {"tcp 80 from 0.0.0.0/0", "tcp 443 from 0.0.0.0/0"}
+    assert rules(tls_bind="*:443 ssl crt /etc/x.pem")["p-loadbalancers"] == both
+    assert rules(bind="*:80,192.0.2.1:443,127.0.0.1:81")["p-loadbalancers"] == both
+
+
+def test_doors_of_one_machine_are_what_its_group_says() -> None:
+    own = {
+        "loadbalancers": {"haproxy_bind": "*:8000", "haproxy_tls_bind": "*:8443",
+                          "haproxy_stats_bind": "*:1937"},
+        "databases": {"bookface_db_port": "6543"},
+    }  # fmt: skip
+    told = rules(hostvars=own)
+    assert told["p-loadbalancers"] == {
+        "tcp 8000 from 0.0.0.0/0", "tcp 8443 from 0.0.0.0/0", "tcp 1937 from 198.51.100.7/32",
+    }  # fmt: skip
+    assert {rule.split(" from ")[0] for rule in told["p-databases"]} == {"tcp 6543"}
+
+
+def test_ssh_comes_from_the_group_of_the_first_machine_with_an_address() -> None:
+    described = [
+        {"name": "web1", "groups": ["legacy_web"], "floating_ip": True},
+        {"name": "lb1", "groups": ["loadbalancers"], "floating_ip": True},
+        {"name": "db1", "groups": ["databases"]},
+    ]
+    found = FILTERS["openstack_machines"](described, "p", image="i", flavor="f", suite="s")
+    known = {machine["name"]: {} for machine in found}
+    made = FILTERS["openstack_rules"](found, "p", known, PORTS, DOORS)
+    told = {in_words(seen(rule, {})) for rule in made["p"]}
+    assert "tcp 22 from p-legacy_web" in told
+    assert "tcp 22 from p-loadbalancers" not in told
+    # The inventory goes the same way.
+    assert FILTERS["openstack_jump"](described) == FILTERS["openstack_jump"](found) == "web1"
 
 
 def test_ports_of_one_host_are_its_own() -> None:
@@ -114,14 +146,14 @@ def test_a_network_that_is_none_is_named() -> None:
     with pytest.raises(AnsibleFilterError, match=r"openstack_ssh_cidrs has '192.0.2.1/24'"):
         rules(ssh_cidrs=["192.0.2.1/24"])
     with pytest.raises(AnsibleFilterError, match="openstack_admin_cidrs has 'home'"):
-        rules(stats="*:1936", admin_cidrs=["home"])
+        rules(stats_bind="*:1936", admin_cidrs=["home"])
 
 
 def test_networks_of_both_versions() -> None:
     assert "tcp 22 from 2001:db8::/32" in rules(ssh_cidrs=["2001:db8::/32"])["p"]
 
 
-@pytest.mark.parametrize("bind", ["", "80", "*:http", ":", "/run/haproxy.sock"])
+@pytest.mark.parametrize("bind", ["", "80", "*:http", ":", "/run/haproxy.sock", "*:80,"])
 def test_an_address_without_a_port_is_refused(bind: str) -> None:
     with pytest.raises(RulesError, match="is no address with a port"):
         bound(bind)
