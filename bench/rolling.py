@@ -214,8 +214,6 @@ class Site:
             "bookface_db_user": USER,
             "bookface_db_password": PASSWORD,
             "bookface_frontpage_limit": 5,
-            # What the role bookface_image finds out from the source.
-            "__bookface_style": "json",
         }
         return given | more
 

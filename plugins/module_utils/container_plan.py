@@ -18,9 +18,10 @@ from typing import Any
 
 from ansible_collections.bookface.platform.plugins.module_utils.backends import container_server
 
-ROLE, WEB = "platform.bookface.role", "web"
+OURS = "platform.bookface."
+ROLE, WEB = f"{OURS}role", "web"
 # Docker tells the ports of running containers only; the label tells that of a stopped one, too.
-PORT = "platform.bookface.port"
+PORT = f"{OURS}port"
 BEFORE = "-before"
 FIRST_PORT, LAST_PORT = 1024, 65535
 
@@ -236,12 +237,25 @@ class Answer:
 
 def read_answer(told: Entry) -> Answer:
     """The result of the module in check mode, or of a task that was skipped."""
-    before = (told.get("diff") or {}).get("before")
+    diff = told.get("diff") or {}
     return Answer(
         kinds=frozenset(kind for action in told.get("actions", ()) for kind in action),
         known="actions" in told,
-        reasons=tuple(sorted(before)) if isinstance(before, Mapping) else (),
+        reasons=_reasons(diff.get("before"), diff.get("after")),
     )
+
+
+def _reasons(before: object, after: object) -> tuple[str, ...]:
+    """Names of the settings that differ; of labels, what they stand for."""
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return ()
+    found = set(before)
+    if "labels" in found:
+        had = before["labels"] or {}
+        wanted = after.get("labels") or {}
+        named = {name for name, value in wanted.items() if had.get(name) != value}
+        found = (found - {"labels"}) | {name.removeprefix(OURS) for name in named}
+    return tuple(sorted(found))
 
 
 def plan(found: Places, told: Sequence[Entry], probes: Sequence[Entry], host: str) -> Entry:
@@ -297,11 +311,15 @@ def _exchange(
     current, before = place.current, place.before
     leaving = [one for one in (None if stays else current, before) if one and one.running]
     ports = sorted({one.port for one in leaving if one.port})
+    old_port = old.port or place.port
     return {
         "name": place.name,
         "port": place.port,
         "server": container_server(host, place.port),
         "old": old.id,
+        # Where it comes back to, if need be. Its server may be drained from an earlier run.
+        "old_port": old_port,
+        "old_server": container_server(host, old_port),
         # Moved aside before anything else, so that the next run sees what was begun.
         "aside": before is not None,
         "discard": current.id if current and before and not stays else "",

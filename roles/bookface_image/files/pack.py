@@ -3,8 +3,9 @@
     pack.py ARCHIVE [PLACE=DIRECTORY ...] [PLACE->TARGET ...]
 
 PLACE=DIRECTORY puts what is in a directory below PLACE, "." for the top; without DIRECTORY it is
-empty. PLACE->TARGET makes a symbolic link. The controller's accounts and its umask stay out of
-it, and so does .git. Dates stay as they are: browsers and PHP go by them.
+empty. PLACE->TARGET makes a symbolic link. A file of that name stays out: it holds a site's
+configuration, and perhaps its password. So do the controller's accounts and its umask, and .git.
+Dates stay as they are: browsers and PHP go by them.
 """
 
 from __future__ import annotations
@@ -26,18 +27,22 @@ def plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 def main(archive: str, *parts: str) -> None:
     """Write the archive."""
+    linked = {PurePosixPath(part.partition("->")[0]) for part in parts if "->" in part}
+
+    def packable(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        return None if PurePosixPath(member.name) in linked else plain(member)
+
     with tarfile.open(archive, "w:gz") as packed:
         for part in parts:
             place, link, target = part.partition("->")
             if link:
-                # After the code, so that it wins over a file that a release has under its name.
                 entry = tarfile.TarInfo(place)
                 entry.type, entry.linkname = tarfile.SYMTYPE, target
                 packed.addfile(entry)
                 continue
             place, _equals, directory = part.partition("=")
             if directory:
-                packed.add(directory, place, filter=plain)
+                packed.add(directory, place, filter=packable)
             else:
                 entry = tarfile.TarInfo(place)
                 entry.type, entry.mode = tarfile.DIRTYPE, 0o755

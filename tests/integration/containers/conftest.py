@@ -6,16 +6,15 @@ Database, load balancer and image are real and made once; each test says what it
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import rolling
-from commands import failures, recap
+from commands import failures, kill_tree, recap
 from docker_engine import see_it_run
 from engine import docker
 from rolling import HOST, Site
@@ -69,9 +68,13 @@ def until(true: Callable[[], object], what: str, seconds: float = 40) -> None:
         time.sleep(0.05)
 
 
-def killed_at(site: Site, task: str, **variables: object) -> None:
-    """Run the role, and kill it as soon as it says that it begins this task."""
-    output = site.directory / "killed.log"
+@contextmanager
+def begun(site: Site, task: str, **variables: object) -> Iterator[subprocess.Popen[bytes]]:
+    """A run of the role that has just said that it begins this task; waited for, unless ended.
+
+    What it prints is in C(begun.log) of the site's directory.
+    """
+    output = site.directory / "begun.log"
     with output.open("w") as log:
         program = subprocess.Popen(
             site.command(rolling.PLAYS, (), site.variables(**variables)),
@@ -83,9 +86,16 @@ def killed_at(site: Site, task: str, **variables: object) -> None:
         )
     try:
         until(lambda: f"{task}]" in output.read_text(), task, 90)
+        yield program
+        program.wait(120)
     finally:
-        os.killpg(program.pid, signal.SIGKILL)
-        program.wait()
+        kill_tree(program)
+
+
+def killed_at(site: Site, task: str, **variables: object) -> None:
+    """Run the role, and kill it as soon as it says that it begins this task."""
+    with begun(site, task, **variables) as program:
+        kill_tree(program)
 
 
 def state(name: str) -> str:

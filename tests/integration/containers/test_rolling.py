@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from balancer import ask
 from engine import docker
-from rolling import Site
+from rolling import HOST, Site
 
-from .conftest import changed, killed_at, message, until
+from .conftest import begun, changed, killed_at, message, until
 
 
 @pytest.fixture
@@ -24,8 +25,13 @@ def bare(shared: Site) -> Iterator[Site]:
 
 
 def test_the_first_run_without_a_database(bare: Site) -> None:
-    """The containers live, get no requests, and join by themselves."""
+    """The containers live, get no requests, and join by themselves.
+
+    Even where the load balancer has drained them, as it does for those that are removed.
+    """
     site = bare
+    for port in site.ports[:2]:
+        ask(site.socket, f"set server docker/{HOST}-{port} state drain")
     previewed = site.run("--check", "--diff")
     assert changed(previewed) > 0
     assert site.containers() == {}
@@ -71,8 +77,13 @@ def test_a_new_image_without_a_lost_request(site: Site) -> None:
     docker("image", "rm", "bookface/rolling:renamed")
 
 
+def broken(site: Site) -> str:
+    """An image whose containers do not come up."""
+    return site.derived("broken", "HEALTHCHECK NONE", 'ENTRYPOINT ["/nowhere"]')
+
+
 def test_a_new_one_that_does_not_come_up_is_taken_back(site: Site) -> None:
-    image = site.derived("broken", "HEALTHCHECK NONE", 'ENTRYPOINT ["/nowhere"]')
+    image = broken(site)
     before = site.containers()
     with site.load(at_least=300) as load:
         said = message(site.run(web_containers_image=image))
@@ -116,6 +127,40 @@ def test_a_run_that_was_killed_is_finished_by_the_next(site: Site) -> None:
     assert not set(after.values()) & set(before.values())
     site.converge(web_containers_log_files=4)
     assert site.containers() == after
+
+
+def test_the_old_one_gets_its_requests_back_wherever_it_was(site: Site) -> None:
+    """Drained and stopped by a run that was killed; then on another port than the new one."""
+    before = site.containers()
+    image = broken(site)
+    killed_at(site, "Start the new one", web_containers_log_files=4)
+    assert "The one before is back in its place." in message(site.run(web_containers_image=image))
+    assert site.containers() == before
+    until(site.serving, "both servers")
+
+    moved = [{"name": f"rolling-{number}", "port": site.ports[3 - number]} for number in (1, 2)]
+    gap = {"web_containers_list": moved, "web_containers_keep": 0}
+    said = message(site.run(web_containers_image=image, **gap))
+    assert "The one before is back in its place." in said
+    assert site.containers() == before
+    until(site.serving, "both servers")
+
+
+def test_the_database_goes_away_in_the_middle(site: Site) -> None:
+    """The old one is not ready either, and joins by itself; no further run has to see to it."""
+    before = site.containers()
+    try:
+        with begun(
+            site, "Start the new one", web_containers_log_files=4, web_containers_start_timeout=2
+        ):
+            site.cut_database(True)
+    finally:
+        site.cut_database(False)
+    said = (site.directory / "begun.log").read_text()
+    assert "its last answer: not ready: database" in said
+    assert "The one before has its name again, but is not ready" in said
+    assert site.containers() == before
+    until(site.serving, "both servers")
 
 
 def test_a_removal_that_was_killed_is_taken_back_where_it_is_wanted_again(site: Site) -> None:

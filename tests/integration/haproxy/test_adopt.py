@@ -162,7 +162,9 @@ def test_from_adopting_to_giving_back(stopped: Lab, style: Style) -> None:
     assert (switched.get("engine"), switched["changed"]) == ("runtime", True), switched
     # The rules of the site itself come first.
     assert (lab.traffic(), lab.traffic("/img/1")) == ("docker", "slow")
-    assert lab.traffic("/platform/ready") == "status 404"
+    for path in ("/platform/ready", "/%70latform/live", "//platform/live", "/x/../platform/live"):
+        assert lab.traffic(path) == "status 404", path
+    assert lab.traffic("/images/platform/1?/platform/") == "docker"
     lab.reload()
     assert lab.traffic() == "docker"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import runpy
 import tarfile
 from collections.abc import Callable
@@ -55,14 +56,20 @@ def test_files_arrive_as_root_s_and_readable(
     assert int(found["code/index.php"].mtime) == int((tree / "index.php").stat().st_mtime)
 
 
-def test_the_link_wins_over_a_file_of_its_name(
-    pack: Callable[..., None], tree: Path, tmp_path: Path
+@pytest.mark.parametrize("place", [".", "code", "code/"])
+def test_a_link_takes_the_place_of_a_file(
+    pack: Callable[..., None], tree: Path, tmp_path: Path, place: str
 ) -> None:
+    """Which is nowhere in it: one of the same name further down is."""
+    (tree / "config.json").write_text("secret of the site")
+    (tree / "images/config.json").write_text("a picture's")
     archive, target = tmp_path / "a.tar.gz", tmp_path / "out"
-    pack(str(archive), f".={tree}", "config.json->/etc/bookface/config.json", "empty=")
+    link = str(Path(place) / "config.json")
+    pack(str(archive), f"{place}={tree}", f"{link}->/etc/bookface/config.json", "empty=")
+    assert b"secret" not in gzip.decompress(archive.read_bytes())
     with tarfile.open(archive) as packed:
         packed.extractall(target, filter="fully_trusted")  # noqa: S202
-    assert (target / "config.json").is_symlink()
-    assert (target / "config.json").readlink() == Path("/etc/bookface/config.json")
-    assert (target / "index.php").read_text() == "index.php"
+    assert (target / link).readlink() == Path("/etc/bookface/config.json")
+    assert (target / place / "images/config.json").read_text() == "a picture's"
+    assert (target / place / "index.php").read_text() == "index.php"
     assert list((target / "empty").iterdir()) == []

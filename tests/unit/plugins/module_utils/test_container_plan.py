@@ -140,6 +140,18 @@ def test_a_stopped_one_that_differs_in_nothing_else_is_started() -> None:
     assert found == NOTHING | {"start": STARTED_ONE, "unready": WANTED[:1]}
 
 
+def test_a_label_is_told_by_what_it_stands_for() -> None:
+    """That a limit of ulimit was dropped only its label tells."""
+    had = {"platform.bookface.ulimits": "nofile:1:2", "platform.bookface.role": "web", "x": "y"}
+    wanted = {"platform.bookface.ulimits": "", "platform.bookface.role": "web"}
+    diff = {"before": {"mounts": [], "labels": had}, "after": {"mounts": [], "labels": wanted}}
+    [step] = made([ONE, TWO], (OTHER | {"diff": diff}, SAME))["replace"]
+    assert step["reasons"] == ["mounts", "ulimits"]
+    diff["before"]["labels"] = None
+    [step] = made([ONE, TWO], (OTHER | {"diff": diff}, SAME))["replace"]
+    assert step["reasons"] == ["mounts", "role", "ulimits"]
+
+
 def test_another_setting_replaces_it() -> None:
     found = made([ONE, TWO], (OTHER, SAME))
     assert found == NOTHING | {
@@ -149,6 +161,8 @@ def test_another_setting_replaces_it() -> None:
                 "port": 32001,
                 "server": "docker1-32001",
                 "old": "id-of-web-1",
+                "old_port": 32001,
+                "old_server": "docker1-32001",
                 "aside": False,
                 "discard": "",
                 "drain": ["docker1-32001"],
@@ -192,6 +206,14 @@ def test_a_new_port_is_told() -> None:
         ["docker1-32001"],
         "docker1-33001",
     )
+    # Should the new one fail, the old one comes back where it was.
+    assert (step["port"], step["old_port"], step["old_server"]) == (33001, 32001, "docker1-32001")
+
+
+def test_an_old_one_of_which_no_port_is_known() -> None:
+    stopped = container("web-1", None, "exited")
+    [step] = made([stopped, TWO], (OTHER, SAME), (SKIPPED, READY))["replace"]
+    assert (step["drain"], step["old_port"], step["old_server"]) == ([], 32001, "docker1-32001")
 
 
 class TestCutShort:
@@ -201,6 +223,8 @@ class TestCutShort:
         [step] = made([*listed, TWO], (answer, SAME), (probe, READY))["replace"]
         assert step["reasons"] == ["an earlier run was cut short"]
         assert (step["aside"], step["old"]) == (True, "id-of-web-1-before")
+        # It may be drained from then, whether it runs or not.
+        assert (step["old_port"], step["old_server"]) == (32001, "docker1-32001")
         return dict(step)
 
     def test_after_the_rename(self) -> None:

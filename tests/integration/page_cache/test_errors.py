@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the page cache shows while pages are errors with status 200, by real HAProxy and Varnish."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import yaml
+from loopback import LOOPBACK, ROLES, until
+from stage import Front, Varnish, fetch
+
+READY = yaml.safe_load((ROLES / "haproxy/defaults/main.yml").read_text())["haproxy_check"]
+ERROR = b"SQLSTATE[08006] the database is away"
+
+
+class Origin(ThreadingHTTPServer):
+    """A web server with one page. Like PHP it does not say beforehand how long that is."""
+
+    page = b""
+
+    def __init__(self) -> None:
+        super().__init__((LOOPBACK, 0), Page)
+
+
+class Page(BaseHTTPRequestHandler):
+    """What it answers."""
+
+    protocol_version = "HTTP/1.1"
+    server: Origin
+
+    def do_GET(self) -> None:
+        body = READY["content"].encode() if "ready" in self.path else self.server.page
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for begin in range(0, len(body), 8192):
+            part = body[begin : begin + 8192]
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[Origin]:
+    with Origin() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def site(origin: Origin) -> Iterator[Front]:
+    varnish = Varnish()
+    with varnish, Front(origin.server_port, varnish, pictures=False) as front:
+        origin.page = b"Users: none yet"
+        until(lambda: b"Users:" in fetch(front.url("showallusers.php")), "an answer")
+        yield front
+
+
+def page(length: int, end: bytes = b"") -> bytes:
+    """A page of about that length, whose head is that of a good one."""
+    return b"Users: many " + b"and another " * (length // 12) + end
+
+
+@pytest.mark.parametrize("length", [200, 30_000])
+def test_a_good_page_is_shown_instead_of_an_error_at_its_end(
+    site: Front, origin: Origin, length: int
+) -> None:
+    path = f"showuser.php?user={length}"
+    origin.page = page(length)
+    assert fetch(site.url(path)) == page(length)
+    origin.page = page(length, ERROR)
+    time.sleep(5.5)  # it is no longer fresh, nor is it renewed behind the scenes
+    for _ in range(3):
+        assert fetch(site.url(path)) == page(length)
+
+
+def test_a_page_whose_end_is_not_seen_is_kept_for_seconds_only(site: Front, origin: Origin) -> None:
+    """The error at the end of a long page must not be what is shown for an hour."""
+    path = "showuser.php?user=long"
+    origin.page = page(200_000, ERROR)
+    assert fetch(site.url(path)).endswith(ERROR)
+    origin.page = ERROR
+    assert fetch(site.url(path)).startswith(b"Users:")  # still fresh
+    time.sleep(5.5)
+    assert fetch(site.url(path)) == ERROR
