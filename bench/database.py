@@ -43,13 +43,33 @@ from stage import (
     Stage,
     Varnish,
     fetch,
+    pooled_secret,
     seed,
 )
 
 SMALL, LARGE = "S", "L"
 CLIENTS = 32
-WAYS = ("stock", "indexed", "memcached", "pooler", "all levers")
-FRONT, PICTURE = "front 50", "picture"
+ALL = "all levers"
+# Those through a load balancer: whether pages are in Varnish, and pictures in HAProxy's memory.
+DOORS = {"page cache": (True, False), "pictures in HAProxy": (False, True), ALL: (True, True)}
+RENEWED = [way for way, (pages, _) in DOORS.items() if pages]
+FILES = "pictures as files"
+# As the role makes it by default; the other has few iterations of SCRAM.
+USUAL = "pooler, 4096 iterations"
+WAYS = (
+    "stock",
+    "indexed",
+    "1000 users shown",
+    "active users only",
+    "memcached",
+    "pooler",
+    USUAL,
+    FILES,
+    *DOORS,
+)
+FRONT, PICTURE = "front page", "picture"
+# The same at each question.
+SOMEBODY = "from users where picture is not null order by userid limit 1"
 # What a good page holds; bookface answers 200 whatever happens.
 EXPECT = {FRONT: r"<th>Users:</th><td>\d+<", PICTURE: "\xff|\ufffd"}
 # The statements whose time is compared between the sizes.
@@ -281,7 +301,7 @@ def explain(stage: Stage, name: str, work: Work, seen: Seen) -> None:
 # --- The pages ----------------------------------------------------------------------------------
 
 
-def configure(stage: Stage, name: str, pooler: Pooler) -> None:
+def configure(stage: Stage, name: str, pooler: Pooler, usual: Pooler) -> None:
     """What each way changes in config.json."""
     direct = {
         "dbhost": LOOPBACK,
@@ -297,16 +317,20 @@ def configure(stage: Stage, name: str, pooler: Pooler) -> None:
         "memcache_enabled": 1,
         "memcache_enabled_pictures": 1,
     }
+    everybody = {"frontpage_limit": 1000}
     changes: dict[str, Mapping[str, object]] = {
         "stock": {"db": stock(name)},
-        "indexed": {},
+        "1000 users shown": everybody,
+        "active users only": {**everybody, "use_activity_cutoff_days": 1},
         "memcached": cached,
         "pooler": pooled,
+        USUAL: {"dbport": usual.port},
+        FILES: {"use_local_images": 1, "imagepath": str(stage.web.path(FILES))},
         # Pages are the page cache's business then: memcached keeps them for an hour.
-        "all levers": {**cached, "memcache_enabled": "", **pooled},
+        ALL: {**cached, "memcache_enabled": "", **pooled},
     }
     for way in WAYS:
-        stage.web.configure(way, {**direct, **changes[way]})
+        stage.web.configure(way, {**direct, **changes.get(way, {})})
 
 
 def named(town: str) -> str:
@@ -320,37 +344,42 @@ def stock(name: str) -> str:
 
 
 @contextlib.contextmanager
-def front(stage: Stage) -> Iterator[Front]:
-    """The load balancer with its page cache, before the site with all levers."""
+def doors(stage: Stage) -> Iterator[dict[str, Front]]:
+    """The load balancers, each before the site of its way."""
     check = yaml.safe_load((ROLES / "haproxy" / "defaults" / "main.yml").read_text())
     ready = check["haproxy_check"]["content"].encode()
-    stage.web.place("all levers", "platform/ready", ready)
-    varnish = Varnish()
-    with stage.beside(varnish):
-        haproxy = Front(varnish, stage.web.ports["all levers"])
-        with stage.beside(haproxy):
+    found: dict[str, Front] = {}
+    with contextlib.ExitStack() as opened:
+        for way, (pages, pictures) in DOORS.items():
+            stage.web.place(way, "platform/ready", ready)
+            varnish = Varnish() if pages else None
+            haproxy = found[way] = Front(stage.web.ports[way], varnish, pictures)
+            for server in (varnish, haproxy) if varnish else (haproxy,):
+                opened.enter_context(stage.beside(server))
 
-            def serves() -> bool:
-                return b"Users:" in fetch(haproxy.url("index.php"))
+            def serves(url: str = haproxy.url("index.php")) -> bool:
+                return b"Users:" in fetch(url)
 
-            until(serves, "a page through HAProxy and Varnish")
-            yield haproxy
+            until(serves, f"a page through HAProxy: {way}")
+        yield found
 
 
-def pages(stage: Stage, door: Front, name: str, work: Work, seen: Seen) -> None:
+def pages(stage: Stage, fronts: Mapping[str, Front], name: str, work: Work, seen: Seen) -> None:
     """Every page by every way in turn, and a file of the same size."""
     paths = {FRONT: "index.php", PICTURE: picture(stage.database, name)}
     stage.web.place("stock", "static.html", fetch(stage.web.url("indexed", paths[FRONT])))
+    file = stage.database.sql(f"select picture {SOMEBODY}", name)
+    stage.web.place(FILES, f"images/{file}", fetch(stage.web.url("indexed", paths[PICTURE])))
     for number in range(work.rounds):
         for way, (page, path) in itertools.product(WAYS, paths.items()):
             found = seen.costs.setdefault((page, way), [])
             # Where the front page takes half a minute, once has to do.
-            if number and way == "stock" and found and found[0].seconds > 5 * work.seconds:
+            if number and found and found[0].seconds > 5 * work.seconds:
                 continue
-            url = door.url(path) if way == "all levers" else stage.web.url(way, path)
-            if way in ("memcached", "all levers"):
+            url = fronts[way].url(path) if way in fronts else stage.web.url(way, path)
+            if way == "memcached" or way in fronts:
                 fetch(url, EXPECT[page])  # so that it is kept
-            renewed = page == FRONT and way == "all levers" and name == named(LARGE)
+            renewed = page == FRONT and way in RENEWED and name == named(LARGE)
             seconds = work.lives_seconds if renewed else work.seconds
             found.append(stage.cost(url, EXPECT[page], seconds))
         url = stage.web.url("stock", "static.html")
@@ -359,13 +388,12 @@ def pages(stage: Stage, door: Front, name: str, work: Work, seen: Seen) -> None:
 
 def picture(database: Postgres, name: str) -> str:
     """The page of somebody's picture."""
-    some = database.sql("select userid from users where picture is not null limit 1", name)
-    return f"showimage.php?user={some}"
+    return f"showimage.php?user={database.sql(f'select userid {SOMEBODY}', name)}"
 
 
 def pictures(stage: Stage, name: str, work: Work, seen: Seen) -> None:
     """How many pictures a second the pages send, with and without the pooler, in turn."""
-    for _, way in itertools.product(range(work.rounds), ("indexed", "pooler")):
+    for _, way in itertools.product(range(work.rounds), ("indexed", "pooler", USUAL)):
         url = stage.web.url(way, picture(stage.database, name))
         rate = requests_per_second(url, work.picture_requests)
         seen.pictures.setdefault(way, []).append(rate)
@@ -474,7 +502,7 @@ def targets(towns: Mapping[str, Seen]) -> list[Row]:
         for what in TIMED
     }
     worst = max(times, key=lambda what: times[what][0] / times[what][1])
-    cpu = [cost.cpu * 1000 for cost in large.costs[FRONT, "all levers"]]
+    cpu = [cost.cpu * 1000 for cost in large.costs[FRONT, ALL]]
     static = [seconds * 1000 for seconds in large.static]
     pooled, direct = large.pictures["pooler"], large.pictures["indexed"]
     indexed, before = large.posts["indexed"], large.posts["stock"]
@@ -577,17 +605,18 @@ def bench(work: Work) -> tuple[list[Row], dict[str, str]]:
             stage.database.sql("vacuum (analyze)", name)
             explain(stage, name, work, seen)
             say(f"{town}: pages")
-            pooler = Pooler(stage.database, name)
-            with stage.beside(pooler):
-                configure(stage, name, pooler)
+            pooler = Pooler(stage.database, name, POOLED_USER, pooled_secret())
+            usual = Pooler(stage.database, name, USER, PASSWORD)
+            with stage.beside(pooler), stage.beside(usual):
+                configure(stage, name, pooler, usual)
                 stage.cache.flush()
-                with front(stage) as door:
-                    pages(stage, door, name, work, seen)
+                with doors(stage) as fronts:
+                    pages(stage, fronts, name, work, seen)
                     if town == LARGE:
                         pictures(stage, name, work, seen)
                         say(f"{town}: expiry and a new post")
-                        expire(stage, door, work, seen)
-                        freshness(stage, door, name, work, seen)
+                        expire(stage, fronts[ALL], work, seen)
+                        freshness(stage, fronts[ALL], name, work, seen)
             if town == LARGE:
                 say(f"{town}: posts")
                 for _ in range(work.rounds):
@@ -598,6 +627,15 @@ def bench(work: Work) -> tuple[list[Row], dict[str, str]]:
     cold, warm = towns[LARGE].expiry["memcached"]
     rows.append(
         Row("expiry second, 32 clients, L, memcached alone: p95 / warm p95", cold, "ms", other=warm)
+    )
+    pooled, direct = towns[LARGE].pictures[USUAL], towns[LARGE].pictures["indexed"]
+    rows.append(
+        Row(
+            f"picture with {USUAL}: requests/s / without",
+            statistics.median(pooled),
+            f"requests/s, {spread(pooled)}, without {spread(direct)}",
+            other=statistics.median(direct),
+        )
     )
     for town, seen in towns.items():
         rows += rows_of(town, seen)

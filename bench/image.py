@@ -31,7 +31,18 @@ from database import EXPECT, FRONT, PICTURE, index_statements, picture, say
 from engine import docker
 from loopback import LOOPBACK, ROLES, until
 from report import ROOT, BenchError, Row, spread
-from stage import CODE, PASSWORD, POOLED_USER, USER, Pooler, Postgres, Scale, fetch, seed
+from stage import (
+    CODE,
+    PASSWORD,
+    POOLED_USER,
+    USER,
+    Pooler,
+    Postgres,
+    Scale,
+    fetch,
+    pooled_secret,
+    seed,
+)
 
 ROLE = ROLES / "bookface_image"
 LAB = ROOT / "bench" / "image_lab"
@@ -182,7 +193,7 @@ class ReachedPooler(Pooler):
     """PgBouncer that listens for containers."""
 
     def __init__(self, database: ReachedPostgres, name: str) -> None:
-        super().__init__(database, name)
+        super().__init__(database, name, POOLED_USER, pooled_secret())
         self._gateway = database.gateway
 
     def _start(self, command: Sequence[str], port: int, *rest: object, **more: object) -> None:

@@ -262,11 +262,12 @@ class Postgres(Server):
 class Pooler(Server):
     """PgBouncer in front of one database, with the settings of the role pgbouncer."""
 
-    def __init__(self, database: Postgres, name: str) -> None:
+    def __init__(self, database: Postgres, name: str, user: str, secret: str) -> None:
         super().__init__("pgbouncer", "postgres")
         self.port = free_ports(1)[0]
         self._database = database
         self._name = name
+        self._account = {"bookface_db_user": user, "__bookface_db_secret": secret}
 
     def open(self) -> None:
         """Write its files and start it."""
@@ -275,8 +276,7 @@ class Pooler(Server):
             "__pgbouncer_directory": str(self.directory),
             "__pgbouncer_addresses": [LOOPBACK],
             "bookface_db_name": self._name,
-            "bookface_db_user": POOLED_USER,
-            "__bookface_db_secret": pooled_secret(),
+            **self._account,
             "pgbouncer_database_host": LOOPBACK,
             "pgbouncer_database_port": self._database.port,
             "pgbouncer_port": self.port,
@@ -321,7 +321,7 @@ class Apache(Server):
 
     def __init__(self, sites: Sequence[str]) -> None:
         super().__init__("apache", "www-data")
-        self.ports = {site: free_ports(1)[0] for site in sites}
+        self.ports = dict(zip(sites, free_ports(len(sites)), strict=True))
 
     def open(self) -> None:
         """Write the configuration, copy the code, start."""
@@ -350,7 +350,7 @@ class Apache(Server):
         if self.account:
             lines += [f"User {self.account}", f"Group {self.account}"]
         for site, port in self.ports.items():
-            root = self.directory / site
+            root = self.path(site)
             shutil.copytree(CODE / "code", root)
             lines += [
                 f"Listen {LOOPBACK}:{port}",
@@ -368,14 +368,18 @@ class Apache(Server):
         command = [apache, "-D", "FOREGROUND", "-f", str(config)]
         self._start(command, next(iter(self.ports.values())), env=env)
 
+    def path(self, site: str) -> Path:
+        """The web root of a site."""
+        return self.directory / site
+
     def configure(self, site: str, settings: Mapping[str, object]) -> None:
         """Give a site its configuration; it is read at every request."""
         candidate = self._write("config.json", json.dumps(settings), 0o644)
-        candidate.replace(self.directory / site / "config.json")
+        candidate.replace(self.path(site) / "config.json")
 
     def place(self, site: str, name: str, content: bytes) -> None:
         """A file as it is."""
-        file = self.directory / site / name
+        file = self.path(site) / name
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(content)
 
@@ -402,13 +406,19 @@ class Varnish(Server):
 
 
 class Front(Server):
-    """HAProxy in front of one web site, with the page cache beside it."""
+    """HAProxy in front of one web site: with the page cache beside it, pictures in its memory."""
 
-    def __init__(self, pages: Varnish, site_port: int) -> None:
+    def __init__(self, site_port: int, pages: Varnish | None, pictures: bool) -> None:
         super().__init__("haproxy", "root")
         self.port = free_ports(1)[0]
-        self._pages = pages
         self._site_port = site_port
+        self._caches: dict[str, object] = {"haproxy_cache": pictures}
+        if pages:
+            self._caches |= {
+                "haproxy_page_cache": True,
+                "bookface_page_cache_port": pages.port,
+                "bookface_page_cache_origin_port": pages.origin_port,
+            }
 
     def open(self) -> None:
         """Write the configuration and start it."""
@@ -420,9 +430,7 @@ class Front(Server):
             "haproxy_stats_bind": f"{LOOPBACK}:{free_ports(1)[0]}",
             "haproxy_stats_password": PASSWORD,
             "haproxy_backends": [{"name": "legacy", "servers": [server]}],
-            "haproxy_page_cache": True,
-            "bookface_page_cache_port": self._pages.port,
-            "bookface_page_cache_origin_port": self._pages.origin_port,
+            **self._caches,
             "__haproxy_default": "legacy",
             "__haproxy_socket": str(self.directory / "admin.sock"),
             "__haproxy_map": str(map_file),

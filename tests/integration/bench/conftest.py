@@ -32,7 +32,7 @@ def quick(tmp_path: Path) -> Quick:
             check=False,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
         )
         assert done.returncode == 0, done.stderr
         written = json.loads(output.read_text())

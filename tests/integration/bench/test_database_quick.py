@@ -28,7 +28,10 @@ JUDGED = {
     "seconds until a new post shows on the front page, all levers",
 }
 TOWNS = ("S", "L")
-TOLD = {"expiry second, 32 clients, L, memcached alone: p95 / warm p95"}
+TOLD = {
+    "expiry second, 32 clients, L, memcached alone: p95 / warm p95",
+    "picture with pooler, 4096 iterations: requests/s / without",
+}
 TOLD |= {
     f"{town}: {statement}, indexed"
     for town in TOWNS
@@ -42,8 +45,20 @@ TOLD |= {
 TOLD |= {
     f"{town}, {page}: {way}"
     for town in TOWNS
-    for page in ("front 50", "picture")
-    for way in ("stock", "indexed", "memcached", "pooler", "all levers")
+    for page in ("front page", "picture")
+    for way in (
+        "stock",
+        "indexed",
+        "1000 users shown",
+        "active users only",
+        "memcached",
+        "pooler",
+        "pooler, 4096 iterations",
+        "pictures as files",
+        "page cache",
+        "pictures in HAProxy",
+        "all levers",
+    )
 }
 
 

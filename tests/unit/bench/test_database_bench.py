@@ -25,7 +25,7 @@ def town(stall: float = 0.5, fresh: bool = True) -> Seen:
     ):
         seen.statements_ms[what] = [number * 0.1]
     seen.costs = {
-        (page, way): [Cost(0.02, 0.01)] for page in ("front 50", "picture") for way in WAYS
+        (page, way): [Cost(0.02, 0.01)] for page in ("front page", "picture") for way in WAYS
     }
     seen.static = [0.005]
     seen.pictures = {"pooler": [1000.0], "indexed": [100.0]}
@@ -110,9 +110,9 @@ def test_targets_are_judged_by_the_large_town() -> None:
 
 def test_every_way_is_told_beside_stock() -> None:
     seen = town()
-    seen.costs["front 50", "stock"] = [Cost(1.0, 0.5)]
+    seen.costs["front page", "stock"] = [Cost(1.0, 0.5)]
     rows = {row.what: row for row in rows_of("M", seen)}
-    assert rows["M, front 50: indexed"].ratio == pytest.approx(0.02)
+    assert rows["M, front page: indexed"].ratio == pytest.approx(0.02)
     assert rows["M, picture: indexed"].ratio == pytest.approx(1)
 
 
