@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 
 import pytest
@@ -10,6 +11,8 @@ from conftest import ROOT, Platform
 from exercises import Command, agree, commands
 
 COMMANDS = commands(ROOT / "docs/exercises.md")
+# The longest of them are runs of site.yml.
+SECONDS = 600
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=str)
@@ -23,11 +26,13 @@ def test_command_prints_what_the_text_says(platform: Platform, command: Command)
         return text.replace("bookface-docker1", f"{platform.name}-docker1")
 
     words, output = here(command.command), here(command.output)
+    # Some wait for something: where it never comes `timeout` ends them, with 124.
+    bounded = ["timeout", "-k", "10", str(SECONDS)]
     if command.machine:
-        seen = platform.node(command.machine, words)
+        seen = platform.node(command.machine, shlex.join([*bounded, "sh", "-c", words]))
     else:
         done = subprocess.run(
-            ["bash", "-c", words],
+            [*bounded, "bash", "-c", words],
             cwd=ROOT,
             check=False,
             env=os.environ | {"ANSIBLE_INVENTORY": platform.inventory},
@@ -35,5 +40,6 @@ def test_command_prints_what_the_text_says(platform: Platform, command: Command)
             stderr=subprocess.STDOUT,
             text=True,
         )
+        assert done.returncode != 124, f"{words}: no end in {SECONDS} s\n{done.stdout}"
         seen = done.stdout
     assert agree(output, seen), f"{words}\n--- the text says\n{output}\n--- seen\n{seen}"

@@ -25,11 +25,16 @@ def containers(platform: Platform) -> dict[str, str]:
     return dict(line.split() for line in listed.splitlines())
 
 
+@pytest.fixture(autouse=True, scope="module")
+def traffic(platform: Platform) -> None:
+    """All of it goes to the containers, whichever of these tests are run."""
+    done = platform.switch("docker")
+    assert done.status == 0, done.output
+
+
 @pytest.fixture
 def load(platform: Platform) -> Load:
     """Clients of the containers."""
-    done = platform.switch("docker")
-    assert done.status == 0, done.output
     return Load([platform.url], clients=6, rate=60, at_least=2000, expect="Users:")
 
 

@@ -1,12 +1,16 @@
-"""What tests share: Ansible as a user runs it, what it prints, a page asked for on a machine."""
+"""What tests share: Ansible as a user runs it and as it is killed, what it prints, a page."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 from testinfra.host import Host
 
@@ -23,6 +27,61 @@ def ansible(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
     )
+
+
+def kill_tree(process: subprocess.Popen[Any]) -> None:
+    """Kill a program and all that it has started, as a power cut would.
+
+    Each worker of Ansible's has a session of its own: a signal to the program's group would leave
+    the worker and its module at work. What has a new parent already cannot be found.
+    """
+    if process.poll() is not None:
+        return
+    before: dict[int, str] = {}
+    # Stopped first: nobody starts another one, or is given to a new parent, while they are counted.
+    # A second look that is like the first, with nobody on the move, has found all.
+    while (seen := _family(process.pid)) != before or set(seen.values()) & {"R", "S"}:
+        _signal(seen, signal.SIGSTOP)
+        before = seen
+        time.sleep(0.01)
+    _signal(seen, signal.SIGKILL)
+    process.wait(30)
+    deadline = time.monotonic() + 30
+    while left := seen.keys() & _alive():
+        assert time.monotonic() < deadline, f"still there after SIGKILL: {left}"
+        time.sleep(0.01)
+
+
+def _processes() -> dict[int, tuple[str, int]]:
+    """State and parent of each process."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        # Who ends meanwhile has none.
+        with contextlib.suppress(OSError):
+            # The name before it may have anything in it.
+            state, parent = stat.read_text(errors="replace").rpartition(")")[2].split()[:2]
+            found[int(stat.parent.name)] = (state, int(parent))
+    return found
+
+
+def _family(first: int) -> dict[int, str]:
+    """State of a process and of all that descend from it."""
+    processes = _processes()
+    family = {first}
+    while more := {pid for pid, (_, parent) in processes.items() if parent in family} - family:
+        family |= more
+    return {pid: processes[pid][0] for pid in family if pid in processes}
+
+
+def _alive() -> set[int]:
+    """All processes but those that wait to be reaped."""
+    return {pid for pid, (state, _) in _processes().items() if state not in "ZX"}
+
+
+def _signal(processes: dict[int, str], number: signal.Signals) -> None:
+    for pid in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def recap(output: str) -> dict[str, dict[str, int]]:

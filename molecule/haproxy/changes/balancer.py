@@ -60,17 +60,17 @@ def servers_node(command: str) -> None:
 
 
 def wait_for_status(host: Host, server: str, status: str) -> None:
-    """Wait until HAProxy shows a server in a state; 10 s at most."""
+    """Wait until HAProxy shows a server in a state; 30 s at most."""
     show = "echo 'show stat' | sudo python3 -c \"{}\"".format(
         "import socket,sys;s=socket.socket(socket.AF_UNIX);s.connect('/run/haproxy/admin.sock');"
         "s.sendall(sys.stdin.buffer.read());print(s.makefile().read())"
     )
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         for line in host.check_output(show).splitlines():
             if f",{server}," in line and f",{status}," in line:
                 return
-    pytest.fail(f"{server} is not {status} after 10 s")
+    pytest.fail(f"{server} is not {status} after 30 s")
 
 
 def cohort(host: Host, number: int) -> str:

@@ -141,6 +141,6 @@ def test_readiness_sees_the_database_through_the_pooler(host: Host) -> None:
 
 def test_the_pooler_finds_a_database_that_is_back(host: Host) -> None:
     host.check_output(
-        f"for i in $(seq 20); do curl -sf -H 'X-Bookface-Probe: x' {SITE}/platform/ready"
+        f"for i in $(seq 60); do curl -sf -H 'X-Bookface-Probe: x' {SITE}/platform/ready"
         " && exit 0; sleep 0.5; done; exit 1"
     )

@@ -98,10 +98,13 @@ def test_the_web_servers_see_the_client_and_not_the_cache(
 ) -> None:
     path = next(profiles)
     node("web1").check_output("curl -sf -o /dev/null %s", front_door(host) + path)
-    time.sleep(1)
-    log = host.check_output("journalctl -u haproxy -o cat --since -60s")
     address = node("web1").check_output("hostname -I").split()[0]
-    behind = [line for line in log.splitlines() if path in line and "legacy/web1" in line]
+    behind: list[str] = []
+    deadline = time.monotonic() + 20
+    while not behind:
+        assert time.monotonic() < deadline
+        log = host.check_output("journalctl -u haproxy -o cat --since -60s")
+        behind = [line for line in log.splitlines() if path in line and "legacy/web1" in line]
     assert re.search(r"\{([^}]*)\}", behind[0])[1] == address  # type: ignore[index]
 
 
@@ -114,9 +117,11 @@ def test_clients_at_the_same_time_are_one_request(
         ask(host, path)
         time.sleep(FRESH + 0.5)
     before = requests(path)
+    began = time.monotonic()
     together(host, path)
+    lives = int((time.monotonic() - began) / FRESH)  # more where the machine is slow
     time.sleep(1)
-    assert requests(path) == before + 1
+    assert before + 1 <= requests(path) <= before + 1 + lives
 
 
 def test_a_write_is_made_each_time_and_seen_in_time(host: Host, profiles: Iterator[str]) -> None:

@@ -123,7 +123,9 @@ def test_clients_see_one_of_the_two_and_nothing_else(cluster: Cluster) -> None:
     for client in clients:
         client.start()
     swap(cluster)
-    time.sleep(0.3)
+    deadline = time.monotonic() + 20
+    while "new" not in seen and time.monotonic() < deadline:
+        time.sleep(0.1)
     stop.set()
     for client in clients:
         client.join()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -44,15 +45,19 @@ def free_port() -> int:
 
 
 class WebServer:
-    """Answers every request with its name; ``delay`` holds health checks back."""
+    """Answers every request with its name; health checks wait until it is ready."""
 
-    def __init__(self, name: str, delay: float = 0.0) -> None:
+    def __init__(self, name: str) -> None:
+        self.ready = threading.Event()
+        self.ready.set()
+        ready = self.ready
+
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
                 if self.path == "/ready":
-                    time.sleep(delay)
+                    ready.wait(60)
                 body = name.encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
@@ -84,7 +89,7 @@ def web() -> Iterator[dict[str, WebServer]]:
     servers = {
         "legacy": WebServer("legacy"),
         "docker": WebServer("docker"),
-        "slow": WebServer("slow", delay=3.0),
+        "slow": WebServer("slow"),
     }
     yield servers
     for server in servers.values():
@@ -115,7 +120,7 @@ class Lab:
             "global\n"
             f"    stats socket {self.admin} mode 600 level admin\n"
             "defaults\n    mode http\n    timeout connect 2s\n    timeout client 20s\n"
-            "    timeout server 20s\n    timeout check 5s\n    option httpchk GET /ready\n"
+            "    timeout server 20s\n    timeout check 60s\n    option httpchk GET /ready\n"
             "    default-server inter 200ms\n"
             "# the public frontend\n"
             "frontend book-face   # kept\n"
@@ -175,10 +180,11 @@ class Lab:
         self.process.kill()
         self.process.wait()
         self.process = None
-        os.kill(worker, 9)
+        with contextlib.suppress(ProcessLookupError):  # it may have followed its master
+            os.kill(worker, 9)
 
     @staticmethod
-    def until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
+    def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:

@@ -172,3 +172,16 @@ if __name__ == "__main__":
         as_nobody(name)
     else:
         run_and_stop(*words, name)
+
+
+def reload_by_somebody(lab: Lab) -> None:
+    """Ask for a reload until the master takes the request: while it reloads it takes none."""
+
+    def taken() -> bool:
+        try:
+            lab.reload()
+        except (OSError, HaproxyRuntimeError):
+            return False
+        return True
+
+    lab.until(taken, "a reload by somebody else", 30)

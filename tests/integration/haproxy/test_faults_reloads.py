@@ -14,10 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_runtime import (
-    HaproxyRuntimeError,
-)
-from faults import go_on, held, reload_ended
+from faults import go_on, held, reload_by_somebody, reload_ended
 
 if TYPE_CHECKING:
     from conftest import Lab
@@ -41,19 +38,6 @@ def duration(lab: Lab) -> float:
     lab.reload()
     reload_ended(lab)
     return time.monotonic() - began
-
-
-def reload_by_somebody(lab: Lab) -> None:
-    """Ask for a reload until the master takes the request: while it reloads it takes none."""
-
-    def taken() -> bool:
-        try:
-            lab.reload()
-        except (OSError, HaproxyRuntimeError):
-            return False
-        return True
-
-    lab.until(taken, "a reload by somebody else", 30)
 
 
 def switch_meets_reload(lab: Lab, target: str, lead: float, way: dict[str, Any]) -> dict[str, Any]:

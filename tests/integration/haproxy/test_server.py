@@ -123,12 +123,12 @@ def test_a_drained_server_finishes_and_the_others_serve(pair: Lab, held: Held) -
     assert seen(lab) == {"docker"}
 
     waiting = lab.begin("haproxy_server", lab_arguments(lab, state="drain", wait=20))
-    time.sleep(3)
+    time.sleep(6)
     assert waiting.poll() is None
     held.go_on.set()
     done = lab.end(waiting)
     assert (done.get("failed", False), done["changed"], done["sessions"]) == (False, False, 0)
-    assert 1 < done["waited"] < 10
+    assert 1 < done["waited"] < 15
     assert reply.read() == b"second"
 
     ready = server(lab, "ready")

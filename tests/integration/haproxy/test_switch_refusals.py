@@ -70,12 +70,16 @@ def test_target_without_enough_passed_checks(lab: Lab, backend: str, required: i
 def test_up_is_not_a_passed_check(stopped: Lab) -> None:
     """Right after its start HAProxy shows UP for servers that nobody has asked yet."""
     lab = stopped
-    lab.start(settle=False)
-    server = lab.stats.stat(5).servers_of("slow")[0]
-    assert server.status.startswith("UP")
-    assert (server.check_status, server.passed) == ("INI", False)
-    with nothing_changes(lab):
-        result = lab.switch("slow", wait=0.2)
+    lab.web["slow"].ready.clear()
+    try:
+        lab.start(settle=False)
+        server = lab.stats.stat(5).servers_of("slow")[0]
+        assert server.status.startswith("UP")
+        assert (server.check_status, server.passed) == ("INI", False)
+        with nothing_changes(lab):
+            result = lab.switch("slow", wait=0.2)
+    finally:
+        lab.web["slow"].ready.set()
     assert "last check INI" in result["msg"]
     assert UNTOUCHED in result["msg"]
     done = lab.switch("slow")
@@ -194,7 +198,7 @@ def test_haproxy_that_was_killed_leaves_a_dead_socket(lab: Lab) -> None:
     lab.crash()
     started = time.monotonic()
     result = lab.switch("docker", wait=1)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 9  # and the start of Python; the wait would take ten
     assert UNTOUCHED in result["msg"]
     assert "1 s" in result["msg"]
     assert lab.config.read_text() == lab.text()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from faults import reload_by_somebody
 
 if TYPE_CHECKING:
     from conftest import Lab
@@ -175,7 +176,7 @@ def test_reload_by_others_around_the_write(stopped: Lab, master: bool) -> None:
             lab.arguments(backend=target, require_healthy=0, wait=20, **sockets),
         )
         time.sleep(0.15 + 0.07 * step)
-        other = threading.Thread(target=lab.reload)
+        other = threading.Thread(target=reload_by_somebody, args=(lab,))
         other.start()
         result = lab.end(program)
         other.join()

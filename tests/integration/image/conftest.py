@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import failures, recap
+from commands import failures, kill_tree, recap
 from docker_engine import see_it_run
 from workalike.support import (
     DB_PASSWORD,
@@ -148,7 +147,7 @@ def play(
 ) -> Ended:
     """A play on hosts that are all this machine.
 
-    C(under) is a program that runs ansible-playbook. As soon as C(until_it) it is killed.
+    C(under) is a program that runs ansible-playbook. As soon as C(until_it) all of it is killed.
     """
     with tempfile.TemporaryDirectory(prefix="test-image-") as directory:
         book, inventory = Path(directory) / "play.yml", Path(directory) / "inventory.yml"
@@ -167,11 +166,10 @@ def play(
             try:
                 if until_it is not None:
                     until(until_it, lambda: "the moment to kill the run", 120)
-                    os.killpg(process.pid, signal.SIGKILL)
+                    kill_tree(process)
                 code = process.wait(420)
             finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                kill_tree(process)
             output.seek(0)
             return Ended(code, output.read())
 
@@ -232,6 +230,8 @@ class Role:
     """The role, and what it built."""
 
     engine: Engine
+    # Its own directory for temporary files: others who make an image may run on this machine.
+    tmp: Path
     built: dict[Kind, str] = field(default_factory=dict)
 
     def run(
@@ -242,12 +242,20 @@ class Role:
         **variables: Any,
     ) -> Ended:
         """The role for hosts named one, two, ... each with an engine; C(how) is for play()."""
+        how = dict(how or {})
+        how["env"] = {"TMPDIR": str(self.tmp), **how.get("env", {})}
         names = ("one", "two", "three")
         hosts = {
             name: {"engine": engine.address, "bookface_image_name": NAME, **variables}
             for name, engine in zip(names, engines or [self.engine])
         }
-        return play(PLAY, hosts, "-v", *options, **(how or {}))
+        return play(PLAY, hosts, "-v", *options, **how)
+
+    def leftovers(self) -> list[Path]:
+        """What runs may have left behind; /var/tmp is where the hosts build, here this machine."""
+        places = (self.tmp, Path("/var/tmp"))  # noqa: S108
+        names = ("bookface-image-*", "bookface-registry-*")
+        return [path for place in places for name in names for path in place.glob(name)]
 
     def build(self, kind: Kind) -> str:
         """The image of that kind, built once."""
@@ -257,8 +265,8 @@ class Role:
 
 
 @pytest.fixture(scope="session")
-def role(engine: Engine) -> Role:
-    return Role(engine)
+def role(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Role:
+    return Role(engine, tmp_path_factory.mktemp("role"))
 
 
 @dataclass(frozen=True)
@@ -266,6 +274,7 @@ class Registry:
     """A registry that asks for an account."""
 
     address: str
+    data: Path
     username: str = "pusher"
     password: str = "of-the-registry"  # noqa: S105  (it lives for one test run)
 
@@ -273,13 +282,17 @@ class Registry:
         given = {"": self.address, "_username": self.username, "_password": self.password}
         return {f"bookface_image_registry{name}": value for name, value in given.items()}
 
+    def lose(self, name: str) -> None:
+        """All images of that name."""
+        shutil.rmtree(self.data / "docker/registry/v2/repositories" / name)
+
 
 @pytest.fixture(scope="session")
 def registry() -> Iterator[Registry]:
     """Debian's docker-registry, with a configuration of its own."""
-    registry = Registry(f"{LOOPBACK}:{free_port()}")
     with tempfile.TemporaryDirectory(prefix="test-registry-") as name:
         directory = Path(name)
+        registry = Registry(f"{LOOPBACK}:{free_port()}", directory / "data")
         account = [program("htpasswd", "apache2-utils"), "-B", "-b", "-n"]
         (directory / "accounts").write_bytes(
             subprocess.run(
@@ -288,7 +301,7 @@ def registry() -> Iterator[Registry]:
         )
         config = {
             "version": "0.1",
-            "storage": {"filesystem": {"rootdirectory": f"{name}/data"}},
+            "storage": {"filesystem": {"rootdirectory": str(registry.data)}},
             "http": {"addr": registry.address},
             "auth": {"htpasswd": {"realm": "test", "path": f"{name}/accounts"}},
         }
@@ -350,19 +363,16 @@ class Web:
     def ready(self) -> Response:
         return self.get("/platform/ready", X_Bookface_Probe="test")
 
+    def alive(self) -> bool:
+        # A container that comes back has another port, and none for a moment.
+        self.__dict__.pop("port", None)
+        with contextlib.suppress(OSError, http.client.HTTPException, AssertionError, ValueError):
+            return self.get("/platform/live").status == 200
+        return False
+
     def answers(self, seconds: float = 20) -> Web:
         """Wait until it serves."""
-
-        def alive() -> bool:
-            # A container that comes back has another port, and none for a moment.
-            self.__dict__.pop("port", None)
-            with contextlib.suppress(
-                OSError, http.client.HTTPException, AssertionError, ValueError
-            ):
-                return self.get("/platform/live").status == 200
-            return False
-
-        until(alive, lambda: f"alive: {self.log()}", seconds)
+        until(self.alive, lambda: f"alive: {self.log()}", seconds)
         return self
 
     def log(self) -> str:

@@ -126,7 +126,8 @@ def test_ready_again_when_the_database_is_back(
 def bounded(site: Site) -> None:
     answer = site.ready()
     assert_plain(answer, 503, "not ready: database")
-    assert 1.5 < answer.seconds < DEADLINE_SECONDS
+    # PDO counts its two seconds by the clock's whole ones, so it may be one.
+    assert 0.9 < answer.seconds < DEADLINE_SECONDS
 
 
 def test_not_ready_in_time_behind_a_black_hole(

