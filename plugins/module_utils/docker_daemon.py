@@ -17,7 +17,8 @@ class DaemonConfigError(ValueError):
     """A configuration that no engine would take, or that this platform does not."""
 
 
-# A running engine takes these over at a reload. All others are read at its start only, and of features some.
+# A running engine takes these over at a reload. All others are read at its start only; some of
+# its features are, too.
 RELOADABLE = frozenset(
     {
         "allow-nondistributable-artifacts",
