@@ -198,8 +198,8 @@ def test_settings_reach_the_container(site: Site) -> None:
     assert f"on {site.ports[0]} is replaced: mounts, ulimits" in site.run("--check", **fewer).stdout
 
 
-def test_an_address_of_ipv6(site: Site) -> None:
-    """Nothing is there yet: the whole plan is made for it."""
-    there = {"web_containers_list": [{"name": "rolling-6", "port": site.ports[2]}]}
-    previewed = site.run("--check", web_containers_bind_address="::1", **there)
+def test_an_address_of_ipv6(shared: Site) -> None:
+    """Docker is asked what it would do."""
+    other = {"web_containers_list": [{"name": "rolling-6", "port": shared.ports[2]}]}
+    previewed = shared.run("--check", web_containers_bind_address="::1", **other)
     assert changed(previewed) > 0

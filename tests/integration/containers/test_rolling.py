@@ -86,7 +86,7 @@ def test_a_new_one_that_does_not_come_up_is_taken_back(site: Site) -> None:
     image = broken(site)
     before = site.containers()
     with site.load(at_least=300) as load:
-        said = message(site.run(web_containers_image=image))
+        said = message(site.run(web_containers_image=image, web_containers_start_timeout=8))
     assert "rolling-1 was not replaced: " in said
     assert "/nowhere" in said
     assert "The one before is back in its place." in said
@@ -101,9 +101,9 @@ def test_a_new_one_that_is_not_ready_is_taken_back(site: Site) -> None:
     image = site.derived("astray", "ENV BF_DB_PORT=9")
     before = site.containers()
     with site.load(at_least=300) as load:
-        said = message(site.run(web_containers_image=image, web_containers_start_timeout=4))
+        said = message(site.run(web_containers_image=image, web_containers_start_timeout=8))
     assert "rolling-1 was not replaced: rolling-1 on port" in said
-    assert "was not ready within 4 tries" in said
+    assert "was not ready within 8 tries" in said
     assert "its last answer: not ready: database" in said
     assert "Its last words:" in said
     assert "bookface probe:" in said
@@ -132,15 +132,14 @@ def test_a_run_that_was_killed_is_finished_by_the_next(site: Site) -> None:
 def test_the_old_one_gets_its_requests_back_wherever_it_was(site: Site) -> None:
     """Drained and stopped by a run that was killed; then on another port than the new one."""
     before = site.containers()
-    image = broken(site)
+    failing = {"web_containers_image": broken(site), "web_containers_start_timeout": 8}
     killed_at(site, "Start the new one", web_containers_log_files=4)
-    assert "The one before is back in its place." in message(site.run(web_containers_image=image))
+    assert "The one before is back in its place." in message(site.run(**failing))
     assert site.containers() == before
     until(site.serving, "both servers")
 
     moved = [{"name": f"rolling-{number}", "port": site.ports[3 - number]} for number in (1, 2)]
-    gap = {"web_containers_list": moved, "web_containers_keep": 0}
-    said = message(site.run(web_containers_image=image, **gap))
+    said = message(site.run(web_containers_list=moved, web_containers_keep=0, **failing))
     assert "The one before is back in its place." in said
     assert site.containers() == before
     until(site.serving, "both servers")
