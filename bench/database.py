@@ -325,7 +325,7 @@ def configure(stage: Stage, name: str, pooler: Pooler, usual: Pooler) -> None:
         "memcached": cached,
         "pooler": pooled,
         USUAL: {"dbport": usual.port},
-        FILES: {"use_local_images": 1, "imagepath": str(stage.web.path(FILES))},
+        FILES: {"use_local_images": 1, "imagepath": str(stage.web.path(FILES) / "images")},
         # Pages are the page cache's business then: memcached keeps them for an hour.
         ALL: {**cached, "memcache_enabled": "", **pooled},
     }
