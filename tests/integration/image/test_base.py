@@ -15,7 +15,6 @@ from workalike.support import LOOPBACK, accepts, end, free_port, program
 
 from .conftest import NAME, Engine, play, until
 
-BASE = f"{NAME}-base:1"
 PLAY = """
 - hosts: all
   connection: local
@@ -44,7 +43,25 @@ def open_registry(tmp_path: Path) -> Iterator[str]:
     end(process)
 
 
-def test_another_origin_is_fetched(engine: Engine, open_registry: str, tmp_path: Path) -> None:
+@pytest.fixture
+def base(engine: Engine, open_registry: str) -> Iterator[str]:
+    """A name that the engine has no image of, neither before nor afterwards."""
+    name = f"{NAME}-base:{open_registry.rpartition(':')[2]}"
+    assert not engine.has(name)
+    yield name
+    # An image that another one was made from cannot go before it.
+    for origin in ("one", "two"):
+        label = f"label=platform.bookface.base={open_registry}/{NAME}:{origin}"
+        for image in engine("images", "-q", "--filter", label).split():
+            engine("rmi", "-f", image)
+    for image in (name, f"{open_registry}/{NAME}:one", f"{open_registry}/{NAME}:two"):
+        if engine.has(image):
+            engine("rmi", image)
+
+
+def test_another_origin_is_fetched(
+    engine: Engine, open_registry: str, base: str, tmp_path: Path
+) -> None:
     """And what somebody else has put there under its name stays."""
     for name in ("one", "two"):
         with tarfile.open(tmp_path / "tree.tar", "w") as tree:
@@ -54,11 +71,11 @@ def test_another_origin_is_fetched(engine: Engine, open_registry: str, tmp_path:
         engine("push", "--quiet", image)
 
     def layers() -> Any:
-        return engine.inspect(BASE)["RootFS"]["Layers"]
+        return engine.inspect(base)["RootFS"]["Layers"]
 
     def run(origin: str) -> int:
         """How many tasks changed something."""
-        variables = {"base_image_name": BASE, "base_image_pull": f"{open_registry}/{NAME}:{origin}"}
+        variables = {"base_image_name": base, "base_image_pull": f"{open_registry}/{NAME}:{origin}"}
         return play(PLAY, {"one": {"engine": engine.address, **variables}}).ok().changed()
 
     assert run("one") > 0
@@ -66,6 +83,6 @@ def test_another_origin_is_fetched(engine: Engine, open_registry: str, tmp_path:
     assert run("one") == 0
     assert run("two") > 0
     assert layers() != first
-    engine("tag", f"{open_registry}/{NAME}:one", BASE)
+    engine("tag", f"{open_registry}/{NAME}:one", base)
     assert run("two") == 0
     assert layers() == first
