@@ -42,10 +42,6 @@ KINDS = (
 NEUTRON = frozenset({"network:dhcp", "network:distributed", "network:floatingip_agent_gateway"})
 
 
-class CloudError(ValueError):
-    """Why nothing may be begun; all reasons at once."""
-
-
 @dataclass(frozen=True)
 class Step:
     """One thing, and what is done to it. C(id) is the cloud's, empty before it is made."""
