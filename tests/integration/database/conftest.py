@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import failures, recap
+from commands import failures, kill_tree, recap
 from workalike.support import BOOTSTRAP_SQL, LOOPBACK, PROJECT, Cluster, postgresql_program
 
 OWNER, OWNER_PASSWORD = "bfowner", "o'wner %s"
@@ -193,9 +192,7 @@ def running(
     try:
         yield program
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(program.pid, signal.SIGKILL)
-        program.wait()
+        kill_tree(program)
 
 
 def until(true: Callable[[], object], what: str, seconds: float = 120) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import kill_tree
 from workalike.support import (
     LOOPBACK,
     Cluster,
@@ -309,8 +310,7 @@ def test_killed_while_pages_write(database: Database, tmp_path: Path) -> None:
     with database.session("begin; update posts set text = 'held' where postid = 'p1'") as holder:
         with running(tmp_path, hosts) as ansible:
             until(lambda: building(database), "the build waits")
-            os.killpg(ansible.pid, signal.SIGKILL)
-            ansible.wait()
+            kill_tree(ansible)
         # The build goes on in the background, for the next run to wait for.
         assert building(database)
         with running(tmp_path, hosts) as ansible:
