@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import ROOT, Platform
+from conftest import ROOT, Platform, engine
 from load import Load, Summary
 
 PAGE = "Users:"
@@ -24,16 +23,6 @@ def wait_until(true: Callable[[], bool], seconds: float, what: str) -> float:
         assert time.monotonic() - began < seconds, f"not within {seconds:.0f} s: {what}"
         time.sleep(0.5)
     return time.monotonic() - began
-
-
-def engine(*command: str) -> str:
-    """Docker on this machine, whose containers are the nodes."""
-    prefix = [] if os.geteuid() == 0 else ["sudo"]
-    done = subprocess.run(
-        [*prefix, "docker", *command], check=False, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 class Swarm:
@@ -51,11 +40,10 @@ class Swarm:
         self.platform = platform
         self.manager: str = facts["swarm_managers"]["hosts"][0]
         self.workers: list[str] = facts["swarm_workers"]["hosts"]
-        self.lab: str = facts["_meta"]["hostvars"][self.manager]["lab_name"]
 
     def container(self, node: str) -> str:
         """The container that is this node."""
-        return f"{self.lab}-{node}"
+        return f"{self.platform.name}-{node}"
 
     def _docker(self, command: str, form: str) -> list[str]:
         words = ["docker", *command.split(), "--format", form]

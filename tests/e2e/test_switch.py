@@ -12,6 +12,7 @@ from conftest import ROOT, Platform
 from load import Load
 
 PAGE = "Users:"
+LEGACY = ("web1", "web2")
 
 
 def test_demonstration_loses_no_request(platform: Platform) -> None:
@@ -80,7 +81,8 @@ def test_wrong_or_missing_target_names_the_choices(
 
 def test_a_target_without_a_passed_check_is_refused(platform: Platform) -> None:
     before = platform.config()
-    platform.node("legacy_web", "systemctl stop apache2")
+    for host in LEGACY:
+        platform.node(host, "systemctl stop apache2")
     try:
         run = platform.switch("legacy")
         assert run.status != 0
@@ -88,7 +90,8 @@ def test_a_target_without_a_passed_check_is_refused(platform: Platform) -> None:
         assert platform.config() == before
         assert platform.backend() == "docker"
     finally:
-        platform.node("legacy_web", "systemctl start apache2")
+        for host in LEGACY:
+            platform.node(host, "systemctl start apache2")
 
 
 def test_a_target_that_does_not_serve_is_taken_back(platform: Platform) -> None:
