@@ -229,9 +229,15 @@ def test_metrics_if_asked_for(image: str, kind: Kind, start: Start) -> None:
     assert wanted | {"php_opcache_enabled", "php_opcache_hits_total"} <= set(samples)
     assert {samples[name] for name in samples if name.endswith(("_up", "_enabled"))} == {"1"}
     counter = "apache_accesses_total" if kind.server == "apache" else "nginx_http_requests_total"
+
+    def counted() -> int:
+        found = re.search(rf"^{counter} (\d+)$", web.get("/platform/metrics").text, re.MULTILINE)
+        assert found
+        return int(found[1])
+
+    # A request is counted after its answer was sent: for a moment not yet.
     web.get("/stylesheet.css")
-    again = web.get("/platform/metrics").text
-    assert int(re.search(rf"^{counter} (\d+)$", again, re.M)[1]) >= int(samples[counter]) + 2  # type: ignore[index]
+    until(lambda: counted() >= int(samples[counter]) + 2, lambda: f"{counter}: {counted()}", 5)
     # Its source is the container's own: the published port does not lead there.
     assert web.get("/platform/status?auto").status == 404
 
