@@ -115,7 +115,7 @@ def test_clients_have_their_own_address_in_the_log(image: str, start: Start) -> 
     web.get("/stylesheet.css?told", X_Forwarded_For="203.0.113.9")
     # What a client says itself stands before what the load balancer adds.
     web.get("/stylesheet.css?claimed", X_Forwarded_For="203.0.113.9, 198.51.100.7")
-    until(lambda: "claimed" in web.log(), web.log)
+    until(lambda: all(word in web.log() for word in ("told", "claimed")), web.log)
     lines = {w: line for line in web.log().splitlines() for w in ("told", "claimed") if w in line}
     assert lines["told"].startswith("203.0.113.9 ")
     assert lines["claimed"].startswith("198.51.100.7 ")
