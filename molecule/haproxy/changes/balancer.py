@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import time
 from typing import Any
 
 import pytest
-import testinfra
 from commands import ansible
 from testinfra.host import Host
 
@@ -55,16 +53,10 @@ def default_on_disk(host: Host) -> str:
     return host.check_output(f"sudo sed -n 's/^ *default_backend //p' {CONFIG}").strip()
 
 
-def as_root(machine: str, command: str) -> str:
-    """What a shell command prints on a machine of the scenario."""
-    inventory = os.environ["BOOKFACE_INVENTORY"]
-    host = testinfra.get_host(f"ansible://{machine}", ansible_inventory=inventory)
-    return str(host.check_output("sudo sh -c %s", command))
-
-
 def servers_node(command: str) -> None:
     """Run a shell command where the servers are."""
-    as_root("servers1", command)
+    done = ansible("ansible", "servers1", "--become", "-m", "ansible.builtin.shell", "-a", command)
+    assert done.returncode == 0, done.stdout
 
 
 def wait_for_status(host: Host, server: str, status: str) -> None:
