@@ -22,13 +22,9 @@ def engine(*command: str) -> str:
     """What a docker command prints on this machine, whose containers are the lab's machines."""
     prefix = [] if os.geteuid() == 0 else ["sudo"]
     done = subprocess.run(
-        [*prefix, "docker", *command],
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        [*prefix, "docker", *command], check=False, capture_output=True, text=True
     )
-    assert done.returncode == 0, f"docker {' '.join(command)}: {done.stdout}"
+    assert done.returncode == 0, f"docker {' '.join(command)}: {done.stdout}{done.stderr}"
     return done.stdout.strip()
 
 
@@ -73,8 +69,8 @@ class Platform:
             return str(answer.headers["X-Bookface-Backend"])
 
     def node(self, host: str, command: str) -> str:
-        """Output of a shell command on a machine of the lab, as root."""
-        return engine("exec", f"{self.name}-{host}", "sh", "-c", command)
+        """All that a shell command prints on a machine of the lab, as root."""
+        return engine("exec", f"{self.name}-{host}", "sh", "-c", f"exec 2>&1; {command}")
 
     def config(self) -> str:
         """Text and file facts of the load balancer's configuration."""
