@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bookface.platform.plugins.module_utils import backends as thinking
+from ansible_collections.bookface.platform.plugins.module_utils.web import backends as thinking
 
 
 def backends(

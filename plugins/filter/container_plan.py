@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bookface.platform.plugins.module_utils import container_plan as thinking
+from ansible_collections.bookface.platform.plugins.module_utils.web import containers as thinking
 
 Entries = Iterable[Mapping[str, Any]]
 

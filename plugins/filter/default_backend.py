@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bookface.platform.plugins.module_utils import haproxy_config
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy import (
+    config as haproxy_config,
+)
 
 
 def default_backend(text: str | None, frontend: str) -> str | None:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bookface.platform.plugins.module_utils import docker_daemon
+from ansible_collections.bookface.platform.plugins.module_utils.docker import (
+    daemon as docker_daemon,
+)
 
 
 def docker_daemon_config(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bookface.platform.plugins.module_utils.docker_leftovers import leftovers
+from ansible_collections.bookface.platform.plugins.module_utils.docker.leftovers import leftovers
 
 
 def docker_leftovers(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bookface.platform.plugins.module_utils import docker_packages as packages
+from ansible_collections.bookface.platform.plugins.module_utils.docker import packages
 
 
 def docker_packages(listing: Iterable[str], engine: list[str], **options: Any) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bookface.platform.plugins.module_utils import docker_repository
+from ansible_collections.bookface.platform.plugins.module_utils.docker import (
+    repository as docker_repository,
+)
 
 
 def docker_source(

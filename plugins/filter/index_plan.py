@@ -10,8 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bookface.platform.plugins.module_utils import index_plan as thinking
-from ansible_collections.bookface.platform.plugins.module_utils.database_engine import POSTGRESQL
+from ansible_collections.bookface.platform.plugins.module_utils.database import plan as thinking
+from ansible_collections.bookface.platform.plugins.module_utils.database.engine import POSTGRESQL
 
 
 def index_plan(

@@ -10,13 +10,19 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bookface.platform.plugins.module_utils import (
-    openstack_description,
-    openstack_fault,
-    openstack_plan,
-    openstack_rules,
+from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
+    description as openstack_description,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.backends import Ports
+from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
+    fault as openstack_fault,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
+    plan as openstack_plan,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
+    rules as openstack_rules,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.web.backends import Ports
 
 Data = Mapping[str, Any]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bookface.platform.plugins.module_utils import query_report as thinking
+from ansible_collections.bookface.platform.plugins.module_utils.database import report as thinking
 
 
 def query_samples(

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bookface.platform.plugins.module_utils import topology as thinking
-from ansible_collections.bookface.platform.plugins.module_utils import topology_drawing
+from ansible_collections.bookface.platform.plugins.module_utils.topology import (
+    drawing as topology_drawing,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.topology import model as thinking
 
 
 def topology(seen: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -145,11 +145,11 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
-from ansible_collections.bookface.platform.plugins.module_utils import (
-    docker_repository,
-    openpgp,
+from ansible_collections.bookface.platform.plugins.module_utils.docker import openpgp
+from ansible_collections.bookface.platform.plugins.module_utils.docker import (
+    repository as docker_repository,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.docker_repository import (
+from ansible_collections.bookface.platform.plugins.module_utils.docker.repository import (
     Repository,
     RepositoryError,
 )

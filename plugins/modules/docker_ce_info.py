@@ -98,8 +98,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bookface.platform.plugins.module_utils import docker_repository
-from ansible_collections.bookface.platform.plugins.module_utils.docker_engine import (
+from ansible_collections.bookface.platform.plugins.module_utils.docker import (
+    repository as docker_repository,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.docker.engine import (
     PENDING,
     Engine,
     parse,

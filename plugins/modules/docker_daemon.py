@@ -110,11 +110,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bookface.platform.plugins.module_utils import docker_daemon
-from ansible_collections.bookface.platform.plugins.module_utils.docker_daemon import (
+from ansible_collections.bookface.platform.plugins.module_utils.docker import (
+    daemon as docker_daemon,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.docker.daemon import (
     DaemonConfigError,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.docker_engine import (
+from ansible_collections.bookface.platform.plugins.module_utils.docker.engine import (
     PENDING,
     Engine,
     EngineError,

@@ -125,19 +125,19 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_adopt import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.adopt import (
     Wanted,
     missing_maps_empty,
     plan,
     take_out,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_config import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
     HaproxyConfigError,
     decode,
     encode,
     printable,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_file import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file import (
     ConfigFile,
     FileError,
     discard,
@@ -148,7 +148,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_file imp
     write_backup,
     write_candidate,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_program import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.program import (
     ProgramError,
     find_haproxy,
     judge,

@@ -336,7 +336,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_config import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
     HaproxyConfigError,
     decode,
     encode,
@@ -344,7 +344,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_config i
     parse_files,
     printable,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_file import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file import (
     ConfigFile,
     FileError,
     all_locked,
@@ -357,7 +357,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_file imp
     write_backup,
     write_candidate,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_live import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live import (
     Confirmed,
     Deadline,
     LiveError,
@@ -368,12 +368,12 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_live imp
     reload_by_master,
     write_entries,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_program import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.program import (
     ProgramError,
     find_haproxy,
     judge,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_record import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.record import (
     Move,
     RecordError,
     parse_record,
@@ -381,18 +381,18 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_record i
     record_path,
     render_record,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_runtime import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import (
     HaproxyRuntimeError,
     HaproxySocket,
     Server,
     master_socket,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_shift import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.shift import (
     COHORTS,
     listed,
     shown,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_switch import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.switch import (
     MAP,
     RELOAD,
     Disk,

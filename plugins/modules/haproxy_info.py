@@ -216,7 +216,7 @@ from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_config import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
     Config,
     HaproxyConfigError,
     binds,
@@ -228,34 +228,34 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_config i
     parse_files,
     printable,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_file import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file import (
     ConfigFile,
     FileError,
     loaded_files,
     read_file,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_live import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live import (
     Deadline,
     LiveError,
     observe,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_record import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.record import (
     RecordError,
     parse_record,
     previous,
     record_path,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_runtime import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import (
     HaproxyRuntimeError,
     HaproxySocket,
     Stat,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_shift import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.shift import (
     mirror,
     own,
     under_way,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_switch import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.switch import (
     is_stale,
 )
 

@@ -168,18 +168,18 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_config import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
     parse_files,
     printable,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_file import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file import (
     FileError,
     all_locked,
     loaded_files,
     read_file,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_live import Deadline
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_runtime import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live import Deadline
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import (
     HaproxyRuntimeError,
     HaproxySocket,
     Stat,
@@ -189,7 +189,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy_runtime 
     parse_proc,
     parse_stat,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_server import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.server import (
     READY,
     Administered,
     ServerError,

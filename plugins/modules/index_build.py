@@ -193,20 +193,20 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.bookface.platform.plugins.module_utils import index_build as building
-from ansible_collections.bookface.platform.plugins.module_utils.database_engine import (
-    COCKROACHDB,
-    POSTGRESQL,
-    EngineError,
-    engine,
-)
-from ansible_collections.bookface.platform.plugins.module_utils.index_build import (
+from ansible_collections.bookface.platform.plugins.module_utils.database import build as building
+from ansible_collections.bookface.platform.plugins.module_utils.database.build import (
     BuildError,
     Failure,
     Outcome,
     Step,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.index_plan import DIALECTS
+from ansible_collections.bookface.platform.plugins.module_utils.database.engine import (
+    COCKROACHDB,
+    POSTGRESQL,
+    EngineError,
+    engine,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.database.plan import DIALECTS
 
 try:
     import psycopg2  # type: ignore[import-untyped]

@@ -69,7 +69,7 @@ consoles:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.bookface.platform.plugins.module_utils.openstack_fault import explain
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.fault import explain
 
 REFUSALS: tuple[type[Exception], ...]
 try:

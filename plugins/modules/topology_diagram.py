@@ -89,7 +89,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.bookface.platform.plugins.module_utils.topology_drawing import (
+from ansible_collections.bookface.platform.plugins.module_utils.topology.drawing import (
     ACTIVE,
     BROKEN,
     IDLE,

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.bookface.platform.plugins.filter.openstack_plan import FilterModule
-from ansible_collections.bookface.platform.plugins.module_utils.openstack_rules import seen
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.rules import seen
 from commands import failures, kill_tree, recap
 from described import LOADBALANCERS, PLATFORM, ROOT, VMS, Site
 

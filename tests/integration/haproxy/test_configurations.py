@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_config import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
     HaproxyConfigError,
     decode,
     default_backend,

@@ -12,7 +12,7 @@ from socketserver import StreamRequestHandler, ThreadingUnixStreamServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy_switch import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.switch import (
     cohort_text,
     rule_text,
 )

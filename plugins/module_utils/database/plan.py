@@ -1,0 +1,590 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which statements turn the indexes that a database has into the ones that its queries need.
+
+The engine's dialect decides how a statement reads, never which one is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.bookface.platform.plugins.module_utils.database.engine import (
+    COCKROACHDB,
+    POSTGRESQL,
+    YUGABYTEDB,
+)
+
+# The comment by which an index is known as made here.
+MARK = "Made by bookface.platform.db_optimize."
+
+
+class PlanError(ValueError):
+    """A wish or a catalogue that no plan can be made from."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A column of an index with its direction. C(hashed): spread by hash, so without one."""
+
+    column: str
+    descending: bool = False
+    nulls_first: bool = False
+    hashed: bool = False
+
+    def __str__(self) -> str:
+        if self.hashed:
+            return f"{self.column} hash"
+        text = self.column + (" desc" if self.descending else "")
+        if self.nulls_first != self.descending:  # NULLs count as the largest values
+            text += " nulls first" if self.nulls_first else " nulls last"
+        return text
+
+    @property
+    def mirrored(self) -> Key:
+        """The same column as a scan backwards meets it."""
+        return Key(self.column, not self.descending, not self.nulls_first)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the database.
+
+    C(columns) has the average width in bytes of each, 0 where no statistics tell it. C(rows) is an
+    estimate, negative where the table was never analyzed. C(owner) is empty where the account may
+    make indexes on the table, else the one who may.
+    """
+
+    columns: Mapping[str, float]
+    rows: float = -1
+    size: int = 0
+    owner: str = ""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """An index that queries need: they fix the C(equal) columns and read along C(order).
+
+    C(cost) is what it takes beyond its size.
+    """
+
+    name: str
+    table: str
+    equal: tuple[str, ...] = ()
+    order: tuple[Key, ...] = ()
+    cost: str = ""
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """The columns of the index, in order."""
+        return (*(Key(column) for column in self.equal), *self.order)
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index as the catalogue has it.
+
+    C(plain) is false for an index that not every query on its columns can use: with a condition,
+    an expression, a method other than btree, or another operator class or collation than the
+    column's own. C(building) is true while a session may be at work on it: dropping it would wait
+    for that session, and then drop what has become valid.
+    """
+
+    name: str
+    table: str
+    keys: tuple[Key, ...]
+    plain: bool = True
+    valid: bool = True
+    building: bool = False
+    constraint: bool = False
+    unique: bool = False
+    comment: str = ""
+    size: int = 0
+
+    @property
+    def ours(self) -> bool:
+        """Whether it was made here."""
+        return self.comment == MARK
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the plan. Without a C(statement) there is nothing to do.
+
+    C(action) is create, drop, mark, analyze (to be executed), keep, skip or redundant (all is well,
+    not for this database, or a word of advice), or wait or conflict (what is wished stays undone,
+    the reason says why). C(size) is what a create will take, by estimate, 0 where nothing tells.
+    """
+
+    action: str
+    table: str
+    index: str
+    reason: str
+    statement: str = ""
+    size: int = 0
+
+    @property
+    def text(self) -> str:
+        """The step as a line for people."""
+        line = f"{self.action} {self.index or self.table}: {self.reason}."
+        return f"{line} {self.statement}" if self.statement else line
+
+
+def serves(wish: Wish, index: Index, valid_only: bool = True) -> bool:
+    """Whether queries that need C(wish) get along with C(index).
+
+    Longer indexes do. So do the fixed columns in another order or direction, and the read ones all
+    turned round, since an index can be read backwards.
+    """
+    if index.table != wish.table or not index.plain or (valid_only and not index.valid):
+        return False
+    fixed, read = len(wish.equal), len(wish.equal) + len(wish.order)
+    if {key.column for key in index.keys[:fixed]} != set(wish.equal):
+        return False
+    if any(key.hashed for key in index.keys[fixed:]):
+        return False  # a hash wants every one of its columns fixed
+    along = index.keys[fixed:read]
+    return along in (wish.order, tuple(key.mirrored for key in wish.order))
+
+
+def plan(
+    wishes: Iterable[Wish],
+    tables: Mapping[str, Table],
+    indexes: Iterable[Index],
+    relations: Mapping[str, str] | None = None,
+    schema: str = "public",
+    engine: str = POSTGRESQL,
+) -> list[Step]:
+    """The steps in the order of execution.
+
+    C(tables) are those that exist, C(relations) the kinds of everything else whose name an index
+    cannot have. Drops come first, so that their names are free, ANALYZE last. Nothing is dropped
+    but invalid indexes that were made here or that are wished.
+    """
+    wishes, dialect = _distinct(wishes), _dialect(engine, schema)
+    possible, steps, left = list[Wish](), list[Step](), list[Index]()
+    for wish in wishes:
+        lack = _lack(wish, tables)
+        if lack:
+            steps.append(Step("skip", wish.table, wish.name, lack))
+        else:
+            possible.append(wish)
+    for index in indexes:
+        if not index.building and any(_broken(wish, index) for wish in possible):
+            steps.append(
+                _drop(index, "invalid: no query uses it, every write pays for it", dialect)
+            )
+        else:
+            left.append(index)
+    for wish in possible:
+        steps += _of_wish(wish, tables[wish.table], left, relations or {}, dialect)
+    # Of what is refused one line is enough.
+    steps = list(dict.fromkeys(_allowed(step, tables) for step in steps))
+    made = {step.index for step in steps if step.action == "create"}
+    steps += _redundant(
+        [*left, *(Index(w.name, w.table, dialect.keys(w)) for w in possible if w.name in made)],
+        {wish.name for wish in wishes},
+        {wish.table for wish in possible},
+    )
+    for table in dict.fromkeys(step.table for step in steps if step.action == "create"):
+        why = "a new index wants fresh statistics"
+        steps.append(Step("analyze", table, "", why, dialect.analyze(table)))
+    return steps
+
+
+def undo(
+    wishes: Iterable[Wish],
+    indexes: Iterable[Index],
+    schema: str = "public",
+    engine: str = POSTGRESQL,
+) -> list[Step]:
+    """The steps that take away what was made here: by the mark, or begun and never finished."""
+    wishes, dialect, steps = _distinct(wishes), _dialect(engine, schema), list[Step]()
+    for index in indexes:
+        broken = any(_broken(wish, index) for wish in wishes)
+        if index.building and (broken or index.ours):
+            why = "a session holds its table as one that builds it does"
+            steps.append(Step("wait", index.table, index.name, why))
+        elif index.ours and not index.constraint:
+            steps.append(_drop(index, f"made here, {in_bytes(index.size)}", dialect))
+        elif broken:
+            steps.append(_drop(index, "invalid: a build that did not finish left it", dialect))
+        elif index.name in {wish.name for wish in wishes}:
+            why = "has a wished name, but not the mark of what is made here"
+            steps.append(Step("keep", index.table, index.name, why))
+    return steps
+
+
+def _distinct(wishes: Iterable[Wish]) -> list[Wish]:
+    wishes = list(wishes)
+    if len({wish.name for wish in wishes}) != len(wishes):
+        raise PlanError("two of the wished indexes have the same name.")
+    return wishes
+
+
+def _dialect(engine: str, schema: str) -> Postgresql:
+    if engine not in DIALECTS:
+        raise PlanError(
+            f"no statements are known for the engine {engine}; known are {', '.join(DIALECTS)}."
+        )
+    return DIALECTS[engine](schema)
+
+
+def _drop(index: Index, why: str, dialect: Postgresql) -> Step:
+    return Step("drop", index.table, index.name, why, dialect.drop(index.table, index.name))
+
+
+def _allowed(step: Step, tables: Mapping[str, Table]) -> Step:
+    """The step, or a conflict where the account may not take it."""
+    owner = tables[step.table].owner if step.table in tables else ""
+    if not step.statement or not owner:
+        return step
+    why = f"{step.table} belongs to {owner}, whom its indexes are left to: connect as {owner}"
+    return Step("conflict", step.table, step.index, why)
+
+
+def _redundant(indexes: Sequence[Index], wished: set[str], tables: set[str]) -> list[Step]:
+    """Indexes that another one makes superfluous. They are named and left alone."""
+    usable = [index for index in indexes if index.plain and index.valid and index.table in tables]
+    # What is wished or needed for more than speed speaks first.
+    usable.sort(
+        key=lambda index: (not index.constraint, not index.unique, index.name not in wished)
+    )
+    steps = []
+    for place, index in enumerate(usable):
+        if index.constraint or index.unique or index.name in wished:
+            continue
+        for other in usable:
+            same = len(other.keys) == len(index.keys)
+            if other is index or (same and usable.index(other) > place) or not _leads(index, other):
+                continue
+            why = (
+                f"{columns_of(other)} of {other.name} serves what {columns_of(index)} does: if"
+                f" nothing else needs it, drop it by hand and save {in_bytes(index.size)}"
+            )
+            steps.append(Step("redundant", index.table, index.name, why))
+            break
+    return steps
+
+
+def _leads(index: Index, other: Index) -> bool:
+    """Whether the columns of C(index) are the first ones of C(other), either way round."""
+    if index.table != other.table or not index.keys:
+        return False
+    first = other.keys[: len(index.keys)]
+    if any(key.hashed for key in other.keys[len(index.keys) :]):
+        return False
+    return index.keys in (first, tuple(key.mirrored for key in first))
+
+
+def _lack(wish: Wish, tables: Mapping[str, Table]) -> str:
+    """What the database does not have for the wish. Empty: it has all."""
+    if wish.table not in tables:
+        return f"there is no table {wish.table}"
+    present = tables[wish.table].columns
+    missing = [key.column for key in wish.keys if key.column not in present]
+    return f"{wish.table} has no column {', '.join(missing)}" if missing else ""
+
+
+def _of_wish(
+    wish: Wish,
+    table: Table,
+    indexes: Sequence[Index],
+    relations: Mapping[str, str],
+    dialect: Postgresql,
+) -> list[Step]:
+    def step(action: str, reason: str, statement: str = "", index: str = wish.name) -> Step:
+        return Step(action, wish.table, index, reason, statement)
+
+    serving = [index for index in indexes if serves(wish, index)]
+    # Ours first, so that the answer does not change with the order of the catalogue.
+    serving.sort(key=lambda index: (index.name != wish.name, not index.ours, index.name))
+    if serving:
+        index = serving[0]
+        if index.name == wish.name and _as_made(wish, index, dialect) and not index.comment:
+            why = "is there without its mark: the run that made it was cut off"
+            return [step("mark", why, dialect.mark(index.table, index.name))]
+        name = "is there" if index.name == wish.name else f"serves in place of {wish.name}"
+        size = f", {in_bytes(index.size)}" if index.size else ""
+        return [step("keep", f"{name}, on {columns_of(index)}{size}", index=index.name)]
+
+    # What is broken and still here is being built.
+    for index in indexes:
+        if _broken(wish, index):
+            why = "invalid, and a session holds its table as one that builds it does"
+            return [step("wait", why, index=index.name)]
+    for index in indexes:
+        if index.name == wish.name:
+            why = (
+                f"an index of this name, on {columns_of(index)}, does not serve"
+                f" {columns_of(wish)}: rename or drop it"
+            )
+            return [step("conflict", why)]
+    if wish.name in relations:
+        why = f"a {relations[wish.name]} has this name: rename it, or wish another name"
+        return [step("conflict", why)]
+    expected = estimate(wish, table)
+    why = f"no valid index serves {columns_of(wish)}; it will take "
+    why += f"about {in_bytes(expected)}" if expected else "an unknown size (no statistics yet)"
+    why += f", and {wish.cost}" if wish.cost else ""
+    return [
+        Step("create", wish.table, wish.name, why, dialect.create(wish), expected),
+        step("mark", "so that it is known as made here", dialect.mark(wish.table, wish.name)),
+    ]
+
+
+def columns_of(what: Wish | Index) -> str:
+    """Its table and columns, for people."""
+    return f"{what.table} ({', '.join(map(str, what.keys))})"
+
+
+def _broken(wish: Wish, index: Index) -> bool:
+    """Invalid, on the wish's table, and ours or with the wished name or definition."""
+    if index.valid or index.constraint or index.table != wish.table:
+        return False
+    same_columns = index.plain and tuple(key.column for key in index.keys) == tuple(
+        key.column for key in wish.keys
+    )
+    wished = same_columns and serves(wish, index, valid_only=False)
+    # REINDEX CONCURRENTLY names what it leaves behind after the index that it worked on.
+    leftover = index.name.rstrip("0123456789") in (f"{wish.name}_ccnew", f"{wish.name}_ccold")
+    return wished or leftover or index.name == wish.name or index.ours
+
+
+def _as_made(wish: Wish, index: Index, dialect: Postgresql) -> bool:
+    """Whether it is what C(create) makes, and not just something that serves the wish."""
+    return not index.unique and not index.constraint and index.keys == dialect.keys(wish)
+
+
+def estimate(wish: Wish, table: Table) -> int:
+    """Bytes that a btree for the wish will take, 0 where there are no statistics.
+
+    A leaf entry is a header of 8 bytes and the columns, rounded up to 8, and a pointer of 4; pages
+    of 8 KiB are filled to nine tenths.
+    """
+    widths = [table.columns[key.column] for key in wish.keys]
+    if table.rows < 0 or not all(widths):
+        return 0 if table.rows else 8192
+    entry = 8 + -(-sum(widths) // 8) * 8 + 4
+    pages = table.rows * entry / (8192 * 0.9)
+    return (1 + int(pages) + 1) * 8192  # and the page that every btree begins with
+
+
+def in_bytes(size: float) -> str:
+    """A size for people."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if abs(size) < 1024 or unit == "GB":
+            break
+        size /= 1024
+    return f"{size:.0f} {unit}" if size >= 10 or unit == "bytes" else f"{size:.1f} {unit}"
+
+
+@dataclass(frozen=True)
+class Postgresql:
+    """Statements of PostgreSQL. The CONCURRENTLY ones want to be outside a transaction."""
+
+    schema: str
+
+    def keys(self, wish: Wish) -> tuple[Key, ...]:
+        """The columns as the index has them."""
+        return wish.keys
+
+    def create(self, wish: Wish) -> str:
+        """Builds while reads and writes go on."""
+        return (
+            f"CREATE INDEX CONCURRENTLY {quote(wish.name)}"
+            f" ON {self._of(wish.table)} ({', '.join(map(self._key, self.keys(wish)))})"
+        )
+
+    def drop(self, table: str, name: str) -> str:
+        """Waits for the readers instead of stopping them."""
+        return f"DROP INDEX CONCURRENTLY IF EXISTS {self._index(table, name)}"
+
+    def mark(self, table: str, name: str) -> str:
+        """Makes it known as ours."""
+        return f"COMMENT ON INDEX {self._index(table, name)} IS '{MARK}'"
+
+    def analyze(self, table: str) -> str:
+        """Statistics for the planner."""
+        return f"ANALYZE {self._of(table)}"
+
+    def _of(self, name: str) -> str:
+        return f"{quote(self.schema)}.{quote(name)}"
+
+    def _index(self, table: str, name: str) -> str:
+        return self._of(name)
+
+    def _key(self, key: Key) -> str:
+        return quote(key.column) + str(key)[len(key.column) :].upper()
+
+
+class Yugabytedb(Postgresql):
+    """Statements of YugabyteDB.
+
+    What queries fix is spread over the tablets by hash. What they read along is kept in order; ASC
+    is said, since the first column is hashed otherwise. DROP knows no CONCURRENTLY and needs none.
+    """
+
+    def keys(self, wish: Wish) -> tuple[Key, ...]:
+        """Fixed columns hashed, the others in order."""
+        return (*(Key(column, hashed=True) for column in wish.equal), *wish.order)
+
+    def create(self, wish: Wish) -> str:
+        """The hash takes all its columns in one pair of brackets."""
+        parts = [self._key(key) for key in wish.order]
+        if wish.equal:
+            names = ", ".join(map(quote, wish.equal))
+            parts.insert(0, f"({names}) HASH" if len(wish.equal) > 1 else f"{names} HASH")
+        return (
+            f"CREATE INDEX CONCURRENTLY {quote(wish.name)}"
+            f" ON {self._of(wish.table)} ({', '.join(parts)})"
+        )
+
+    def drop(self, table: str, name: str) -> str:
+        """Online by itself."""
+        return f"DROP INDEX IF EXISTS {self._index(table, name)}"
+
+    def _key(self, key: Key) -> str:
+        text = super()._key(key)
+        return text if key.descending else text.replace(name := quote(key.column), f"{name} ASC", 1)
+
+
+class Cockroachdb(Postgresql):
+    """Statements of CockroachDB: every change of the schema is online, an index is of a table."""
+
+    def create(self, wish: Wish) -> str:
+        """Online by itself; CONCURRENTLY would be read and ignored."""
+        return super().create(wish).replace(" CONCURRENTLY", "", 1)
+
+    def drop(self, table: str, name: str) -> str:
+        """Online by itself."""
+        return f"DROP INDEX IF EXISTS {self._index(table, name)}"
+
+    def _index(self, table: str, name: str) -> str:
+        return f"{self._of(table)}@{quote(name)}"
+
+    def _key(self, key: Key) -> str:
+        return quote(key.column) + (" DESC" if key.descending else "")
+
+
+DIALECTS: dict[str, type[Postgresql]] = {
+    POSTGRESQL: Postgresql,
+    YUGABYTEDB: Yugabytedb,
+    COCKROACHDB: Cockroachdb,
+}
+
+
+def quote(name: str) -> str:
+    """The name as SQL takes it, whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def read_wish(data: Mapping[str, Any]) -> Wish:
+    """A wish from C(name), C(table), C(equal), C(order) ("column" or "column desc"), C(cost)."""
+    unknown = set(data) - {"name", "table", "equal", "order", "cost"}
+    if unknown or not data.get("name") or not data.get("table"):
+        raise PlanError(f"{dict(data)} wants name, table, equal, order, cost, and nothing else.")
+    equal, order = data.get("equal") or (), data.get("order") or ()
+    if isinstance(equal, str) or isinstance(order, str):
+        raise PlanError(f"equal and order of {data['name']} are lists of columns.")
+    wish = Wish(
+        str(data["name"]),
+        str(data["table"]),
+        tuple(map(str, equal)),
+        tuple(map(_read_key, order)),
+        str(data.get("cost") or ""),
+    )
+    names = [key.column for key in wish.keys]
+    if not names or len(set(names)) != len(names):
+        raise PlanError(f"{wish.name} wants at least one column, and each of them once.")
+    if len(wish.name.encode()) > 63:
+        raise PlanError(f"the name {wish.name} is longer than 63 bytes.")
+    return wish
+
+
+def _read_key(text: str) -> Key:
+    column, _dummy, direction = str(text).strip().partition(" ")
+    direction = direction.strip().lower()
+    if not column or direction not in ("", "asc", "desc"):
+        raise PlanError(f"'{text}' is no column with asc or desc behind it.")
+    return Key(column, direction == "desc", direction == "desc")
+
+
+def read_index(data: Mapping[str, Any]) -> Index:
+    """An index from a row of the catalogue: C(columns) and C(options), and the other fields."""
+    try:
+        keys = tuple(
+            Key(str(column), bool(int(option) & 1), bool(int(option) & 2), bool(int(option) & 4))
+            for column, option in zip(data["columns"], data["options"])
+        )
+        return Index(
+            name=str(data["name"]),
+            table=str(data["table"]),
+            keys=keys,
+            plain=bool(data["plain"]),
+            valid=bool(data["valid"]),
+            building=bool(data["building"]),
+            constraint=bool(data["constraint"]),
+            unique=bool(data["unique"]),
+            comment=str(data["comment"] or ""),
+            size=int(data["size"] or 0),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise PlanError(f"{dict(data)} is no index: {error!r}") from error
+
+
+def read_table(data: Mapping[str, Any]) -> Table:
+    """A table from the catalogue."""
+    try:
+        return Table(
+            columns={
+                str(name): float(column["width"] or 0) for name, column in data["columns"].items()
+            },
+            rows=float(data["rows"]),
+            size=int(data["size"] or 0),
+            owner="" if data["owned"] else str(data["owner"]),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise PlanError(f"{data} is no table: {error!r}") from error
+
+
+def describe(name: str, data: Mapping[str, Any]) -> str:
+    """A table of the catalogue as a line for people: size, rows, ids, age of the statistics."""
+    rows, age = float(data["rows"]), data["analyzed_seconds"]
+    kinds = {str(column["type"]) for key, column in data["columns"].items() if key.endswith("id")}
+    ids = " and ".join(
+        sorted({"text" if "char" in kind or kind == "text" else kind for kind in kinds})
+    )
+    parts = [in_bytes(int(data["size"] or 0))]
+    parts.append(f"about {rows:.0f} rows" if rows >= 0 else "an unknown number of rows")
+    parts.append(f"ids are {ids}" if ids else "no ids")
+    if age is None:
+        parts.append("never analyzed" if rows < 0 else "age of the statistics unknown")
+    else:
+        parts.append(f"analyzed {in_time(float(age))} ago")
+    return f"{name}: {', '.join(parts)}"
+
+
+def outcome(done: Mapping[str, Any], expected: int = 0) -> str:
+    """A step that was carried out as a line for people; C(expected) is the estimate of its size."""
+    line = f"{done['action']} {done['index'] or done['table']}"
+    if not done["tries"]:
+        return f"{line}: another session had done it meanwhile"
+    line += f": {done['seconds']:.1f} s"
+    if done["tries"] > 1:
+        line += f" in {done['tries']} tries"
+    if done["size"]:
+        line += f", {in_bytes(done['size'])}"
+        line += f" (about {in_bytes(expected)} were expected)" if expected else ""
+    return line
+
+
+def in_time(seconds: float) -> str:
+    """A duration for people."""
+    for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86400:.0f} days"

@@ -1,0 +1,314 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Marked blocks in a configuration that somebody else wrote: put in, replaced, taken out.
+
+A block is whole lines between ``# BEGIN`` and ``# END``. Taking the blocks out gives back the
+very text that was there before, so every change is planned on that text: blocks out, blocks in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
+    BACKENDS,
+    Config,
+    HaproxyConfigError,
+    Section,
+    default_backend,
+    find_frontend,
+    frontend_names,
+    keyword,
+    map_rules,
+    mode,
+    parse,
+    printable,
+    split_lines,
+    split_words,
+)
+
+# The lines of the rule that HAProxy wants before a section's first use_backend, and the others.
+VARIABLES = "variables"
+RULE = "rule"
+_MARKER = re.compile(
+    r"[ \t]*# (BEGIN|END) bookface\.platform (variables|rule|backend \S+)[ \t]*\r?\n?\Z"
+)
+_NAME = re.compile(r"[A-Za-z0-9_.:-]+\Z")
+
+
+class AdoptError(HaproxyConfigError):
+    """The blocks cannot be put in or taken out. The message says what to do."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """All that shall be there; what is there beyond it is taken out.
+
+    ``backends`` holds whole sections. ``rule`` holds the lines by which ``frontend`` follows the
+    switch; without them it gets none.
+    """
+
+    backends: str = ""
+    frontend: str | None = None
+    rule: str = ""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A backend to be put in: the text of its section."""
+
+    name: str
+    text: str
+
+    @property
+    def title(self) -> str:
+        return f"backend {self.name}"
+
+
+@dataclass(frozen=True)
+class Bare:
+    """A text without the blocks, and each block: its lines, and the line that it stood before."""
+
+    lines: tuple[str, ...]
+    blocks: dict[str, tuple[int, str]]
+
+    @property
+    def text(self) -> str:
+        return "".join(self.lines)
+
+
+def take_out(text: str) -> Bare:
+    """The text as it was before the first block was put in."""
+    lines: list[str] = []
+    blocks: dict[str, tuple[int, str]] = {}
+    title, began, block = "", 0, ""
+    for number, line in enumerate(split_lines(text), 1):
+        found = _MARKER.match(line)
+        if found:
+            opens = found.group(1) == "BEGIN"
+            if opens == bool(title) or (opens and found.group(2) in blocks):
+                raise AdoptError(
+                    f"line {number} is '{line.strip()}', which does not fit the markers before it; "
+                    "each block wants one BEGIN and one END. Mend or delete the markers by hand"
+                )
+            if opens:
+                title, began = found.group(2), number
+                blocks[title] = (len(lines), "")
+            elif found.group(2) != title:
+                raise AdoptError(
+                    f"the block that begins at line {began} ({title}) ends at line {number} as "
+                    f"'{line.strip()}'. Mend or delete the markers by hand"
+                )
+        if not title:
+            lines.append(line)
+            continue
+        block += line
+        if title in (VARIABLES, RULE) and not found and keyword(line) == "default_backend":
+            # The switch writes a missing one at the end of the frontend: it is not ours to remove.
+            lines.append(line)
+        if found and found.group(1) == "END":
+            blocks[title] = (blocks[title][0], block)
+            title, block = "", ""
+    if title:
+        raise AdoptError(
+            f"the block that begins at line {began} ({title}) has no END. "
+            "Mend or delete the marker by hand"
+        )
+    return Bare(tuple(lines), blocks)
+
+
+def plan(text: str, wanted: Wanted) -> str:
+    """The text with the wanted blocks and no others. Raises where that would not work."""
+    bare = take_out(text)
+    config = parse(bare.text)
+    _check_text(config)
+    backends = _sections(wanted.backends)
+    _check_unused(config, bare, backends)
+    # Blocks by the line that they stand before.
+    inserts: dict[int, str] = {}
+    if wanted.rule:
+        inserts = _rule_blocks(config, wanted)
+    for backend in backends:
+        _check_new(config, backend)
+        # Where it stood before, else at the end of the file.
+        place = bare.blocks.get(backend.title, (len(config.lines), ""))[0]
+        block = _block(backend.title, backend.text, "", _ending(config))
+        inserts[place] = inserts.get(place, "") + block
+    return "".join(
+        inserts.get(number, "") + line for number, line in enumerate((*config.lines, ""))
+    )
+
+
+def missing_maps_empty(text: str, exists: Callable[[str], bool]) -> str:
+    """The text for a check before the maps of its rules are made: they are read as empty."""
+    config = parse(text)
+    for section in config.sections:
+        for rule in map_rules(config, section):
+            if not exists(rule.path):
+                text = text.replace(f"({rule.path})", "(/dev/null)")
+    return text
+
+
+def _block(title: str, text: str, indent: str, ending: str) -> str:
+    lines = [f"# BEGIN bookface.platform {title}", *text.split("\n")]
+    while not lines[-1].strip():
+        lines.pop()
+    lines.append(f"# END bookface.platform {title}")
+    return "".join((indent + line if line else "") + ending for line in lines)
+
+
+def _ending(config: Config) -> str:
+    return "\r\n" if config.lines and config.lines[-1].endswith("\r\n") else "\n"
+
+
+def _check_text(config: Config) -> None:
+    if config.lines and not config.lines[-1].endswith("\n"):
+        raise AdoptError(
+            f"the last line ({len(config.lines)}) does not end with a line feed; HAProxy takes "
+            "such a file for truncated. End the line, then run this again"
+        )
+    if config.lines and config.conditions[-1]:
+        raise AdoptError("an .if at the end of the file has no .endif. Close it first")
+
+
+def _sections(text: str) -> tuple[Backend, ...]:
+    """The backends in a text that holds nothing else."""
+    given = parse(text)
+    backends = tuple(
+        Backend(section.name, "".join(given.lines[section.start : section.end]))
+        for section in given.sections
+    )
+    head = given.lines[: given.sections[0].start] if given.sections else given.lines
+    if (
+        any(section.kind != "backend" for section in given.sections)
+        or any(not _NAME.match(backend.name) for backend in backends)
+        or len({backend.name for backend in backends}) < len(backends)
+        or any(line.strip() for line in head)
+        or any(_MARKER.match(line) or keyword(line).startswith(".") for line in given.lines)
+    ):
+        found = ", ".join(section.title for section in given.sections) or "no section"
+        raise AdoptError(
+            "what was given as backends is not a list of sections 'backend NAME' and nothing else, "
+            f"each name once, without .if blocks (found: {printable(found)})"
+        )
+    return backends
+
+
+def _check_new(config: Config, backend: Backend) -> None:
+    for other in config.sections:
+        if other.kind in BACKENDS and other.name == backend.name:
+            raise AdoptError(
+                f"'{other.title}' stands in the configuration already (line {other.start + 1}), "
+                "written by somebody else. Rename that one, or leave this one out"
+            )
+
+
+def _check_unused(config: Config, bare: Bare, backends: tuple[Backend, ...]) -> None:
+    """A backend that has the traffic must not be taken out."""
+    kept = {VARIABLES, RULE, *(backend.title for backend in backends)}
+    for title in bare.blocks:
+        for frontend in frontend_names(config):
+            if title not in kept and f"backend {_decides(config, frontend)}" == title:
+                raise AdoptError(
+                    f"frontend '{frontend}' sends its traffic to {title}, which would be taken "
+                    "out. Switch it to another backend first"
+                )
+
+
+def _decides(config: Config, frontend: str) -> str | None:
+    try:
+        return default_backend(config, frontend).name
+    except HaproxyConfigError:
+        # Ambiguous by the text alone: haproxy -c has the last word.
+        return None
+
+
+def _rule_blocks(config: Config, wanted: Wanted) -> dict[int, str]:
+    """The rule's blocks by their places.
+
+    ``use_backend`` lines go behind the site's own, so that those keep their precedence. The others
+    go before the site's own: HAProxy obeys them first wherever they stand, and warns of it.
+    """
+    frontend = wanted.frontend or ""
+    section = find_frontend(config, frontend)
+    _check_frontend(config, section)
+    given = parse(wanted.rule)
+    if given.sections or any(_MARKER.match(line) for line in given.lines):
+        raise AdoptError("what was given as rule has lines that begin a section or a block")
+    said = [
+        number
+        for number in range(section.start, section.end)
+        if config.conditions[number] == section.condition and keyword(config.lines[number])
+    ]
+    own_default = default_backend(config, frontend).line
+    last_rule = max(_lines(config, section, "use_backend"), default=section.start)
+    # Before default_backend, as one reads it; behind everything where that stands above a rule.
+    late = said[-1] + 1 if own_default is None or own_default < last_rule else own_default
+    first_rule = min(_lines(config, section, "use_backend", "redirect"), default=late)
+    # Out of the .if blocks that a first rule may stand in.
+    early = min(late, 1 + max(line for line in said if line < first_rule))
+    model = config.lines[own_default or (said[1] if len(said) > 1 else section.start)]
+    indent = model[: len(model) - len(model.lstrip(" \t"))]
+    ending = "\r\n" if config.lines[section.start].endswith("\r\n") else "\n"
+    variables, uses = _split_rule(given)
+    if not variables or early == late:
+        return {late: _block(RULE, wanted.rule, indent, ending)}
+    return {
+        early: _block(VARIABLES, variables, indent, ending),
+        late: _block(RULE, uses, indent, ending),
+    }
+
+
+def _split_rule(given: Config) -> tuple[str, str]:
+    """What stands before a use_backend, and the use_backends; comments go with the line below."""
+    variables = uses = comments = ""
+    for line in given.lines:
+        comments += line
+        if keyword(line) == "use_backend":
+            uses, comments = uses + comments, ""
+        elif keyword(line):
+            variables, comments = variables + comments, ""
+    return variables, uses + comments
+
+
+def _lines(config: Config, section: Section, *words: str) -> list[int]:
+    return [
+        number
+        for number in range(section.start + 1, section.end)
+        if keyword(config.lines[number]) in words
+    ]
+
+
+def _check_frontend(config: Config, section: Section) -> None:
+    """Whether a rule at the end of this frontend would decide, and could be undone."""
+    found = mode(config, section)
+    if found != "http":
+        raise AdoptError(
+            f"{section.title} has mode {found}; the switch wants mode http"
+            if found
+            else f"an .if block decides about the mode of {section.title}; the switch wants http"
+        )
+    if default_backend(config, section.name).name is None:
+        raise AdoptError(
+            f"{section.title} has no default_backend, so the traffic could not be switched back. "
+            "Move its servers into a backend of their own and name that by default_backend"
+            if section.kind == "listen"
+            else f"{section.title} has no default_backend, so the traffic could not be switched "
+            "back. Name one"
+        )
+    for line in _lines(config, section, "use_backend"):
+        if len(split_words(config.lines[line])) == 2:
+            raise AdoptError(
+                f"{section.title} sends all traffic away by line {line + 1} "
+                f"({config.lines[line].strip()}), so no rule after it would be read. "
+                "Make that its default_backend"
+            )
+    rules = map_rules(config, section)
+    if rules:
+        raise AdoptError(
+            f"{section.title} has the rule already, written by somebody else (line "
+            f"{rules[0].line + 1}). Go on without adding the rule"
+        )

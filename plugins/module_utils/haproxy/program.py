@@ -1,0 +1,47 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The HAProxy program, which judges a candidate before it becomes the configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import printable
+
+
+class ProgramError(Exception):
+    """There is no program that could judge. C(remedy) says what to do."""
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem)
+        self.remedy = remedy
+
+
+def find_haproxy(module: AnsibleModule) -> str:
+    """The program of the parameter C(haproxy), else the one that is installed."""
+    given = module.params["haproxy"]
+    if given:
+        if not os.access(given, os.X_OK):
+            raise ProgramError(f"{given} is not a program that can be run")
+        return str(given)
+    found = module.get_bin_path("haproxy", opt_dirs=["/usr/sbin", "/usr/local/sbin", "/sbin"])
+    if not found:
+        raise ProgramError(
+            "haproxy was not found in PATH or /usr/sbin, so no candidate can be validated",
+            "Install HAProxy or set the parameter haproxy",
+        )
+    return str(found)
+
+
+def judge(
+    module: AnsibleModule, haproxy: str, files: Sequence[str], candidate: str, path: str
+) -> tuple[int, str]:
+    """Status and words of C(haproxy -c) on these files, the candidate named as what it replaces."""
+    command = [haproxy, "-c"]
+    for file in files:
+        command += ["-f", file]
+    code, out, err = module.run_command(command, cwd="/", errors="replace")
+    return code, printable((out + err).strip().replace(candidate, path))

@@ -1,0 +1,180 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The administrative state of servers in a running HAProxy: what it is, and what may change it.
+
+``show stat`` does not tell it: a server that is down and drained shows DOWN. ``show servers state``
+has it as bits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
+    FRONTENDS,
+    Config,
+    HaproxyConfigError,
+    Section,
+    default_backend,
+    keyword,
+    split_words,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import Server, Stat
+
+READY = "ready"
+DRAIN = "drain"
+MAINT = "maint"
+
+_FORCED_MAINT = 0x01
+_FORCED_DRAIN = 0x08
+_MAP = re.compile(r"map(?:_\w+)?\(([^(),\s]+)(?:,([^(),\s]+))?\)\]\Z")
+
+# Entries of a map, by its path.
+Entries = Callable[[str], Iterable[tuple[str, str]]]
+
+
+class ServerError(Exception):
+    """The servers cannot or must not be brought into the state."""
+
+
+@dataclass(frozen=True)
+class Administered:
+    """A server and the state that it was put into."""
+
+    backend: str
+    name: str
+    state: str
+
+    @property
+    def title(self) -> str:
+        return f"{self.backend}/{self.name}"
+
+
+def parse_states(reply: str) -> tuple[Administered, ...] | None:
+    """The reply to ``show servers state``, or None where it is something else."""
+    lines = [line for line in reply.splitlines() if line.strip()]
+    if len(lines) < 2 or lines[0].strip() != "1" or not lines[1].startswith("# be_id "):
+        return None
+    header = lines[1][2:].split(" ")
+    found = []
+    for line in lines[2:]:
+        row = dict(zip(header, line.split(" ")))
+        bits = row.get("srv_admin_state", "")
+        if not bits.isdigit():
+            return None
+        if int(bits) & _FORCED_MAINT:
+            state = MAINT
+        else:
+            state = DRAIN if int(bits) & _FORCED_DRAIN else READY
+        found.append(Administered(row["be_name"], row["srv_name"], state))
+    return tuple(found)
+
+
+def choose(
+    states: Collection[Administered], backend: str | None, name: str
+) -> tuple[Administered, ...]:
+    """The servers that are meant: one of a backend, or those of this name in all."""
+    chosen = tuple(
+        server for server in states if server.name == name and backend in (None, server.backend)
+    )
+    if chosen:
+        return chosen
+    near = [server.title for server in states if backend in (None, server.backend)] or [
+        server.title for server in states
+    ]
+    shown = ", ".join(near[:50]) + (", ..." if len(near) > 50 else "")
+    asked = name if backend is None else f"{backend}/{name}"
+    raise ServerError(f"there is no server {asked}; servers there: {shown or 'none'}")
+
+
+def backends_in_use(config: Config, entries: Entries) -> frozenset[str] | None:
+    """The backends that get traffic now, by the rules and the live maps; None where text fails."""
+    used: set[str] = set()
+    for section in config.sections:
+        if section.kind not in FRONTENDS:
+            continue
+        found = _targets(config, section, entries)
+        if found is None:
+            return None
+        used |= found
+    return frozenset(used)
+
+
+def _targets(config: Config, section: Section, entries: Entries) -> set[str] | None:
+    found = {section.name} if section.kind == "listen" else set()
+    mirrored = False
+    for line in config.lines[section.start + 1 : section.end]:
+        words = split_words(line) if keyword(line) == "use_backend" else ()
+        if len(words) < 2:
+            continue
+        target = words[1].value
+        if words[1].variable:
+            return None
+        if "%[" not in target:
+            found.add(target)
+            continue
+        by_map = _MAP.search(target)
+        if by_map is None:
+            return None
+        live = tuple(entries(by_map.group(1)))
+        # Our own map: an entry for the frontend stands for its default_backend.
+        mine = target.startswith("%[fe_name,") and [
+            value for key, value in live if key == section.name
+        ]
+        mirrored = mirrored or bool(mine)
+        found |= set(mine or (value for _key, value in live))
+        if by_map.group(2):
+            found.add(by_map.group(2))
+    if mirrored:
+        return found
+    try:
+        default = default_backend(config, section.name)
+    except HaproxyConfigError:
+        return None
+    if default.variable:
+        return None
+    return found | ({default.name} if default.name else set())
+
+
+def check_others(
+    stat: Stat, leaving: Iterable[Administered], used: frozenset[str] | None, keep: int
+) -> None:
+    """Enough servers must go on serving in each backend that gets traffic."""
+    if keep <= 0:
+        return
+    for server in leaving:
+        if used is not None and server.backend not in used:
+            continue
+        others = [other for other in stat.servers_of(server.backend) if other.name != server.name]
+        serving = [other for other in others if other.passed and not other.undecided]
+        if len(serving) < keep:
+            seen = ", ".join(f"{other.name} {other.status}" for other in others) or "none"
+            raise ServerError(
+                f"backend {server.backend} gets traffic, and without {server.name} it would have "
+                f"{len(serving)} servers that pass their checks, wanted at least {keep} (others "
+                f"there: {seen}). Bring another one up first, or force it"
+            )
+
+
+def sessions(stats: Iterable[Stat], servers: Collection[Administered]) -> int:
+    """Requests that these servers are answering now, over all workers."""
+    titles = {server.title for server in servers}
+    return sum(
+        found.sessions_current
+        for stat in stats
+        for found in stat.servers
+        if f"{found.backend}/{found.name}" in titles
+    )
+
+
+def not_serving(stat: Stat, servers: Collection[Administered]) -> tuple[Server, ...]:
+    """Those of the servers that are not up by a check of their own, or still to be decided."""
+    titles = {server.title for server in servers}
+    return tuple(
+        found
+        for found in stat.servers
+        if f"{found.backend}/{found.name}" in titles and (not found.passed or found.undecided)
+    )

@@ -1,0 +1,405 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The decision of a switch: from the text on disk and the live state to a plan. No I/O.
+
+The ``default_backend`` line on disk is the one truth. Where the frontend carries the map rule, an
+entry in the running worker's map is its live mirror. A map without the entry does not tell which
+default the worker loaded, so a missing entry is always a difference.
+
+A gradual shift leaves the line alone. It lives in further entries of the map, see haproxy_shift,
+and only there: the next reload ends it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
+    Config,
+    DefaultBackend,
+    Edit,
+    MapRule,
+    Section,
+    default_backend,
+    find_backend,
+    find_frontend,
+    follows_cohorts,
+    is_disabled,
+    keep_default_backend,
+    map_rules,
+    mode,
+    parse_map_file,
+    set_default_backend,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.record import (
+    Move,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import (
+    Info,
+    Server,
+    Stat,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.shift import (
+    COHORTS,
+    Entries,
+    Shift,
+    listed,
+    mirror,
+    own,
+    under_way,
+    wanted_entries,
+)
+
+NOTHING = "nothing"
+MAP = "map"
+RELOAD = "reload"
+
+
+class SwitchError(Exception):
+    """The switch must not be made. The message says what was found, wanted and what to do."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    frontend: str
+    backend: str
+    engine: str = "auto"
+    map: str | None = None
+    percent: int = COHORTS
+
+    @property
+    def shift(self) -> Shift | None:
+        """The share that is to go to the backend; None where everybody goes there."""
+        return Shift(self.backend, self.percent) if self.percent < COHORTS else None
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The half of a plan that the text alone decides. ``after``: the default from now on."""
+
+    before: DefaultBackend
+    after: str
+    edit: Edit
+    rule: MapRule | None
+    other_maps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Live:
+    """The running worker. ``entries``: what decides about the frontend, None without the map.
+
+    ``stale``: the file changed after the worker had read it.
+    """
+
+    info: Info
+    stat: Stat
+    entries: Entries | None
+    stale: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    wanted: Wanted
+    engine: str
+    action: str
+    disk: Disk
+    map: str | None
+    live_before: str | None
+    reason: str
+    entries: Entries = ()
+    shift_before: Shift | None = None
+
+    @property
+    def changed(self) -> bool:
+        return self.disk.edit.changed or self.action != NOTHING
+
+    @property
+    def previous(self) -> str | None:
+        """Where the traffic went, as far as it can be known."""
+        return self.live_before or self.disk.before.name
+
+    @property
+    def move(self) -> Move | None:
+        """What a rollback takes back; None where no traffic is moved, or none knows from where."""
+        if not self.changed or self.previous in (None, self.wanted.backend):
+            return None
+        return Move(self.previous or "", self.wanted.backend)
+
+    def way_back(self, entries: Entries) -> Entries:
+        """The live entries after a switch that failed: those from before, and always a mirror.
+
+        Meanwhile a worker may have read the new file, so its default is in doubt.
+        """
+        if self.previous is None or mirror(entries, self.wanted.frontend):
+            return entries
+        return (*wanted_entries(self.wanted.frontend, self.previous), *entries)
+
+    @property
+    def gated(self) -> bool:
+        """Whether the target's servers are asked. It may always lose clients, well or not."""
+        shift, before = self.wanted.shift, self.shift_before
+        grows = (
+            shift is None
+            or before is None
+            or shift.backend != before.backend
+            or shift.percent > before.percent
+        )
+        return self.changed and grows
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Whether enough servers of the target have passed a check.
+
+    Backup servers do not count: they stand in for others, and a backend that has nothing else left
+    must not get the traffic.
+    """
+
+    backend: str
+    known: bool
+    required: int
+    servers: tuple[Server, ...]
+
+    @property
+    def passed(self) -> int:
+        return sum(server.passed and not server.backup for server in self.servers)
+
+    @property
+    def open(self) -> bool:
+        return self.required <= 0 or self.passed >= self.required
+
+    @property
+    def undecided(self) -> bool:
+        """Not open yet, but servers whose checks are still under way may open it."""
+        waiting = sum(
+            server.undecided and not server.passed and not server.backup for server in self.servers
+        )
+        return not self.open and self.passed + waiting >= self.required
+
+    def refusal(self) -> str:
+        if not self.known:
+            return (
+                f"the running HAProxy does not know backend '{self.backend}' yet (the file has "
+                "it): its servers have passed no check. Reload HAProxy first, or set "
+                "require_healthy to 0"
+            )
+        seen = "; ".join(
+            f"{server.name} ({server.address or 'no address'}) status {server.status or 'none'}, "
+            f"last check {server.check_status or 'none'}"
+            f"{', a backup server, which does not count' if server.backup else ''}"
+            for server in self.servers
+        )
+        return (
+            f"backend '{self.backend}': {self.passed} of {len(self.servers)} servers have passed a "
+            f"check, wanted at least {self.required}. Found: {seen or 'no servers'}. Repair the "
+            "servers or their checks, or set require_healthy lower"
+        )
+
+
+def rule_text(path: str) -> str:
+    """The line by which a frontend follows the map."""
+    return f"use_backend %[fe_name,map({path})] if {{ fe_name,map({path}) -m found }}"
+
+
+def cohort_text(path: str) -> str:
+    """The lines by which a frontend can also send a share of its clients elsewhere."""
+    cookie = "bookface_cohort"
+    key = f"var(txn.cohort_key),map({path})"
+    here, sent = "{ var(txn.cohort) -m found }", "{ var(txn.cohort_sent) -m found }"
+    return "\n".join(
+        (
+            f"acl shifting fe_name,concat(/0),map({path}) -m found",
+            "http-request set-var(txn.cohort) src,xxh32,mod(100) if shifting",
+            # Not -m int: to it any word is 0, and 7x is 7.
+            f"http-request set-var(txn.cohort_sent) req.cook({cookie}) if {here} "
+            f"{{ req.cook({cookie}) -m reg ^([0-9]|[1-9][0-9])$ }}",
+            f"http-request set-var(txn.cohort) var(txn.cohort_sent) if {sent}",
+            f"http-request set-var(txn.cohort_key) fe_name,concat(/,txn.cohort) if {here}",
+            f'http-after-response add-header Set-Cookie "{cookie}=%[var(txn.cohort)]; Path=/; '
+            f'HttpOnly; SameSite=Lax" if {here} !{sent}',
+            f"use_backend %[{key}] if {{ {key} -m found }}",
+            rule_text(path),
+        )
+    )
+
+
+def plan_disk(config: Config, wanted: Wanted) -> Disk:
+    """What the text needs. Raises where the frontend or backend is unknown or unusable."""
+    section = find_frontend(config, wanted.frontend)
+    target = find_backend(config, wanted.backend)
+    if is_disabled(config, target):
+        raise SwitchError(
+            f"{target.title} is disabled (line {config.place(target.start)} on): HAProxy accepts "
+            "such a default_backend and then ignores it. Remove 'disabled' from it first"
+        )
+    rules = map_rules(config, section)
+    chosen = [rule for rule in rules if wanted.map is None or rule.path == wanted.map]
+    before = default_backend(config, wanted.frontend)
+    rule = chosen[0] if chosen else None
+    if wanted.shift is None:
+        after, edit = wanted.backend, set_default_backend(config, wanted.frontend, wanted.backend)
+    else:
+        _check_shift(wanted, before)
+        _check_shift_rules(config, section, wanted, rule)
+        after, edit = before.name or "", keep_default_backend(config, wanted.frontend)
+    other_maps = tuple(rule.path for rule in rules if rule not in chosen)
+    return Disk(before, after, edit, rule, other_maps)
+
+
+def _check_shift(wanted: Wanted, before: DefaultBackend) -> None:
+    """Whether a share of the clients can be told from the others by what is asked for."""
+    share = f"percent is {wanted.percent}"
+    if wanted.engine in ("file", "reload"):
+        raise SwitchError(
+            f"{share} and engine is {wanted.engine}, but a share of the clients lives in the "
+            "running HAProxy only. Use engine runtime or auto, or percent 100"
+        )
+    if before.name is None or before.variable:
+        found = "none" if before.name is None else f"the variable {before.name}"
+        raise SwitchError(
+            f"{share}, but frontend '{wanted.frontend}' names no default_backend that the other "
+            f"clients could stay at (found: {found}). Switch to a backend without percent first"
+        )
+    if before.name == wanted.backend:
+        raise SwitchError(
+            f"{share}, but backend '{wanted.backend}' is the default of frontend "
+            f"'{wanted.frontend}' already, so it has the other clients, too. Name another backend; "
+            "to end a shift, name this one without percent"
+        )
+
+
+def _check_shift_rules(
+    config: Config, section: Section, wanted: Wanted, rule: MapRule | None
+) -> None:
+    """Whether the frontend can tell its clients apart."""
+    share = f"percent is {wanted.percent}"
+    if mode(config, section) == "tcp":
+        raise SwitchError(
+            f"{share}, but {section.title} is in TCP mode, where HAProxy cannot tell clients by a "
+            "cookie. Use percent 100, or 'mode http'"
+        )
+    if rule is None or not follows_cohorts(config, section, rule):
+        path = rule.path if rule else wanted.map or "FILE"
+        raise SwitchError(
+            f"{share}, but {section.title} has no rules that tell a share of its clients from the "
+            "others. Put these lines before its default_backend, in this order (the last one may "
+            f"be there already):\n{cohort_text(path)}\nThen reload HAProxy once"
+        )
+
+
+def check_map_file(path: str, text: str, frontend: str) -> None:
+    """A map that is not empty on disk would overrule default_backend at the next reload."""
+    found = own(parse_map_file(text), frontend)
+    if found:
+        raise SwitchError(
+            f"the map file {path} holds an entry for '{frontend}' "
+            f"({listed(found)}): after the "
+            "next reload it would decide instead of default_backend. Remove the entry from the "
+            "file; the live entry belongs in the running HAProxy only"
+        )
+
+
+def is_stale(changed_at: float, info: Info, now: float) -> bool:
+    """Whether the file changed after the worker had started. HAProxy counts whole seconds."""
+    started = info.started or int(now) - info.uptime
+    return int(changed_at) > started
+
+
+def _no_runtime(disk: Disk, live: Live, wanted: Wanted) -> str:
+    """Why the runtime engine cannot serve here; empty where it can."""
+    if disk.rule is None:
+        if wanted.map is not None:
+            found = ", ".join(disk.other_maps) or "none"
+            return (
+                f"frontend '{wanted.frontend}' has no rule with the map {wanted.map} (maps in its "
+                f"rules: {found})"
+            )
+        return f"frontend '{wanted.frontend}' has no map rule"
+    if live.entries is None:
+        return f"the running HAProxy does not know the map {disk.rule.path}"
+    if wanted.frontend not in live.stat.frontends:
+        return f"the running HAProxy has no frontend '{wanted.frontend}'"
+    if wanted.backend not in live.stat.backend_names:
+        return f"the running HAProxy does not know backend '{wanted.backend}'"
+    return ""
+
+
+def plan_switch(disk: Disk, live: Live | None, wanted: Wanted) -> Plan:
+    """The whole plan. ``live`` may be None for the file engine only."""
+    path = disk.rule.path if disk.rule else None
+    if wanted.engine == "file":
+        return Plan(wanted, "file", NOTHING, disk, path, None, "asked for")
+    if live is None:
+        raise SwitchError("the live state is unknown")
+    obstacle = _no_runtime(disk, live, wanted)
+    if wanted.engine == "runtime" and obstacle:
+        remedy = (
+            f"Put this line before default_backend: {rule_text('FILE')}"
+            if disk.rule is None
+            else "Reload HAProxy once so that it reads the file"
+        )
+        raise SwitchError(f"{obstacle}. {remedy}; or use engine auto or reload")
+    entries = live.entries or ()
+    target = wanted_entries(wanted.frontend, disk.after, wanted.shift)
+    # Several values cannot come from this module; whichever is obeyed, they are not in order.
+    values = mirror(entries, wanted.frontend)
+    entry = values[0] if len(values) == 1 and values[0] in live.stat.backend_names else None
+    shift_before = under_way(entries, wanted.frontend, entry or disk.before.name)
+    if wanted.shift is not None:
+        _check_live_shift(disk, live, wanted, obstacle, values)
+    as_wanted = set(entries) == set(target)
+    if wanted.engine == "runtime" or (wanted.engine == "auto" and not obstacle):
+        action = MAP if disk.edit.changed or not as_wanted else NOTHING
+        reason = "the frontend follows the map"
+        return Plan(wanted, "runtime", action, disk, path, entry, reason, target, shift_before)
+    reason = "asked for" if wanted.engine == "reload" else obstacle
+    overruled = bool(entries) and not as_wanted
+    action = RELOAD if disk.edit.changed or live.stale or overruled else NOTHING
+    before = entry
+    if not values and not live.stale:
+        before = disk.before.name
+    return Plan(wanted, "reload", action, disk, path, before, reason, (), shift_before)
+
+
+def _check_live_shift(
+    disk: Disk, live: Live, wanted: Wanted, obstacle: str, values: tuple[str, ...]
+) -> None:
+    """Whether the running HAProxy can take a shift, and sends the others where the file says."""
+    if obstacle:
+        raise SwitchError(
+            f"percent is {wanted.percent}, but {obstacle}. Reload HAProxy once so that it reads "
+            "the file"
+        )
+    followed = values == (disk.after,) or (not values and not live.stale)
+    if not followed:
+        raise SwitchError(
+            f"the file names '{disk.after}' as default_backend, but the running HAProxy "
+            f"{_follows(values)}, so it is not known who would keep the other clients. Switch to "
+            f"'{disk.after}' without percent first, so that both agree"
+        )
+
+
+def _follows(values: tuple[str, ...]) -> str:
+    if values:
+        return f"follows {', '.join(values)}"
+    return "has no entry for the frontend and started before the file was changed"
+
+
+def judge_gate(stat: Stat, backend: str, required: int) -> Gate:
+    return Gate(backend, backend in stat.backend_names, required, stat.servers_of(backend))
+
+
+def choose_reload(master: bool, systemd: bool, parent: int | None) -> str:
+    """How to reload: the master's socket reports best, then the service manager, then a signal."""
+    if master:
+        return "master"
+    if systemd:
+        return "systemd"
+    if parent is not None:
+        return "signal"
+    raise SwitchError(
+        "HAProxy cannot be reloaded: there is no master socket, no systemd, and the running worker "
+        "has no master process (start HAProxy with -W, better with -W -S SOCKET), so nothing was "
+        "changed"
+    )

@@ -1,0 +1,584 @@
+"""Index plans, from catalogues of many shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ansible_collections.bookface.platform.plugins.module_utils.database.plan import (
+    MARK,
+    Index,
+    Key,
+    PlanError,
+    Step,
+    Table,
+    Wish,
+    describe,
+    estimate,
+    in_bytes,
+    outcome,
+    plan,
+    quote,
+    read_index,
+    read_table,
+    read_wish,
+    serves,
+    undo,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def with_columns(names: Mapping[str, Iterable[str]], **more: Any) -> dict[str, Table]:
+    return {table: Table(dict.fromkeys(columns, 8.0), **more) for table, columns in names.items()}
+
+
+COLUMNS = with_columns(
+    {
+        "posts": ["postid", "userid", "text", "postdate"],
+        "users": ["userid", "name", "lastpostdate"],
+    },
+    rows=1_000_000,
+)
+POSTS = read_wish(
+    {"name": "ours", "table": "posts", "equal": ["userid"], "order": ["postdate desc"]}
+)
+USERS = read_wish({"name": "recent", "table": "users", "order": ["lastpostdate desc"]})
+PRIMARY = Index("posts_pkey", "posts", (Key("postid"),), constraint=True)
+DATE_DOWN, DATE_UP = Key("postdate", True, True), Key("postdate")
+USER = Key("userid")
+GOOD = Index("ours", "posts", (USER, DATE_DOWN), comment=MARK)
+
+
+def actions(steps: Iterable[Step]) -> list[tuple[str, str]]:
+    return [(step.action, step.index or step.table) for step in steps]
+
+
+class TestPlan:
+    def test_missing_index_is_created_marked_and_analyzed(self) -> None:
+        steps = plan([POSTS], COLUMNS, [PRIMARY])
+        assert [step.statement for step in steps] == [
+            'CREATE INDEX CONCURRENTLY "ours" ON "public"."posts" ("userid", "postdate" DESC)',
+            f'COMMENT ON INDEX "public"."ours" IS \'{MARK}\'',
+            'ANALYZE "public"."posts"',
+        ]
+        assert steps[0].text == (
+            "create ours: no valid index serves posts (userid, postdate desc); it will take about"
+            " 30 MB. " + steps[0].statement
+        )
+
+    def test_a_table_is_analyzed_once_and_last(self) -> None:
+        other = replace(POSTS, name="second", equal=("text",))
+        steps = plan([POSTS, other, USERS], COLUMNS, [])
+        expected = [*(["create", "mark"] * 3), "analyze", "analyze"]
+        assert [step.action for step in steps] == expected
+        assert [step.table for step in steps[-2:]] == ["posts", "users"]
+
+    def test_index_that_is_there_is_kept(self) -> None:
+        (step,) = plan([POSTS], COLUMNS, [PRIMARY, GOOD])
+        assert (step.action, step.index, step.statement) == ("keep", "ours", "")
+
+    def test_equivalent_index_of_another_name_is_accepted_and_not_marked(self) -> None:
+        (step,) = plan([POSTS], COLUMNS, [replace(GOOD, name="theirs", comment="by hand")])
+        assert (step.action, step.index) == ("keep", "theirs")
+        assert "in place of ours" in step.reason
+
+    def test_ours_wins_over_theirs(self) -> None:
+        for indexes in ([GOOD, replace(GOOD, name="a")], [replace(GOOD, name="a"), GOOD]):
+            kept, twin = plan([POSTS], COLUMNS, indexes)
+            assert (kept.action, kept.index) == ("keep", "ours")
+            assert (twin.action, twin.index) == ("redundant", "a")
+
+    def test_run_that_was_cut_off_before_the_mark_is_completed(self) -> None:
+        (step,) = plan([POSTS], COLUMNS, [replace(GOOD, comment="")])
+        assert step.action == "mark"
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"unique": True},
+            {"keys": (USER, DATE_UP)},
+            {"keys": (USER, DATE_DOWN, Key("text"))},
+            {"constraint": True},
+        ],
+        ids=["unique", "backwards", "longer", "constraint"],
+    )
+    def test_what_is_not_as_made_here_stays_without_the_mark(self, change: dict[str, Any]) -> None:
+        """It would be dropped with ours."""
+        (step,) = plan([POSTS], COLUMNS, [replace(GOOD, comment="", **change)])
+        assert (step.action, step.statement) == ("keep", "")
+
+    def test_comment_of_somebody_else_stays(self) -> None:
+        (step,) = plan([POSTS], COLUMNS, [replace(GOOD, comment="do not touch")])
+        assert step.action == "keep"
+
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            replace(GOOD, valid=False, comment=""),
+            replace(GOOD, valid=False, name="posts_ccnew", comment=""),
+            replace(GOOD, valid=False, keys=(DATE_UP,), name="posts_old"),
+        ],
+        ids=["our name", "wished definition", "our mark"],
+    )
+    def test_invalid_index_is_dropped_and_rebuilt(self, broken: Index) -> None:
+        steps = plan([POSTS], COLUMNS, [broken])
+        assert actions(steps) == [
+            ("drop", broken.name),
+            ("create", "ours"),
+            ("mark", "ours"),
+            ("analyze", "posts"),
+        ]
+        assert steps[0].statement == f'DROP INDEX CONCURRENTLY IF EXISTS "public"."{broken.name}"'
+
+    def test_invalid_index_beside_a_good_one_is_only_dropped(self) -> None:
+        leftover = replace(GOOD, name="ours_ccnew", valid=False, comment="")
+        assert actions(plan([POSTS], COLUMNS, [leftover, GOOD])) == [
+            ("drop", "ours_ccnew"),
+            ("keep", "ours"),
+        ]
+
+    @pytest.mark.parametrize(
+        "foreign",
+        [
+            Index("theirs", "posts", (Key("text"),), valid=False),
+            Index("theirs", "posts", (USER, DATE_DOWN), plain=False, valid=False),
+            Index("theirs", "posts", (USER, DATE_DOWN, Key("text")), valid=False),
+            Index("theirs", "posts", (USER, DATE_DOWN), valid=False, constraint=True),
+        ],
+        ids=["other columns", "partial", "longer", "constraint"],
+    )
+    def test_invalid_index_of_others_is_left_alone(self, foreign: Index) -> None:
+        steps = plan([POSTS], COLUMNS, [foreign])
+        assert ("create", "ours") in actions(steps)
+        assert "drop" not in [step.action for step in steps]
+
+    def test_index_that_a_session_may_be_building_is_waited_for(self) -> None:
+        (step,) = plan([POSTS], COLUMNS, [replace(GOOD, valid=False, building=True)])
+        assert (step.action, step.index, step.statement) == ("wait", "ours", "")
+
+    def test_lock_on_the_table_of_a_valid_index_does_not_matter(self) -> None:
+        (step,) = plan([POSTS], COLUMNS, [replace(GOOD, building=True)])
+        assert step.action == "keep"
+
+    @pytest.mark.parametrize(
+        "taken",
+        [replace(GOOD, keys=(DATE_UP,)), replace(GOOD, table="users", keys=(Key("name"),))],
+        ids=["other columns", "other table"],
+    )
+    def test_our_name_on_something_else_is_a_conflict(self, taken: Index) -> None:
+        (step,) = plan([POSTS], COLUMNS, [taken])
+        assert (step.action, step.statement) == ("conflict", "")
+        assert "rename or drop it" in step.reason
+
+    def test_missing_table_or_column_is_skipped(self) -> None:
+        older = with_columns({"posts": ["postid", "userid", "text"]})
+        steps = plan([POSTS, USERS], older, [])
+        assert [(step.action, step.reason) for step in steps] == [
+            ("skip", "posts has no column postdate"),
+            ("skip", "there is no table users"),
+        ]
+
+    def test_names_are_quoted(self) -> None:
+        assert quote('a"b') == '"a""b"'
+        steps = plan([replace(POSTS, name='x" --')], COLUMNS, [], schema="S")
+        assert steps[0].statement.startswith('CREATE INDEX CONCURRENTLY "x"" --" ON "S"."posts"')
+
+    def test_name_that_a_drop_frees_can_be_taken(self) -> None:
+        """Found by the property below: ours, invalid, and since then wished on another table."""
+        moved = Index("recent", "posts", (), plain=False, valid=False, comment=MARK)
+        steps = plan([USERS, POSTS], COLUMNS, [moved])
+        assert actions(steps)[:2] == [("drop", "recent"), ("create", "recent")]
+
+    def test_two_wishes_of_one_name_are_an_error(self) -> None:
+        with pytest.raises(PlanError, match="the same name"):
+            plan([POSTS, POSTS], COLUMNS, [])
+
+    @pytest.mark.parametrize("engine", ["oracle", ""])
+    def test_unknown_engine_is_an_error(self, engine: str) -> None:
+        with pytest.raises(PlanError, match=f"engine {engine}; known are postgresql, yugabytedb"):
+            plan([POSTS], COLUMNS, [], engine=engine)
+
+    def test_name_of_something_else_is_a_conflict(self) -> None:
+        (step,) = plan([POSTS], COLUMNS, [], {"ours": "view"})
+        assert (step.action, step.statement) == ("conflict", "")
+        assert "a view has this name" in step.reason
+
+    def test_table_of_somebody_else_is_one_conflict(self) -> None:
+        tables = with_columns({"posts": ["userid", "postdate"]}, owner="boss")
+        (step,) = plan([POSTS], tables, [])
+        assert (step.action, step.index) == ("conflict", "ours")
+        assert "connect as boss" in step.reason
+
+    def test_table_of_somebody_else_that_has_all_is_fine(self) -> None:
+        tables = with_columns({"posts": ["userid", "postdate"]}, owner="boss")
+        (step,) = plan([POSTS], tables, [GOOD])
+        assert step.action == "keep"
+
+    def test_what_an_index_costs_is_said(self) -> None:
+        wish = read_wish({"name": "i", "table": "users", "equal": ["name"], "cost": "much more"})
+        assert "about 21 MB, and much more" in plan([wish], COLUMNS, [])[0].reason
+        unknown = with_columns({"users": ["name"]})
+        assert "an unknown size (no statistics yet)" in plan([wish], unknown, [])[0].reason
+
+    @pytest.mark.parametrize("name", ["ours_ccnew", "ours_ccnew12", "ours_ccold1"])
+    def test_what_reindex_leaves_of_a_wished_index_goes(self, name: str) -> None:
+        left = Index(name, "posts", (DATE_UP,), plain=False, valid=False)
+        assert actions(plan([POSTS], COLUMNS, [left, GOOD])) == [("drop", name), ("keep", "ours")]
+        other = replace(left, name=f"others{name}")
+        assert actions(plan([POSTS], COLUMNS, [other, GOOD])) == [("keep", "ours")]
+
+
+class TestRedundant:
+    SHORT = Index("short", "posts", (USER,), size=3 << 20)
+
+    def named(self, *indexes: Index) -> list[str]:
+        steps = plan([POSTS], COLUMNS, indexes)
+        return [step.index for step in steps if step.action == "redundant"]
+
+    def test_shorter_one_is_named_and_left(self) -> None:
+        steps = plan([POSTS], COLUMNS, [self.SHORT, GOOD])
+        assert actions(steps) == [("keep", "ours"), ("redundant", "short")]
+        assert steps[1].statement == ""
+        assert "save 3.0 MB" in steps[1].reason
+
+    def test_new_index_may_make_another_superfluous(self) -> None:
+        assert self.named(self.SHORT) == ["short"]
+
+    def test_of_twins_one_is_named(self) -> None:
+        twin = replace(GOOD, name="a twin", comment="")
+        assert self.named(twin, GOOD) == ["a twin"]
+        assert self.named(replace(twin, keys=(Key("userid", True, True), DATE_UP)), GOOD) == [
+            "a twin"
+        ]
+
+    @pytest.mark.parametrize(
+        "needed",
+        [
+            replace(SHORT, unique=True),
+            replace(SHORT, constraint=True),
+            replace(SHORT, plain=False),
+            replace(SHORT, valid=False),
+            replace(SHORT, keys=(DATE_DOWN,)),
+            replace(SHORT, table="users"),
+            replace(SHORT, keys=(Key("userid"), Key("text"))),
+        ],
+        ids=["unique", "constraint", "partial", "invalid", "other", "table", "longer"],
+    )
+    def test_what_has_another_use_is_not(self, needed: Index) -> None:
+        assert self.named(needed, GOOD) == []
+
+
+class TestUndo:
+    def test_drops_what_was_made_here_and_nothing_else(self) -> None:
+        theirs = replace(GOOD, name="theirs", comment="")
+        old = Index("off the list", "users", (Key("name"),), comment=MARK)
+        steps = undo([POSTS], [PRIMARY, GOOD, theirs, old])
+        assert actions(steps) == [("drop", "ours"), ("drop", "off the list")]
+        assert steps[0].statement == 'DROP INDEX CONCURRENTLY IF EXISTS "public"."ours"'
+
+    def test_valid_index_of_our_name_without_the_mark_stays_and_is_named(self) -> None:
+        (step,) = undo([POSTS], [replace(GOOD, comment="")])
+        assert (step.action, step.statement) == ("keep", "")
+
+    def test_what_a_cut_off_build_left_goes_too(self) -> None:
+        (step,) = undo([POSTS], [replace(GOOD, comment="", valid=False)])
+        assert step.action == "drop"
+
+    def test_build_is_waited_for(self) -> None:
+        (step,) = undo([POSTS], [replace(GOOD, comment="", valid=False, building=True)])
+        assert (step.action, step.statement) == ("wait", "")
+
+
+# The catalogues and statements of these two are made from the engines' documentation: neither
+# engine runs in these tests.
+class TestYugabytedb:
+    def test_what_is_fixed_is_hashed_and_what_is_read_is_ordered(self) -> None:
+        recent = replace(USERS, order=(Key("lastpostdate"),))
+        steps = plan([POSTS, USERS], COLUMNS, [], schema="s", engine="yugabytedb")
+        assert [step.statement for step in steps] == [
+            'CREATE INDEX CONCURRENTLY "ours" ON "s"."posts" ("userid" HASH, "postdate" DESC)',
+            f'COMMENT ON INDEX "s"."ours" IS \'{MARK}\'',
+            'CREATE INDEX CONCURRENTLY "recent" ON "s"."users" ("lastpostdate" DESC)',
+            f'COMMENT ON INDEX "s"."recent" IS \'{MARK}\'',
+            'ANALYZE "s"."posts"',
+            'ANALYZE "s"."users"',
+        ]
+        (first, *_) = plan([recent], COLUMNS, [], engine="yugabytedb")
+        assert first.statement.endswith('("lastpostdate" ASC)')
+
+    def test_columns_are_hashed_together(self) -> None:
+        wish = Wish("w", "posts", ("userid", "text"), (DATE_UP,))
+        (first, *_) = plan([wish], COLUMNS, [], engine="yugabytedb")
+        assert first.statement.endswith('(("userid", "text") HASH, "postdate" ASC)')
+
+    def test_drop_is_without_concurrently(self) -> None:
+        (step,) = undo([POSTS], [GOOD], engine="yugabytedb")
+        assert step.statement == 'DROP INDEX IF EXISTS "public"."ours"'
+
+    def test_catalogue(self) -> None:
+        hashed = read_index({**ROW, "options": [4, 3], "name": "ours"})
+        assert hashed.keys == (Key("userid", hashed=True), DATE_DOWN)
+        (step,) = plan([POSTS], COLUMNS, [hashed], engine="yugabytedb")
+        assert step.action == "keep"
+        assert "posts (userid hash, postdate desc)" in step.reason
+        bare = replace(hashed, comment="")
+        assert actions(plan([POSTS], COLUMNS, [bare], engine="yugabytedb")) == [("mark", "ours")]
+
+    def test_hash_of_more_columns_does_not_serve_fewer(self) -> None:
+        both = Index("both", "posts", (Key("userid", hashed=True), Key("postdate", hashed=True)))
+        assert not serves(POSTS, both)
+        assert not serves(Wish("w", "posts", ("userid",)), both)
+        assert serves(Wish("w", "posts", ("postdate", "userid")), both)
+
+
+class TestCockroachdb:
+    def test_statements(self) -> None:
+        steps = plan([POSTS], COLUMNS, [], engine="cockroachdb")
+        assert [step.statement for step in steps] == [
+            'CREATE INDEX "ours" ON "public"."posts" ("userid", "postdate" DESC)',
+            f'COMMENT ON INDEX "public"."posts"@"ours" IS \'{MARK}\'',
+            'ANALYZE "public"."posts"',
+        ]
+
+    def test_drop_names_the_table(self) -> None:
+        (step,) = undo([POSTS], [GOOD], engine="cockroachdb")
+        assert step.statement == 'DROP INDEX IF EXISTS "public"."posts"@"ours"'
+
+    def test_catalogue(self) -> None:
+        row = {**ROW, "size": 0, "definition": "", "comment": ""}
+        integers = {"width": 0, "type": "bigint"}
+        table = read_table(
+            {
+                "columns": {"userid": integers, "postdate": integers},
+                "rows": -1,
+                "size": 0,
+                "owned": True,
+                "owner": "",
+                "analyzed_seconds": None,
+            }
+        )
+        steps = plan([POSTS], {"posts": table}, [read_index(row)], engine="cockroachdb")
+        assert actions(steps) == [("keep", "bookface_posts_of_user")]
+
+
+class TestServes:
+    @pytest.mark.parametrize(
+        "keys",
+        [
+            (USER, DATE_DOWN),
+            (USER, DATE_UP),
+            (Key("userid", True, True), DATE_DOWN),
+            (USER, DATE_DOWN, Key("text")),
+        ],
+        ids=["same", "backwards", "fixed column turned", "longer"],
+    )
+    def test_does(self, keys: tuple[Key, ...]) -> None:
+        assert serves(POSTS, Index("i", "posts", keys))
+
+    @pytest.mark.parametrize(
+        "keys",
+        [
+            (),
+            (USER,),
+            (DATE_DOWN, USER),
+            (USER, Key("text"), DATE_DOWN),
+            (USER, Key("postdate", True, False)),
+        ],
+        ids=["none", "shorter", "order", "between", "nulls"],
+    )
+    def test_does_not(self, keys: tuple[Key, ...]) -> None:
+        assert not serves(POSTS, Index("i", "posts", keys))
+
+    def test_two_read_columns_must_turn_together(self) -> None:
+        wish = Wish("w", "t", (), (Key("a"), Key("b", True, True)))
+        assert serves(wish, Index("i", "t", (Key("a", True, True), Key("b"))))
+        assert not serves(wish, Index("i", "t", (Key("a"), Key("b"))))
+
+    def test_fixed_columns_may_change_places(self) -> None:
+        wish = Wish("w", "t", ("a", "b"), (Key("c"),))
+        assert serves(wish, Index("i", "t", (Key("b"), Key("a"), Key("c"))))
+
+    @pytest.mark.parametrize("change", [{"valid": False}, {"plain": False}, {"table": "users"}])
+    def test_needs_a_plain_valid_index_of_the_table(self, change: dict[str, Any]) -> None:
+        assert not serves(POSTS, replace(GOOD, **change))
+
+
+# As catalogue.sql gives it on PostgreSQL 15.
+ROW: dict[str, Any] = {
+    "name": "bookface_posts_of_user",
+    "table": "posts",
+    "columns": ["userid", "postdate"],
+    "options": [0, 3],
+    "plain": True,
+    "valid": True,
+    "building": False,
+    "constraint": False,
+    "unique": False,
+    "size": 0,
+    "comment": MARK,
+    "definition": "CREATE INDEX bookface_posts_of_user ON public.posts USING btree (…)",
+}
+
+
+class TestReading:
+    def test_row_of_the_catalogue(self) -> None:
+        assert read_index(ROW) == replace(GOOD, name="bookface_posts_of_user")
+
+    @pytest.mark.parametrize("field", ["name", "columns", "options", "valid"])
+    def test_row_without_a_field(self, field: str) -> None:
+        row = {key: value for key, value in ROW.items() if key != field}
+        with pytest.raises(PlanError, match="is no index"):
+            read_index(row)
+
+    @pytest.mark.parametrize(
+        ("wish", "message"),
+        [
+            ({"name": "i"}, "wants name, table"),
+            ({"name": "i", "table": "t", "columns": ["a"]}, "nothing else"),
+            ({"name": "i", "table": "t"}, "at least one column"),
+            ({"name": "i", "table": "t", "equal": ["a"], "order": ["a desc"]}, "each of them once"),
+            ({"name": "i", "table": "t", "equal": "a"}, "are lists"),
+            ({"name": "i", "table": "t", "order": ["a sideways"]}, "no column with asc or desc"),
+            ({"name": "i" * 64, "table": "t", "equal": ["a"]}, "longer than 63"),
+        ],
+    )
+    def test_wish_that_makes_no_sense(self, wish: dict[str, Any], message: str) -> None:
+        with pytest.raises(PlanError, match=message):
+            read_wish(wish)
+
+    def test_direction_in_any_case(self) -> None:
+        wish = read_wish({"name": "i", "table": "t", "order": [" a  DESC", "b asc", "c"]})
+        assert wish.order == (Key("a", True, True), Key("b"), Key("c"))
+
+
+class TestFigures:
+    def test_estimate_is_near_what_postgresql_makes(self) -> None:
+        """Real sizes, from PostgreSQL 15: a text id with a date, and a date alone."""
+        posts = Table({"userid": 6.0, "postdate": 8.0}, rows=300_000)
+        assert estimate(POSTS, posts) == pytest.approx(9_486_336, rel=0.03)
+        users = Table({"lastpostdate": 8.0}, rows=20_000)
+        assert estimate(USERS, users) == pytest.approx(466_944, rel=0.03)
+
+    def test_without_statistics_there_is_none(self) -> None:
+        assert estimate(POSTS, Table({"userid": 0, "postdate": 8}, rows=10)) == 0
+        assert estimate(POSTS, Table({"userid": 5, "postdate": 8}, rows=-1)) == 0
+        assert estimate(POSTS, Table({"userid": 0, "postdate": 0}, rows=0)) == 8192
+
+    @pytest.mark.parametrize(
+        ("size", "text"),
+        [(0, "0 bytes"), (8192, "8.0 kB"), (36 << 20, "36 MB"), (5000 << 30, "5000 GB")],
+    )
+    def test_sizes(self, size: int, text: str) -> None:
+        assert in_bytes(size) == text
+
+    @pytest.mark.parametrize(
+        ("age", "rows", "kind", "text"),
+        [
+            (90, 5, "character varying", "about 5 rows, ids are text, analyzed 90 s ago"),
+            (7000, 5, "bigint", "about 5 rows, ids are bigint, analyzed 117 min ago"),
+            (90000, 5, "text", "ids are text, analyzed 25 h ago"),
+            (900000, 5, "text", "analyzed 10 days ago"),
+            (None, -1, "text", "an unknown number of rows, ids are text, never analyzed"),
+            (None, 7, "text", "age of the statistics unknown"),
+        ],
+    )
+    def test_tables_are_described(self, age: float | None, rows: int, kind: str, text: str) -> None:
+        columns = {"userid": {"type": kind, "width": 8}, "name": {"type": "x", "width": 8}}
+        line = describe(
+            "users", {"columns": columns, "rows": rows, "size": 1, "analyzed_seconds": age}
+        )
+        assert line.startswith("users: 1 bytes, ")
+        assert text in line
+
+    def test_outcome(self) -> None:
+        done = {"action": "create", "index": "i", "table": "t", "seconds": 2.04, "size": 1 << 20}
+        assert outcome({**done, "tries": 2}, 2 << 20) == (
+            "create i: 2.0 s in 2 tries, 1.0 MB (about 2.0 MB were expected)"
+        )
+        assert outcome({**done, "tries": 0}).endswith("another session had done it meanwhile")
+
+    @pytest.mark.parametrize("field", ["columns", "rows", "owned"])
+    def test_table_without_a_field(self, field: str) -> None:
+        data = {"columns": {}, "rows": 1, "size": 1, "owned": True, "owner": "x"}
+        del data[field]
+        with pytest.raises(PlanError, match="is no table"):
+            read_table(data)
+
+
+def applied(steps: Iterable[Step], wishes: list[Wish], indexes: list[Index]) -> list[Index]:
+    """What the database holds after the steps; an impossible step fails."""
+    by_name, wanted = {index.name: index for index in indexes}, {wish.name: wish for wish in wishes}
+    for step in steps:
+        if step.action == "drop":
+            del by_name[step.index]
+        elif step.action == "create":
+            assert step.index not in by_name
+            wish = wanted[step.index]
+            by_name[step.index] = Index(wish.name, wish.table, wish.keys)
+        elif step.action == "mark":
+            by_name[step.index] = replace(by_name[step.index], comment=MARK)
+    return list(by_name.values())
+
+
+TABLES = with_columns({"t": ["a", "b", "c"], "u": ["a", "b"]})
+keys = st.builds(Key, st.sampled_from("abc"), st.booleans(), st.booleans())
+distinct = st.lists(keys, max_size=3, unique_by=lambda key: key.column)
+
+
+@st.composite
+def some_wishes(draw: st.DrawFn) -> list[Wish]:
+    wishes = []
+    for name in draw(st.lists(st.sampled_from(["w1", "w2", "w3"]), unique=True)):
+        columns = draw(distinct.filter(bool))
+        cut = draw(st.integers(0, len(columns)))
+        equal = tuple(key.column for key in columns[:cut])
+        wishes.append(Wish(name, draw(st.sampled_from("tuv")), equal, tuple(columns[cut:])))
+    return wishes
+
+
+some_indexes = st.lists(
+    st.builds(
+        Index,
+        name=st.sampled_from(["w1", "w2", "w3", "x", "y", "z"]),
+        table=st.sampled_from("tu"),
+        keys=distinct.map(tuple),
+        plain=st.booleans(),
+        valid=st.booleans(),
+        building=st.booleans(),
+        constraint=st.booleans(),
+        comment=st.sampled_from(["", MARK, "theirs"]),
+    ),
+    unique_by=lambda index: index.name,
+)
+
+
+@given(some_wishes(), some_indexes)
+def test_a_plan_carried_out_leaves_nothing_to_do(wishes: list[Wish], indexes: list[Index]) -> None:
+    steps = plan(wishes, TABLES, indexes)
+    after = applied(steps, wishes, indexes)
+    again = plan(wishes, TABLES, after)
+    assert [step for step in again if step.statement] == []
+    undone = {"skip", "wait", "conflict", "redundant"}
+    kept = [step for step in again if step.action not in undone]
+    assert all(step.action == "keep" for step in kept)
+    for wish in wishes:
+        if not any(serves(wish, index) for index in after):
+            undone -= {"redundant"}
+            assert any(step.action in undone and step.table == wish.table for step in again)
+
+
+@given(some_wishes(), some_indexes)
+def test_only_invalid_indexes_are_dropped(wishes: list[Wish], indexes: list[Index]) -> None:
+    dropped = {step.index for step in plan(wishes, TABLES, indexes) if step.action == "drop"}
+    assert not dropped & {index.name for index in indexes if index.valid or index.constraint}
+    assert not dropped & {index.name for index in indexes if index.building}
+
+
+@given(some_wishes(), some_indexes)
+def test_statement_and_action_belong_together(wishes: list[Wish], indexes: list[Index]) -> None:
+    for step in plan(wishes, TABLES, indexes):
+        assert bool(step.statement) == (step.action in {"create", "drop", "mark", "analyze"})
+        assert step.reason
