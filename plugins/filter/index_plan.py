@@ -10,7 +10,9 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bookface.platform.plugins.module_utils.database import plan as thinking
+from ansible_collections.bookface.platform.plugins.module_utils.database import indexes as reading
+from ansible_collections.bookface.platform.plugins.module_utils.database import plan as planning
+from ansible_collections.bookface.platform.plugins.module_utils.database import text
 from ansible_collections.bookface.platform.plugins.module_utils.database.engine import POSTGRESQL
 
 
@@ -23,26 +25,26 @@ def index_plan(
 ) -> list[dict[str, Any]]:
     """See index_plan.yml beside this file."""
     try:
-        wanted = [thinking.read_wish(wish) for wish in wishes]
-        indexes = [thinking.read_index(index) for index in catalogue["indexes"]]
-        tables = {name: thinking.read_table(data) for name, data in catalogue["tables"].items()}
+        wanted = [reading.read_wish(wish) for wish in wishes]
+        indexes = [reading.read_index(index) for index in catalogue["indexes"]]
+        tables = {name: reading.read_table(data) for name, data in catalogue["tables"].items()}
         if state == "absent":
-            steps = thinking.undo(wanted, indexes, schema, engine)
+            steps = planning.undo(wanted, indexes, schema, engine)
         elif state == "present":
             relations = catalogue.get("relations") or {}
-            steps = thinking.plan(wanted, tables, indexes, relations, schema, engine)
+            steps = planning.plan(wanted, tables, indexes, relations, schema, engine)
         else:
-            raise thinking.PlanError(f"state is present or absent, not {state}.")
+            raise reading.PlanError(f"state is present or absent, not {state}.")
     except KeyError as error:
         raise AnsibleFilterError(f"index_plan: the catalogue has no {error}.") from error
-    except thinking.PlanError as error:
+    except reading.PlanError as error:
         raise AnsibleFilterError(f"index_plan: {error}") from error
     return [{**asdict(step), "text": step.text} for step in steps]
 
 
 def database_tables(tables: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """See database_tables.yml beside this file."""
-    return [thinking.describe(name, tables[name]) for name in sorted(tables)]
+    return [text.describe(name, tables[name]) for name in sorted(tables)]
 
 
 def index_outcome(
@@ -50,7 +52,7 @@ def index_outcome(
 ) -> list[str]:
     """See index_outcome.yml beside this file."""
     expected = {step["index"]: step["size"] for step in steps if step["action"] == "create"}
-    return [thinking.outcome(item, expected.get(item["index"], 0)) for item in done]
+    return [text.outcome(item, expected.get(item["index"], 0)) for item in done]
 
 
 class FilterModule:

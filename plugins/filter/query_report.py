@@ -9,21 +9,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bookface.platform.plugins.module_utils.database import report as thinking
+from ansible_collections.bookface.platform.plugins.module_utils.database import queries
+from ansible_collections.bookface.platform.plugins.module_utils.database.report import report
 
 
 def query_samples(
     tables: Mapping[str, Mapping[str, Any]], schema: str, runs: int
 ) -> list[dict[str, str]]:
     """See query_samples.yml beside this file."""
-    return thinking.samples(tables, schema, int(runs))
+    return queries.samples(tables, schema, int(runs))
 
 
 def query_measurement(statements: Sequence[str], how: str, timeout: int) -> list[str]:
     """See query_measurement.yml beside this file."""
     try:
-        return thinking.measurement(list(statements), how, int(timeout))
-    except thinking.ReportError as error:
+        return queries.measurement(list(statements), how, int(timeout))
+    except queries.ReportError as error:
         raise AnsibleFilterError(f"query_measurement: {error}") from error
 
 
@@ -33,7 +34,7 @@ def query_report(
     """See query_report.yml beside this file."""
     try:
         rows = [
-            thinking.read(
+            queries.read(
                 result["item"][0]["item"]["name"],
                 result["item"][0]["item"]["page"],
                 result["item"][1],
@@ -45,7 +46,7 @@ def query_report(
         ]
     except (KeyError, IndexError, TypeError) as error:
         raise AnsibleFilterError(f"query_report: this is no measurement: {error!r}") from error
-    return thinking.report(rows, facts)
+    return report(rows, facts)
 
 
 class FilterModule:

@@ -200,13 +200,13 @@ from ansible_collections.bookface.platform.plugins.module_utils.database.build i
     Outcome,
     Step,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.database.dialects import dialect_of
 from ansible_collections.bookface.platform.plugins.module_utils.database.engine import (
     COCKROACHDB,
     POSTGRESQL,
     EngineError,
     engine,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.database.plan import DIALECTS
 
 try:
     import psycopg2  # type: ignore[import-untyped]
@@ -253,7 +253,7 @@ class Session:
         self.watcher = self._connect()
         version = self._ask("select version()")[0][0]
         self.engine, self.version = engine(version)
-        self.dialect = DIALECTS[self.engine](params["schema"])
+        self.dialect = dialect_of(self.engine, params["schema"])
         # Only this one tells who holds a lock.
         self.postgresql = self.engine == POSTGRESQL
 

@@ -10,104 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from ansible_collections.bookface.platform.plugins.module_utils.database.engine import (
-    COCKROACHDB,
-    POSTGRESQL,
-    YUGABYTEDB,
+from ansible_collections.bookface.platform.plugins.module_utils.database.dialects import (
+    Postgresql,
+    dialect_of,
 )
-
-# The comment by which an index is known as made here.
-MARK = "Made by bookface.platform.db_optimize."
-
-
-class PlanError(ValueError):
-    """A wish or a catalogue that no plan can be made from."""
-
-
-@dataclass(frozen=True)
-class Key:
-    """A column of an index with its direction. C(hashed): spread by hash, so without one."""
-
-    column: str
-    descending: bool = False
-    nulls_first: bool = False
-    hashed: bool = False
-
-    def __str__(self) -> str:
-        if self.hashed:
-            return f"{self.column} hash"
-        text = self.column + (" desc" if self.descending else "")
-        if self.nulls_first != self.descending:  # NULLs count as the largest values
-            text += " nulls first" if self.nulls_first else " nulls last"
-        return text
-
-    @property
-    def mirrored(self) -> Key:
-        """The same column as a scan backwards meets it."""
-        return Key(self.column, not self.descending, not self.nulls_first)
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of the database.
-
-    C(columns) has the average width in bytes of each, 0 where no statistics tell it. C(rows) is an
-    estimate, negative where the table was never analyzed. C(owner) is empty where the account may
-    make indexes on the table, else the one who may.
-    """
-
-    columns: Mapping[str, float]
-    rows: float = -1
-    size: int = 0
-    owner: str = ""
-
-
-@dataclass(frozen=True)
-class Wish:
-    """An index that queries need: they fix the C(equal) columns and read along C(order).
-
-    C(cost) is what it takes beyond its size.
-    """
-
-    name: str
-    table: str
-    equal: tuple[str, ...] = ()
-    order: tuple[Key, ...] = ()
-    cost: str = ""
-
-    @property
-    def keys(self) -> tuple[Key, ...]:
-        """The columns of the index, in order."""
-        return (*(Key(column) for column in self.equal), *self.order)
-
-
-@dataclass(frozen=True)
-class Index:
-    """An index as the catalogue has it.
-
-    C(plain) is false for an index that not every query on its columns can use: with a condition,
-    an expression, a method other than btree, or another operator class or collation than the
-    column's own. C(building) is true while a session may be at work on it: dropping it would wait
-    for that session, and then drop what has become valid.
-    """
-
-    name: str
-    table: str
-    keys: tuple[Key, ...]
-    plain: bool = True
-    valid: bool = True
-    building: bool = False
-    constraint: bool = False
-    unique: bool = False
-    comment: str = ""
-    size: int = 0
-
-    @property
-    def ours(self) -> bool:
-        """Whether it was made here."""
-        return self.comment == MARK
+from ansible_collections.bookface.platform.plugins.module_utils.database.engine import POSTGRESQL
+from ansible_collections.bookface.platform.plugins.module_utils.database.indexes import (
+    Index,
+    PlanError,
+    Table,
+    Wish,
+    columns_of,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.database.text import in_bytes
 
 
 @dataclass(frozen=True)
@@ -164,7 +80,7 @@ def plan(
     cannot have. Drops come first, so that their names are free, ANALYZE last. Nothing is dropped
     but invalid indexes that were made here or that are wished.
     """
-    wishes, dialect = _distinct(wishes), _dialect(engine, schema)
+    wishes, dialect = _distinct(wishes), dialect_of(engine, schema)
     possible, steps, left = list[Wish](), list[Step](), list[Index]()
     for wish in wishes:
         lack = _lack(wish, tables)
@@ -202,7 +118,7 @@ def undo(
     engine: str = POSTGRESQL,
 ) -> list[Step]:
     """The steps that take away what was made here: by the mark, or begun and never finished."""
-    wishes, dialect, steps = _distinct(wishes), _dialect(engine, schema), list[Step]()
+    wishes, dialect, steps = _distinct(wishes), dialect_of(engine, schema), list[Step]()
     for index in indexes:
         broken = any(_broken(wish, index) for wish in wishes)
         if index.building and (broken or index.ours):
@@ -223,14 +139,6 @@ def _distinct(wishes: Iterable[Wish]) -> list[Wish]:
     if len({wish.name for wish in wishes}) != len(wishes):
         raise PlanError("two of the wished indexes have the same name.")
     return wishes
-
-
-def _dialect(engine: str, schema: str) -> Postgresql:
-    if engine not in DIALECTS:
-        raise PlanError(
-            f"no statements are known for the engine {engine}; known are {', '.join(DIALECTS)}."
-        )
-    return DIALECTS[engine](schema)
 
 
 def _drop(index: Index, why: str, dialect: Postgresql) -> Step:
@@ -336,11 +244,6 @@ def _of_wish(
     ]
 
 
-def columns_of(what: Wish | Index) -> str:
-    """Its table and columns, for people."""
-    return f"{what.table} ({', '.join(map(str, what.keys))})"
-
-
 def _broken(wish: Wish, index: Index) -> bool:
     """Invalid, on the wish's table, and ours or with the wished name or definition."""
     if index.valid or index.constraint or index.table != wish.table:
@@ -371,220 +274,3 @@ def estimate(wish: Wish, table: Table) -> int:
     entry = 8 + -(-sum(widths) // 8) * 8 + 4
     pages = table.rows * entry / (8192 * 0.9)
     return (1 + int(pages) + 1) * 8192  # and the page that every btree begins with
-
-
-def in_bytes(size: float) -> str:
-    """A size for people."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if abs(size) < 1024 or unit == "GB":
-            break
-        size /= 1024
-    return f"{size:.0f} {unit}" if size >= 10 or unit == "bytes" else f"{size:.1f} {unit}"
-
-
-@dataclass(frozen=True)
-class Postgresql:
-    """Statements of PostgreSQL. The CONCURRENTLY ones want to be outside a transaction."""
-
-    schema: str
-
-    def keys(self, wish: Wish) -> tuple[Key, ...]:
-        """The columns as the index has them."""
-        return wish.keys
-
-    def create(self, wish: Wish) -> str:
-        """Builds while reads and writes go on."""
-        return (
-            f"CREATE INDEX CONCURRENTLY {quote(wish.name)}"
-            f" ON {self._of(wish.table)} ({', '.join(map(self._key, self.keys(wish)))})"
-        )
-
-    def drop(self, table: str, name: str) -> str:
-        """Waits for the readers instead of stopping them."""
-        return f"DROP INDEX CONCURRENTLY IF EXISTS {self._index(table, name)}"
-
-    def mark(self, table: str, name: str) -> str:
-        """Makes it known as ours."""
-        return f"COMMENT ON INDEX {self._index(table, name)} IS '{MARK}'"
-
-    def analyze(self, table: str) -> str:
-        """Statistics for the planner."""
-        return f"ANALYZE {self._of(table)}"
-
-    def _of(self, name: str) -> str:
-        return f"{quote(self.schema)}.{quote(name)}"
-
-    def _index(self, table: str, name: str) -> str:
-        return self._of(name)
-
-    def _key(self, key: Key) -> str:
-        return quote(key.column) + str(key)[len(key.column) :].upper()
-
-
-class Yugabytedb(Postgresql):
-    """Statements of YugabyteDB.
-
-    What queries fix is spread over the tablets by hash. What they read along is kept in order; ASC
-    is said, since the first column is hashed otherwise. DROP knows no CONCURRENTLY and needs none.
-    """
-
-    def keys(self, wish: Wish) -> tuple[Key, ...]:
-        """Fixed columns hashed, the others in order."""
-        return (*(Key(column, hashed=True) for column in wish.equal), *wish.order)
-
-    def create(self, wish: Wish) -> str:
-        """The hash takes all its columns in one pair of brackets."""
-        parts = [self._key(key) for key in wish.order]
-        if wish.equal:
-            names = ", ".join(map(quote, wish.equal))
-            parts.insert(0, f"({names}) HASH" if len(wish.equal) > 1 else f"{names} HASH")
-        return (
-            f"CREATE INDEX CONCURRENTLY {quote(wish.name)}"
-            f" ON {self._of(wish.table)} ({', '.join(parts)})"
-        )
-
-    def drop(self, table: str, name: str) -> str:
-        """Online by itself."""
-        return f"DROP INDEX IF EXISTS {self._index(table, name)}"
-
-    def _key(self, key: Key) -> str:
-        text = super()._key(key)
-        return text if key.descending else text.replace(name := quote(key.column), f"{name} ASC", 1)
-
-
-class Cockroachdb(Postgresql):
-    """Statements of CockroachDB: every change of the schema is online, an index is of a table."""
-
-    def create(self, wish: Wish) -> str:
-        """Online by itself; CONCURRENTLY would be read and ignored."""
-        return super().create(wish).replace(" CONCURRENTLY", "", 1)
-
-    def drop(self, table: str, name: str) -> str:
-        """Online by itself."""
-        return f"DROP INDEX IF EXISTS {self._index(table, name)}"
-
-    def _index(self, table: str, name: str) -> str:
-        return f"{self._of(table)}@{quote(name)}"
-
-    def _key(self, key: Key) -> str:
-        return quote(key.column) + (" DESC" if key.descending else "")
-
-
-DIALECTS: dict[str, type[Postgresql]] = {
-    POSTGRESQL: Postgresql,
-    YUGABYTEDB: Yugabytedb,
-    COCKROACHDB: Cockroachdb,
-}
-
-
-def quote(name: str) -> str:
-    """The name as SQL takes it, whatever it holds."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def read_wish(data: Mapping[str, Any]) -> Wish:
-    """A wish from C(name), C(table), C(equal), C(order) ("column" or "column desc"), C(cost)."""
-    unknown = set(data) - {"name", "table", "equal", "order", "cost"}
-    if unknown or not data.get("name") or not data.get("table"):
-        raise PlanError(f"{dict(data)} wants name, table, equal, order, cost, and nothing else.")
-    equal, order = data.get("equal") or (), data.get("order") or ()
-    if isinstance(equal, str) or isinstance(order, str):
-        raise PlanError(f"equal and order of {data['name']} are lists of columns.")
-    wish = Wish(
-        str(data["name"]),
-        str(data["table"]),
-        tuple(map(str, equal)),
-        tuple(map(_read_key, order)),
-        str(data.get("cost") or ""),
-    )
-    names = [key.column for key in wish.keys]
-    if not names or len(set(names)) != len(names):
-        raise PlanError(f"{wish.name} wants at least one column, and each of them once.")
-    if len(wish.name.encode()) > 63:
-        raise PlanError(f"the name {wish.name} is longer than 63 bytes.")
-    return wish
-
-
-def _read_key(text: str) -> Key:
-    column, _dummy, direction = str(text).strip().partition(" ")
-    direction = direction.strip().lower()
-    if not column or direction not in ("", "asc", "desc"):
-        raise PlanError(f"'{text}' is no column with asc or desc behind it.")
-    return Key(column, direction == "desc", direction == "desc")
-
-
-def read_index(data: Mapping[str, Any]) -> Index:
-    """An index from a row of the catalogue: C(columns) and C(options), and the other fields."""
-    try:
-        keys = tuple(
-            Key(str(column), bool(int(option) & 1), bool(int(option) & 2), bool(int(option) & 4))
-            for column, option in zip(data["columns"], data["options"])
-        )
-        return Index(
-            name=str(data["name"]),
-            table=str(data["table"]),
-            keys=keys,
-            plain=bool(data["plain"]),
-            valid=bool(data["valid"]),
-            building=bool(data["building"]),
-            constraint=bool(data["constraint"]),
-            unique=bool(data["unique"]),
-            comment=str(data["comment"] or ""),
-            size=int(data["size"] or 0),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise PlanError(f"{dict(data)} is no index: {error!r}") from error
-
-
-def read_table(data: Mapping[str, Any]) -> Table:
-    """A table from the catalogue."""
-    try:
-        return Table(
-            columns={
-                str(name): float(column["width"] or 0) for name, column in data["columns"].items()
-            },
-            rows=float(data["rows"]),
-            size=int(data["size"] or 0),
-            owner="" if data["owned"] else str(data["owner"]),
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise PlanError(f"{data} is no table: {error!r}") from error
-
-
-def describe(name: str, data: Mapping[str, Any]) -> str:
-    """A table of the catalogue as a line for people: size, rows, ids, age of the statistics."""
-    rows, age = float(data["rows"]), data["analyzed_seconds"]
-    kinds = {str(column["type"]) for key, column in data["columns"].items() if key.endswith("id")}
-    ids = " and ".join(
-        sorted({"text" if "char" in kind or kind == "text" else kind for kind in kinds})
-    )
-    parts = [in_bytes(int(data["size"] or 0))]
-    parts.append(f"about {rows:.0f} rows" if rows >= 0 else "an unknown number of rows")
-    parts.append(f"ids are {ids}" if ids else "no ids")
-    if age is None:
-        parts.append("never analyzed" if rows < 0 else "age of the statistics unknown")
-    else:
-        parts.append(f"analyzed {in_time(float(age))} ago")
-    return f"{name}: {', '.join(parts)}"
-
-
-def outcome(done: Mapping[str, Any], expected: int = 0) -> str:
-    """A step that was carried out as a line for people; C(expected) is the estimate of its size."""
-    line = f"{done['action']} {done['index'] or done['table']}"
-    if not done["tries"]:
-        return f"{line}: another session had done it meanwhile"
-    line += f": {done['seconds']:.1f} s"
-    if done["tries"] > 1:
-        line += f" in {done['tries']} tries"
-    if done["size"]:
-        line += f", {in_bytes(done['size'])}"
-        line += f" (about {in_bytes(expected)} were expected)" if expected else ""
-    return line
-
-
-def in_time(seconds: float) -> str:
-    """A duration for people."""
-    for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds / 86400:.0f} days"

@@ -2,54 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.bookface.platform.plugins.module_utils.database.plan import (
+from ansible_collections.bookface.platform.plugins.module_utils.database.indexes import (
     MARK,
     Index,
     Key,
     PlanError,
-    Step,
     Table,
     Wish,
-    describe,
-    estimate,
-    in_bytes,
-    outcome,
-    plan,
-    quote,
-    read_index,
-    read_table,
     read_wish,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.database.plan import (
+    Step,
+    estimate,
+    plan,
     serves,
     undo,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 
-
-def with_columns(names: Mapping[str, Iterable[str]], **more: Any) -> dict[str, Table]:
-    return {table: Table(dict.fromkeys(columns, 8.0), **more) for table, columns in names.items()}
-
-
-COLUMNS = with_columns(
-    {
-        "posts": ["postid", "userid", "text", "postdate"],
-        "users": ["userid", "name", "lastpostdate"],
-    },
-    rows=1_000_000,
+from .examples import (
+    COLUMNS,
+    DATE_DOWN,
+    DATE_UP,
+    GOOD,
+    POSTS,
+    PRIMARY,
+    USER,
+    USERS,
+    with_columns,
 )
-POSTS = read_wish(
-    {"name": "ours", "table": "posts", "equal": ["userid"], "order": ["postdate desc"]}
-)
-USERS = read_wish({"name": "recent", "table": "users", "order": ["lastpostdate desc"]})
-PRIMARY = Index("posts_pkey", "posts", (Key("postid"),), constraint=True)
-DATE_DOWN, DATE_UP = Key("postdate", True, True), Key("postdate")
-USER = Key("userid")
-GOOD = Index("ours", "posts", (USER, DATE_DOWN), comment=MARK)
 
 
 def actions(steps: Iterable[Step]) -> list[tuple[str, str]]:
@@ -182,7 +169,6 @@ class TestPlan:
         ]
 
     def test_names_are_quoted(self) -> None:
-        assert quote('a"b') == '"a""b"'
         steps = plan([replace(POSTS, name='x" --')], COLUMNS, [], schema="S")
         assert steps[0].statement.startswith('CREATE INDEX CONCURRENTLY "x"" --" ON "S"."posts"')
 
@@ -292,78 +278,6 @@ class TestUndo:
         assert (step.action, step.statement) == ("wait", "")
 
 
-# The catalogues and statements of these two are made from the engines' documentation: neither
-# engine runs in these tests.
-class TestYugabytedb:
-    def test_what_is_fixed_is_hashed_and_what_is_read_is_ordered(self) -> None:
-        recent = replace(USERS, order=(Key("lastpostdate"),))
-        steps = plan([POSTS, USERS], COLUMNS, [], schema="s", engine="yugabytedb")
-        assert [step.statement for step in steps] == [
-            'CREATE INDEX CONCURRENTLY "ours" ON "s"."posts" ("userid" HASH, "postdate" DESC)',
-            f'COMMENT ON INDEX "s"."ours" IS \'{MARK}\'',
-            'CREATE INDEX CONCURRENTLY "recent" ON "s"."users" ("lastpostdate" DESC)',
-            f'COMMENT ON INDEX "s"."recent" IS \'{MARK}\'',
-            'ANALYZE "s"."posts"',
-            'ANALYZE "s"."users"',
-        ]
-        (first, *_) = plan([recent], COLUMNS, [], engine="yugabytedb")
-        assert first.statement.endswith('("lastpostdate" ASC)')
-
-    def test_columns_are_hashed_together(self) -> None:
-        wish = Wish("w", "posts", ("userid", "text"), (DATE_UP,))
-        (first, *_) = plan([wish], COLUMNS, [], engine="yugabytedb")
-        assert first.statement.endswith('(("userid", "text") HASH, "postdate" ASC)')
-
-    def test_drop_is_without_concurrently(self) -> None:
-        (step,) = undo([POSTS], [GOOD], engine="yugabytedb")
-        assert step.statement == 'DROP INDEX IF EXISTS "public"."ours"'
-
-    def test_catalogue(self) -> None:
-        hashed = read_index({**ROW, "options": [4, 3], "name": "ours"})
-        assert hashed.keys == (Key("userid", hashed=True), DATE_DOWN)
-        (step,) = plan([POSTS], COLUMNS, [hashed], engine="yugabytedb")
-        assert step.action == "keep"
-        assert "posts (userid hash, postdate desc)" in step.reason
-        bare = replace(hashed, comment="")
-        assert actions(plan([POSTS], COLUMNS, [bare], engine="yugabytedb")) == [("mark", "ours")]
-
-    def test_hash_of_more_columns_does_not_serve_fewer(self) -> None:
-        both = Index("both", "posts", (Key("userid", hashed=True), Key("postdate", hashed=True)))
-        assert not serves(POSTS, both)
-        assert not serves(Wish("w", "posts", ("userid",)), both)
-        assert serves(Wish("w", "posts", ("postdate", "userid")), both)
-
-
-class TestCockroachdb:
-    def test_statements(self) -> None:
-        steps = plan([POSTS], COLUMNS, [], engine="cockroachdb")
-        assert [step.statement for step in steps] == [
-            'CREATE INDEX "ours" ON "public"."posts" ("userid", "postdate" DESC)',
-            f'COMMENT ON INDEX "public"."posts"@"ours" IS \'{MARK}\'',
-            'ANALYZE "public"."posts"',
-        ]
-
-    def test_drop_names_the_table(self) -> None:
-        (step,) = undo([POSTS], [GOOD], engine="cockroachdb")
-        assert step.statement == 'DROP INDEX IF EXISTS "public"."posts"@"ours"'
-
-    def test_catalogue(self) -> None:
-        row = {**ROW, "size": 0, "definition": "", "comment": ""}
-        integers = {"width": 0, "type": "bigint"}
-        table = read_table(
-            {
-                "columns": {"userid": integers, "postdate": integers},
-                "rows": -1,
-                "size": 0,
-                "owned": True,
-                "owner": "",
-                "analyzed_seconds": None,
-            }
-        )
-        steps = plan([POSTS], {"posts": table}, [read_index(row)], engine="cockroachdb")
-        assert actions(steps) == [("keep", "bookface_posts_of_user")]
-
-
 class TestServes:
     @pytest.mark.parametrize(
         "keys",
@@ -406,55 +320,7 @@ class TestServes:
         assert not serves(POSTS, replace(GOOD, **change))
 
 
-# As catalogue.sql gives it on PostgreSQL 15.
-ROW: dict[str, Any] = {
-    "name": "bookface_posts_of_user",
-    "table": "posts",
-    "columns": ["userid", "postdate"],
-    "options": [0, 3],
-    "plain": True,
-    "valid": True,
-    "building": False,
-    "constraint": False,
-    "unique": False,
-    "size": 0,
-    "comment": MARK,
-    "definition": "CREATE INDEX bookface_posts_of_user ON public.posts USING btree (…)",
-}
-
-
-class TestReading:
-    def test_row_of_the_catalogue(self) -> None:
-        assert read_index(ROW) == replace(GOOD, name="bookface_posts_of_user")
-
-    @pytest.mark.parametrize("field", ["name", "columns", "options", "valid"])
-    def test_row_without_a_field(self, field: str) -> None:
-        row = {key: value for key, value in ROW.items() if key != field}
-        with pytest.raises(PlanError, match="is no index"):
-            read_index(row)
-
-    @pytest.mark.parametrize(
-        ("wish", "message"),
-        [
-            ({"name": "i"}, "wants name, table"),
-            ({"name": "i", "table": "t", "columns": ["a"]}, "nothing else"),
-            ({"name": "i", "table": "t"}, "at least one column"),
-            ({"name": "i", "table": "t", "equal": ["a"], "order": ["a desc"]}, "each of them once"),
-            ({"name": "i", "table": "t", "equal": "a"}, "are lists"),
-            ({"name": "i", "table": "t", "order": ["a sideways"]}, "no column with asc or desc"),
-            ({"name": "i" * 64, "table": "t", "equal": ["a"]}, "longer than 63"),
-        ],
-    )
-    def test_wish_that_makes_no_sense(self, wish: dict[str, Any], message: str) -> None:
-        with pytest.raises(PlanError, match=message):
-            read_wish(wish)
-
-    def test_direction_in_any_case(self) -> None:
-        wish = read_wish({"name": "i", "table": "t", "order": [" a  DESC", "b asc", "c"]})
-        assert wish.order == (Key("a", True, True), Key("b"), Key("c"))
-
-
-class TestFigures:
+class TestEstimate:
     def test_estimate_is_near_what_postgresql_makes(self) -> None:
         """Real sizes, from PostgreSQL 15: a text id with a date, and a date alone."""
         posts = Table({"userid": 6.0, "postdate": 8.0}, rows=300_000)
@@ -466,46 +332,6 @@ class TestFigures:
         assert estimate(POSTS, Table({"userid": 0, "postdate": 8}, rows=10)) == 0
         assert estimate(POSTS, Table({"userid": 5, "postdate": 8}, rows=-1)) == 0
         assert estimate(POSTS, Table({"userid": 0, "postdate": 0}, rows=0)) == 8192
-
-    @pytest.mark.parametrize(
-        ("size", "text"),
-        [(0, "0 bytes"), (8192, "8.0 kB"), (36 << 20, "36 MB"), (5000 << 30, "5000 GB")],
-    )
-    def test_sizes(self, size: int, text: str) -> None:
-        assert in_bytes(size) == text
-
-    @pytest.mark.parametrize(
-        ("age", "rows", "kind", "text"),
-        [
-            (90, 5, "character varying", "about 5 rows, ids are text, analyzed 90 s ago"),
-            (7000, 5, "bigint", "about 5 rows, ids are bigint, analyzed 117 min ago"),
-            (90000, 5, "text", "ids are text, analyzed 25 h ago"),
-            (900000, 5, "text", "analyzed 10 days ago"),
-            (None, -1, "text", "an unknown number of rows, ids are text, never analyzed"),
-            (None, 7, "text", "age of the statistics unknown"),
-        ],
-    )
-    def test_tables_are_described(self, age: float | None, rows: int, kind: str, text: str) -> None:
-        columns = {"userid": {"type": kind, "width": 8}, "name": {"type": "x", "width": 8}}
-        line = describe(
-            "users", {"columns": columns, "rows": rows, "size": 1, "analyzed_seconds": age}
-        )
-        assert line.startswith("users: 1 bytes, ")
-        assert text in line
-
-    def test_outcome(self) -> None:
-        done = {"action": "create", "index": "i", "table": "t", "seconds": 2.04, "size": 1 << 20}
-        assert outcome({**done, "tries": 2}, 2 << 20) == (
-            "create i: 2.0 s in 2 tries, 1.0 MB (about 2.0 MB were expected)"
-        )
-        assert outcome({**done, "tries": 0}).endswith("another session had done it meanwhile")
-
-    @pytest.mark.parametrize("field", ["columns", "rows", "owned"])
-    def test_table_without_a_field(self, field: str) -> None:
-        data = {"columns": {}, "rows": 1, "size": 1, "owned": True, "owner": "x"}
-        del data[field]
-        with pytest.raises(PlanError, match="is no table"):
-            read_table(data)
 
 
 def applied(steps: Iterable[Step], wishes: list[Wish], indexes: list[Index]) -> list[Index]:

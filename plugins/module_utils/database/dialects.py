@@ -1,0 +1,129 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a statement reads in the dialect of an engine. Which one is needed is left to the plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ansible_collections.bookface.platform.plugins.module_utils.database.engine import (
+    COCKROACHDB,
+    POSTGRESQL,
+    YUGABYTEDB,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.database.indexes import (
+    MARK,
+    Key,
+    PlanError,
+    Wish,
+)
+
+
+@dataclass(frozen=True)
+class Postgresql:
+    """Statements of PostgreSQL. The CONCURRENTLY ones want to be outside a transaction."""
+
+    schema: str
+
+    def keys(self, wish: Wish) -> tuple[Key, ...]:
+        """The columns as the index has them."""
+        return wish.keys
+
+    def create(self, wish: Wish) -> str:
+        """Builds while reads and writes go on."""
+        return (
+            f"CREATE INDEX CONCURRENTLY {quote(wish.name)}"
+            f" ON {self._of(wish.table)} ({', '.join(map(self._key, self.keys(wish)))})"
+        )
+
+    def drop(self, table: str, name: str) -> str:
+        """Waits for the readers instead of stopping them."""
+        return f"DROP INDEX CONCURRENTLY IF EXISTS {self._index(table, name)}"
+
+    def mark(self, table: str, name: str) -> str:
+        """Makes it known as ours."""
+        return f"COMMENT ON INDEX {self._index(table, name)} IS '{MARK}'"
+
+    def analyze(self, table: str) -> str:
+        """Statistics for the planner."""
+        return f"ANALYZE {self._of(table)}"
+
+    def _of(self, name: str) -> str:
+        return f"{quote(self.schema)}.{quote(name)}"
+
+    def _index(self, table: str, name: str) -> str:
+        return self._of(name)
+
+    def _key(self, key: Key) -> str:
+        return quote(key.column) + str(key)[len(key.column) :].upper()
+
+
+class Yugabytedb(Postgresql):
+    """Statements of YugabyteDB.
+
+    What queries fix is spread over the tablets by hash. What they read along is kept in order; ASC
+    is said, since the first column is hashed otherwise. DROP knows no CONCURRENTLY and needs none.
+    """
+
+    def keys(self, wish: Wish) -> tuple[Key, ...]:
+        """Fixed columns hashed, the others in order."""
+        return (*(Key(column, hashed=True) for column in wish.equal), *wish.order)
+
+    def create(self, wish: Wish) -> str:
+        """The hash takes all its columns in one pair of brackets."""
+        parts = [self._key(key) for key in wish.order]
+        if wish.equal:
+            names = ", ".join(map(quote, wish.equal))
+            parts.insert(0, f"({names}) HASH" if len(wish.equal) > 1 else f"{names} HASH")
+        return (
+            f"CREATE INDEX CONCURRENTLY {quote(wish.name)}"
+            f" ON {self._of(wish.table)} ({', '.join(parts)})"
+        )
+
+    def drop(self, table: str, name: str) -> str:
+        """Online by itself."""
+        return f"DROP INDEX IF EXISTS {self._index(table, name)}"
+
+    def _key(self, key: Key) -> str:
+        text = super()._key(key)
+        return text if key.descending else text.replace(name := quote(key.column), f"{name} ASC", 1)
+
+
+class Cockroachdb(Postgresql):
+    """Statements of CockroachDB: every change of the schema is online, an index is of a table."""
+
+    def create(self, wish: Wish) -> str:
+        """Online by itself; CONCURRENTLY would be read and ignored."""
+        return super().create(wish).replace(" CONCURRENTLY", "", 1)
+
+    def drop(self, table: str, name: str) -> str:
+        """Online by itself."""
+        return f"DROP INDEX IF EXISTS {self._index(table, name)}"
+
+    def _index(self, table: str, name: str) -> str:
+        return f"{self._of(table)}@{quote(name)}"
+
+    def _key(self, key: Key) -> str:
+        return quote(key.column) + (" DESC" if key.descending else "")
+
+
+DIALECTS: dict[str, type[Postgresql]] = {
+    POSTGRESQL: Postgresql,
+    YUGABYTEDB: Yugabytedb,
+    COCKROACHDB: Cockroachdb,
+}
+
+
+def dialect_of(engine: str, schema: str) -> Postgresql:
+    """The dialect of an engine, by its name."""
+    if engine not in DIALECTS:
+        raise PlanError(
+            f"no statements are known for the engine {engine}; known are {', '.join(DIALECTS)}."
+        )
+    return DIALECTS[engine](schema)
+
+
+def quote(name: str) -> str:
+    """The name as SQL takes it, whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
