@@ -20,7 +20,16 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack import
     plan as openstack_plan,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
+    removal as openstack_removal,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
     rules as openstack_rules,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
+    servers as openstack_servers,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
+    steps as openstack_steps,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.web.backends import Ports
 
@@ -69,16 +78,16 @@ def plan(entries: Sequence[Data], platform: str, settings: Data, cloud: Data) ->
     """See openstack_plan.yml beside this file."""
     names = openstack_description.Names(platform)
     found = _machines(entries)
-    wanted = openstack_plan.Settings(**settings)
+    wanted = openstack_steps.Settings(**settings)
     texts = wanted.user_data
     servers = {
         machine.name: {
             **asdict(machine),
-            "metadata": openstack_plan.metadata(
+            "metadata": openstack_servers.metadata(
                 machine, names, texts.get(machine.name, ""), wanted.disk
             ),
-            "group_mark": openstack_plan.group_mark(machine),
-            "security_groups": openstack_plan.security_groups(machine, names),
+            "group_mark": openstack_servers.group_mark(machine),
+            "security_groups": openstack_servers.security_groups(machine, names),
             "user_data": texts.get(machine.name, ""),
             "in_swarm": machine.in_swarm,
             "volume_name": names.volume(machine.name),
@@ -92,10 +101,10 @@ def plan(entries: Sequence[Data], platform: str, settings: Data, cloud: Data) ->
 def removal(cloud: Data, platform: str, volumes: bool) -> dict[str, Any]:
     """See openstack_removal.yml beside this file."""
     names = openstack_description.Names(platform)
-    return _as_data(openstack_plan.removal(names, cloud, volumes))
+    return _as_data(openstack_removal.removal(names, cloud, volumes))
 
 
-def _as_data(made: openstack_plan.Plan) -> dict[str, Any]:
+def _as_data(made: openstack_steps.Plan) -> dict[str, Any]:
     """A plan for tasks: its steps in their order, and those of each kind."""
 
     def by_kind(removed: bool) -> dict[str, list[dict[str, Any]]]:
@@ -103,9 +112,9 @@ def _as_data(made: openstack_plan.Plan) -> dict[str, Any]:
             kind.replace(" ", "_"): [
                 asdict(step)
                 for step in made.steps
-                if step.kind == kind and (step.do == openstack_plan.REMOVE) == removed
+                if step.kind == kind and (step.do == openstack_steps.REMOVE) == removed
             ]
-            for kind in openstack_plan.KINDS
+            for kind in openstack_steps.KINDS
         }
 
     return {
@@ -114,13 +123,13 @@ def _as_data(made: openstack_plan.Plan) -> dict[str, Any]:
         "remove": by_kind(removed=True),
         "left": made.left,
         "faults": made.faults,
-        "lines": openstack_plan.lines(made),
+        "lines": openstack_steps.lines(made),
     }
 
 
 def existing(cloud: Data, platform: str) -> list[str]:
     """See openstack_existing.yml beside this file."""
-    return openstack_plan.inventory_of(openstack_description.Names(platform), cloud)
+    return openstack_removal.inventory_of(openstack_description.Names(platform), cloud)
 
 
 def unseen(entries: Sequence[Data], platform: str, cloud: Data) -> list[str]:
@@ -150,5 +159,5 @@ class FilterModule:
             "openstack_removal": removal,
             "openstack_rules": rules,
             "openstack_unseen": unseen,
-            "openstack_user_data": openstack_plan.user_data,
+            "openstack_user_data": openstack_servers.user_data,
         }

@@ -1,0 +1,107 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What exists of a platform in a cloud, and what its removal takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import (
+    Names,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps import (
+    ADDRESS,
+    KEYPAIR,
+    NETWORK,
+    REMOVE,
+    ROUTER,
+    SECURITY_GROUP,
+    SERVER,
+    SERVER_GROUP,
+    SUBNET,
+    VOLUME,
+    Data,
+    Plan,
+    Step,
+    has_mark,
+    ours,
+    own,
+)
+
+# Owners of the ports that Neutron itself has on a network, and deletes with it.
+NEUTRON = frozenset({"network:dhcp", "network:distributed", "network:floatingip_agent_gateway"})
+
+
+def inventory_of(names: Names, cloud: Data) -> list[str]:
+    """What exists of ours: for a run that fails, and before a removal."""
+    return [f"{step.kind} {step.name}" + (f" ({step.why})" if step.why else "")
+            for step in existing(names, cloud)]  # fmt: skip
+
+
+def existing(names: Names, cloud: Data) -> list[Step]:
+    """All that carries our mark, in the order in which it can be removed."""
+
+    def marked(things: Iterable[Data]) -> list[Data]:
+        return [one for one in own(things, cloud) if has_mark(one, names.mark)]
+
+    found = [
+        Step(REMOVE, SERVER, one["name"], one["status"], one["id"])
+        for one in ours(cloud["servers"], names)
+    ]
+    found += [
+        Step(REMOVE, ADDRESS, names.machine_of(one["description"]), one["address"], one["id"])
+        for one in marked(cloud["floating_ips"])
+    ]
+    found += [
+        Step(REMOVE, SERVER_GROUP, one["name"], id=one["id"])
+        for one in cloud["server_groups"]
+        if one["name"] == names.server_group
+    ]
+    for kind, things in (
+        (ROUTER, cloud["routers"]), (SUBNET, cloud["subnets"]), (NETWORK, cloud["networks"]),
+        (SECURITY_GROUP, cloud["security_groups"]),
+    ):  # fmt: skip
+        found += [Step(REMOVE, kind, one["name"], id=one["id"]) for one in marked(things)]
+    found += [
+        Step(REMOVE, KEYPAIR, one["name"])
+        for one in cloud["keypairs"]
+        if one["name"] == names.keypair
+    ]
+    found += [
+        Step(REMOVE, VOLUME, one["name"], f"{one['size']} GB", one["id"])
+        for one in cloud["volumes"]
+        if one["platform"] == names.platform
+    ]
+    return found
+
+
+def removal(names: Names, cloud: Data, volumes: bool) -> Plan:
+    """What goes when the whole platform goes, and what stands in the way."""
+    made = Plan()
+    for step in existing(names, cloud):
+        if step.kind == VOLUME and not volumes:
+            made.left.append(
+                f"{VOLUME} {step.name} ({step.why}): -e remove_volumes=true removes it"
+            )
+        else:
+            made.steps.append(step)
+    servers = {step.id for step in made.steps if step.kind == SERVER}
+    routers = {step.id for step in made.steps if step.kind == ROUTER}
+    networks = {step.id: step.name for step in made.steps if step.kind == NETWORK}
+    groups = {step.id: step.name for step in made.steps if step.kind == SECURITY_GROUP}
+    for port in cloud["ports"]:
+        if port["device_id"] in servers | routers or port["device_owner"] in NEUTRON:
+            continue
+        what = f"port {port['name'] or port['id']}"
+        if port["device_id"]:
+            what += f" of {port['device_owner']} {port['device_id']}"
+        if port["network_id"] in networks:
+            made.faults.append(f"the {what} is on the network {networks[port['network_id']]}")
+        else:
+            made.faults += [
+                f"the {what} uses the security group {groups[group]}"
+                for group in port["security_group_ids"]
+                if group in groups
+            ]
+    return made
