@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.bookface.platform.plugins.module_utils.web.containers import BEFORE, ROLE
+from ansible_collections.bookface.platform.plugins.module_utils.web.containers import BEFORE
+from ansible_collections.bookface.platform.plugins.module_utils.web.labels import MADE, ROLE
 
-MADE = "platform.bookface.made"
 # Its tags are versions, of which old ones can go. Other images of ours are named for good.
 VERSIONED = "bookface_image"
 # Neither running nor paused nor on its way up.

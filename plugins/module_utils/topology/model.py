@@ -30,6 +30,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.topology.facts i
     software,
     upstream,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.web.labels import is_web
 
 CLIENTS = "clients"
 # Ports on which the nodes of a swarm talk among themselves.
@@ -124,7 +125,7 @@ def container(machine: str, seen: Mapping[str, Any]) -> Service:
     entry = seen["item"]
     packages = parse_packages(seen.get("stdout") or "")
     process = server_in(packages)
-    ours = (entry.get("Labels") or {}).get("platform.bookface.role") == "web"
+    ours = is_web(entry.get("Labels"))
     known_as = PRODUCTS[process].kind if process else OTHER
     name = TASK_ID.sub("", entry["Names"][0].lstrip("/"))
     published = [

@@ -17,11 +17,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.bookface.platform.plugins.module_utils.web.backends import container_server
+from ansible_collections.bookface.platform.plugins.module_utils.web.labels import (
+    PORT,
+    PREFIX,
+    ROLE,
+    WEB,
+    is_web,
+)
 
-OURS = "platform.bookface."
-ROLE, WEB = f"{OURS}role", "web"
-# Docker tells the ports of running containers only; the label tells that of a stopped one, too.
-PORT = f"{OURS}port"
 BEFORE = "-before"
 FIRST_PORT, LAST_PORT = 1024, 65535
 
@@ -129,7 +132,7 @@ def read(entry: Entry) -> Container:
     return Container(
         id=entry["Id"],
         name=entry["Names"][0].lstrip("/"),
-        ours=labels.get(ROLE) == WEB,
+        ours=is_web(labels),
         port=port,
         published=tuple(published),
         running=entry["State"] in ("running", "paused", "restarting"),
@@ -254,7 +257,7 @@ def _reasons(before: object, after: object) -> tuple[str, ...]:
         had = before["labels"] or {}
         wanted = after.get("labels") or {}
         named = {name for name, value in wanted.items() if had.get(name) != value}
-        found = (found - {"labels"}) | {name.removeprefix(OURS) for name in named}
+        found = (found - {"labels"}) | {name.removeprefix(PREFIX) for name in named}
     return tuple(sorted(found))
 
 
