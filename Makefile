@@ -6,7 +6,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 # Handed to ansible-playbook by demo and demo-down, such as ARGS="-e lab_http_port=8090",
 # and to a bench, such as ARGS=--quick.
 ARGS ?=
-# Scripts of bench/ that measure; the others there are what they share.
+# Modules of bench/ that measure; report.py is what they share.
 BENCHES := switch docker_ce database image
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -33,7 +33,7 @@ $(LINK):
 	@ln -sfn ../../../.. $@
 
 demo: setup ## the whole platform on this machine, and its traffic moved to containers
-	$(VENV)/bin/python scripts/demo.py $(ARGS)
+	$(VENV)/bin/python -m scripts.demo $(ARGS)
 
 demo-down: setup ## remove all that the demo made
 	ansible-playbook playbooks/lab.yml -e lab_state=absent -e lab_remove_images=true $(ARGS)
@@ -56,7 +56,7 @@ lint: setup ## linters
 bench: $(BENCHES:%=bench-%) ## all measurements, see bench/README.md
 
 $(BENCHES:%=bench-%): bench-%: setup test-packages
-	$(VENV)/bin/python bench/$*.py $(ARGS)
+	$(VENV)/bin/python -m bench.$* $(ARGS)
 
 bench-%: ## one of them, such as bench-switch
 	$(error there is no bench $*; there are: $(BENCHES))

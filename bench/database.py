@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """`make bench-database`: what indexes, caches and a pooler do for bookface, side by side.
 
-    database.py [--quick] [--output FILE]
+    python -m bench.database [--quick] [--output FILE]
 
 README.md beside this file says what is measured, and how.
 """
@@ -26,12 +25,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import report
 import yaml
-from load import Asked, Load, percentile, read_log
-from loopback import LOOPBACK, ROLES, plugin, until
-from report import BenchError, Row, spread
-from stage import (
+
+from bench import report
+from bench.report import BenchError, Row, spread
+from tests.support.errors import HarnessError
+from tests.support.load import Asked, Load, percentile, read_log
+from tests.support.loopback import LOOPBACK, plugin, until
+from tests.support.paths import ROLES
+from tests.support.stage import (
     PASSWORD,
     POOLED_USER,
     USER,
@@ -191,14 +193,14 @@ def build(stage: Stage, name: str, town: Scale, work: Work, seen: Seen) -> None:
     if not any("CREATE INDEX" in statement for statement in statements):
         raise BenchError(f"nothing to index in {name}: {statements}")
     ended = threading.Event()
-    failures: list[BenchError] = []
+    failures: list[HarnessError] = []
 
     def make() -> None:
         begin = time.monotonic()
         try:
             for statement in statements:
                 stage.database.sql(statement, name)
-        except BenchError as error:
+        except HarnessError as error:
             failures.append(error)
         seen.build_seconds = time.monotonic() - begin
         ended.set()

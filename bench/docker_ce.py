@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """`make bench-docker_ce`: the role docker_ce and the same steps by plain modules, side by side.
 
-    docker_ce.py [--quick] [--output FILE]
+    python -m bench.docker_ce [--quick] [--output FILE]
 
 README.md beside this file says what is measured, and how.
 """
@@ -19,9 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import report
 from ansible.release import __version__ as ansible_version
-from report import ROOT, BenchError, Row, spread
+
+from bench import report
+from bench.report import BenchError, Row, spread
+from tests.support.paths import ROOT
 
 HERE = ROOT / "bench/docker_ce_lab"
 SCENARIO = ROOT / "molecule/docker_ce"

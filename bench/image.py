@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """`make bench-image`: the image of the role bookface_image and one as sites usually have it.
 
-    image.py [--quick] [--output FILE]
+    python -m bench.image [--quick] [--output FILE]
 
 README.md beside this file says what is measured, and how.
 """
@@ -24,14 +23,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import report
-import rolling
 import yaml
-from database import EXPECT, FRONT, PICTURE, index_statements, picture, say
-from engine import docker
-from loopback import LOOPBACK, ROLES, until
-from report import ROOT, BenchError, Row, spread
-from stage import (
+
+from bench import report
+from bench.database import EXPECT, FRONT, PICTURE, index_statements, picture, say
+from bench.report import BenchError, Row, spread
+from tests.support import rolling
+from tests.support.engine import docker
+from tests.support.errors import HarnessError
+from tests.support.loopback import LOOPBACK, until
+from tests.support.paths import ROLES, ROOT
+from tests.support.stage import (
     CODE,
     PASSWORD,
     POOLED_USER,
@@ -287,7 +289,7 @@ def address(name: str, way: str) -> str:
 
 def healthy(url: str) -> bool:
     """Whether the front page is a good one."""
-    with contextlib.suppress(OSError, BenchError):
+    with contextlib.suppress(OSError, HarnessError):
         return bool(fetch(url, EXPECT[FRONT]))
     return False
 
@@ -466,6 +468,25 @@ def remove_images() -> None:
         docker("rmi", "-f", *images)
 
 
+def replaced_under_load(requests: int, image: str) -> Row:
+    """Replace both containers again and again until so many requests were made."""
+    with rolling.site(image) as made:
+        made.converge()
+        until(made.serving, "both servers")
+        replaced = 0
+        with made.load(at_least=requests, rate=0) as load:
+            while replaced == 0 or load.requests < requests:
+                before = set(made.containers().values())
+                made.converge(web_containers_log_files=4 + replaced % 4)
+                replaced += len(set(made.containers().values()) - before)
+    return Row(
+        "rolling replacement: failed requests",
+        load.summary.failed,
+        f"of {load.summary.requests} requests, {replaced} containers replaced",
+        target="<= 0",
+    )
+
+
 def bench(work: Work) -> tuple[list[Row], dict[str, str]]:
     """Everything: the rows, and the versions of what was measured."""
     seen = {way: Seen() for way in work.ways}
@@ -502,7 +523,7 @@ def bench(work: Work) -> tuple[list[Row], dict[str, str]]:
         pooler = stack.enter_context(ReachedPooler(database, "bf"))
         with_pooler = pooled(site, pooler, paths[PICTURE], work)
         say("rolling replacement")
-        rolled = rolling.replaced_under_load(work.rolled, tag(OURS))
+        rolled = replaced_under_load(work.rolled, tag(OURS))
 
     other = seen[OTHER]
     rows = [*rows_of(OURS, seen[OURS], other), with_pooler, rolled]

@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from load import write_json
+from tests.support.errors import HarnessError
+from tests.support.files import write_json
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
 
 _TARGET = re.compile(r"(<=|>=) (\d+(?:\.\d+)?)")
 
 
-class BenchError(Exception):
+class BenchError(HarnessError):
     """The bench cannot go on; the message says why."""
 
 
@@ -167,7 +168,7 @@ def run(name: str, measure: Callable[[bool], tuple[Sequence[Row], Mapping[str, s
     on = machine()
     try:
         rows, versions = measure(options.quick)
-    except (BenchError, OSError) as error:
+    except (HarnessError, OSError) as error:
         print(f"bench-{name}: {error}", file=sys.stderr)
         return 1
     write(output, on, versions, rows)

@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """`make bench-switch`: ways to move HAProxy's traffic to another backend, side by side.
 
-    switch.py [--quick] [--output FILE]
+    python -m bench.switch [--quick] [--output FILE]
 
 README.md beside this file says what is measured, and how.
 """
@@ -17,12 +16,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-import report
 from ansible.release import __version__ as ansible_version
-from balancer import FRONTEND, Balancer, ask, real_time_allowed, serving
-from load import Asked, Load, Summary, percentile, read_log
-from loopback import until
-from report import BenchError, Row, spread
+
+from bench import report
+from bench.report import BenchError, Row, spread
+from tests.support.balancer import FRONTEND, Balancer, ask, real_time_allowed, serving
+from tests.support.load import Asked, Load, Summary, percentile, read_log
+from tests.support.loopback import until
 
 SIZES = (2, 1000)  # backends
 CLIENTS = 32

@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """`make demo`: bring the lab up, then move its traffic to containers under load.
 
 Arguments are handed to ansible-playbook, so that the demonstration runs on other inventories too:
-    demo.py -i molecule/platform/inventory --only-switch
+    python -m scripts.demo -i molecule/platform/inventory --only-switch
 """
 
 from __future__ import annotations
@@ -16,10 +15,8 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "bench"))
-
-from load import Load  # noqa: E402  (the load client lives in bench/, which is no package)
+from tests.support.load import Load
+from tests.support.paths import ROOT
 
 AT_LEAST = 2000  # requests of the demonstration
 RATE = 80  # requests/s: light for two cores that also run every machine of the lab

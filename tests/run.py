@@ -81,7 +81,7 @@ STEPS = [
     Step("yamllint", "lint", ["yamllint", "--strict", "."]),
     Step("ruff", "lint", ["ruff", "check", "."]),
     Step("ruff-format", "lint", ["ruff", "format", "--check", "."]),
-    Step("mypy", "lint", ["mypy", "plugins", "bench", "scripts", "tests/run.py"]),
+    Step("mypy", "lint", ["mypy", "plugins", "bench", "scripts", "tests/support", "tests/run.py"]),
     Step("role-tables", "lint", [sys.executable, "scripts/role_tables.py", "--check"]),
     Step("ansible-lint", "lint", ["ansible-lint"]),
     pytest("unit", "unit", "tests/unit"),

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
 
 import pytest
-from commands import ROOT
-from figures import say
 
-sys.path.insert(0, str(ROOT / "tests/lab/vm"))
-
-from virtual_machines import Lab
+from tests.lab.vm.virtual_machines import Lab
+from tests.support.figures import say
 
 __all__ = ["say"]
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
-from commands import ROOT
-from figures import say
 
-sys.path.insert(0, str(ROOT / "tests/lab/vm"))
-
-from virtual_machines import Lab
+from tests.lab.vm.virtual_machines import Lab
+from tests.support.figures import say
 
 __all__ = ["say"]
 

@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 from conftest import ROOT, Platform
-from exercises import Command, agree, commands
+
+from tests.e2e.exercises import Command, agree, commands
 
 COMMANDS = commands(ROOT / "docs/exercises.md")
 # The longest of them are runs of site.yml.

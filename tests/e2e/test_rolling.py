@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, Platform
-from load import Load
+
+from tests.support.load import Load
 
 HOST = "docker1"
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, Platform, engine
-from load import Load, Summary
+
+from tests.support.load import Load, Summary
 
 PAGE = "Users:"
 SWARM = "swarm_managers:swarm_workers"

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 from conftest import ROOT, Platform
-from load import Load
+
+from tests.support.load import Load
 
 PAGE = "Users:"
 LEGACY = ("web1", "web2")

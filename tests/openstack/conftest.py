@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 import yaml
 from described import LOADBALANCERS, ROOT, VMS, Site
-from lab import FIRST_PORT, Lab
+
+from tests.lab.openstack.lab import FIRST_PORT, Lab
 
 
 @pytest.fixture(scope="session")

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import openstack
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/lab/openstack"))
-
-from lab import Lab  # noqa: E402  (a script, no package)
+from tests.lab.openstack.lab import Lab
+from tests.support.paths import ROOT
 
 PLATFORM = "bookface"
 VMS: list[dict[str, Any]] = [

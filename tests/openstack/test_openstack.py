@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from ansible_collections.bookface.platform.plugins.filter.openstack_plan import FilterModule
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.rules import seen
-from commands import failures, kill_tree, recap
 from described import LOADBALANCERS, PLATFORM, ROOT, VMS, Site
+
+from tests.support.commands import failures, kill_tree, recap
 
 FILTERS = FilterModule().filters()
 PORTS = {"legacy_port": 80, "container_count": 2, "container_first_port": 32001, "swarm_port": 8080}

@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from commands import ask
 from testinfra.host import Host
+
+from tests.support.commands import ask
 
 testinfra_hosts = ["ansible://swarm_managers"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from commands import ask
 from testinfra.host import Host
+
+from tests.support.commands import ask
 
 testinfra_hosts = ["ansible://loadbalancers"]
 

@@ -10,11 +10,12 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from testinfra.host import Host
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
+if TYPE_CHECKING:
+    from testinfra.host import Host
 
 
 def ansible(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-SPEC = importlib.util.spec_from_file_location("exercises", ROOT / "tests/e2e/exercises.py")
-assert SPEC
-assert SPEC.loader
-exercises = importlib.util.module_from_spec(SPEC)
-sys.modules["exercises"] = exercises
-SPEC.loader.exec_module(exercises)
+from tests.e2e import exercises
+from tests.support.paths import ROOT
 
 
 def test_commands_are_read_with_their_output(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import commands
 import pytest
 import testinfra
-from commands import failures, recap
 from testinfra.host import Host
+
+from tests.support import commands
+from tests.support.commands import failures, recap
 
 ROOT = Path(__file__).resolve().parents[3]
 SCENARIO = ROOT / "molecule/docker_ce"

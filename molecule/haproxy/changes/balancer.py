@@ -9,8 +9,9 @@ import time
 from typing import Any
 
 import pytest
-from commands import ansible
 from testinfra.host import Host
+
+from tests.support.commands import ansible
 
 CONFIG = "/etc/haproxy/haproxy.cfg"
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 from balancer import CONFIG, name_of, url_of
-from commands import ansible
-from load import Load
 from testinfra.host import Host
+
+from tests.support.commands import ansible
+from tests.support.load import Load
 
 # One is enough: on both versions of HAProxy the blocks themselves are the matter of other tests.
 testinfra_hosts = ["ansible://lb30"]

@@ -19,8 +19,9 @@ from balancer import (
     url_of,
     wait_for_status,
 )
-from load import Load
 from testinfra.host import Host
+
+from tests.support.load import Load
 
 testinfra_hosts = ["ansible://loadbalancers"]
 

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 from balancer import CONFIG, serving, site, url_of
-from load import Load
 from testinfra.host import Host
+
+from tests.support.load import Load
 
 testinfra_hosts = ["ansible://lb26"]
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from balancer import servers_node, serving, switch, url_of, wait_for_status
-from load import Load
 from testinfra.host import Host
+
+from tests.support.load import Load
 
 testinfra_hosts = ["ansible://loadbalancers"]
 

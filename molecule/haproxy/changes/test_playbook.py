@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import ansible
-from load import Load
+
+from tests.support.commands import ansible
+from tests.support.load import Load
 
 BALANCERS = ("lb26", "lb30")
 COOKIE = "bookface_cohort"

@@ -8,8 +8,9 @@ import time
 
 import pytest
 import testinfra
-from commands import ask
 from testinfra.host import Host
+
+from tests.support.commands import ask
 
 testinfra_hosts = ["ansible://loadbalancers"]
 

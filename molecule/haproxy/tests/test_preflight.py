@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from commands import ansible
+
+from tests.support.commands import ansible
 
 LEGACY = {"name": "legacy", "servers": [{"name": "web1", "address": "192.0.2.1", "port": 80}]}
 DOCKER = {"name": "docker", "servers": [{"name": "web1", "address": "192.0.2.2", "port": 80}]}

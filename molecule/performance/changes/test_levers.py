@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import testinfra
-from commands import ansible, ask
-from load import Load
 from testinfra.host import Host
+
+from tests.support.commands import ansible, ask
+from tests.support.load import Load
 
 testinfra_hosts = ["docker://bookface-performance-web1"]
 

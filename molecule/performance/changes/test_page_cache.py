@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 import testinfra
-from commands import ansible
-from load import Load
 from testinfra.host import Host
+
+from tests.support.commands import ansible
+from tests.support.load import Load
 
 testinfra_hosts = ["docker://bookface-performance-lb1"]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import testinfra
-from commands import ask
 from testinfra.host import Host
+
+from tests.support.commands import ask
 
 testinfra_hosts = ["ansible://db1"]
 

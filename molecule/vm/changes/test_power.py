@@ -5,20 +5,17 @@ Times are printed. Bounds are generous: these machines are slow, and share two p
 
 from __future__ import annotations
 
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
-from commands import ROOT, ansible
 from conftest import FRONT, MACHINES, MANAGER, WORKER, Platform
-from figures import Say
-from virtual_machines import wait_until
 
-sys.path.insert(0, str(ROOT / "bench"))
-
-from load import Load
+from tests.lab.vm.virtual_machines import wait_until
+from tests.support.commands import ansible
+from tests.support.figures import Say
+from tests.support.load import Load
 
 PAGE = "Users:"
 

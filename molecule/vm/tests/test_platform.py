@@ -6,7 +6,8 @@ from functools import partial
 
 import pytest
 from conftest import FRONT, MACHINES, MANAGER, WORKER, Platform
-from virtual_machines import wait_until
+
+from tests.lab.vm.virtual_machines import wait_until
 
 
 def test_account_is_not_root(platform: Platform) -> None:

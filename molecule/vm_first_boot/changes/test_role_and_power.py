@@ -6,9 +6,11 @@ import re
 import time
 
 import pytest
-from commands import ROOT, ansible, recap
-from figures import Say
-from virtual_machines import Lab, wait_until
+
+from tests.lab.vm.virtual_machines import Lab, wait_until
+from tests.support.commands import ansible, recap
+from tests.support.figures import Say
+from tests.support.paths import ROOT
 
 MACHINES = ("new1", "new2")
 CONVERGE = str(ROOT / "molecule/vm_first_boot/converge.yml")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import sys
 
 import pytest
-from commands import ROOT
-from virtual_machines import Lab
 
-sys.path.insert(0, str(ROOT / "tests/e2e"))
-
-from exercises import Command, agree, commands
+from tests.e2e.exercises import Command, agree, commands
+from tests.lab.vm.virtual_machines import Lab
+from tests.support.paths import ROOT
 
 COMMANDS = commands(ROOT / "docs/first-boot.md") + commands(ROOT / "docs/no/first-boot.md")
 

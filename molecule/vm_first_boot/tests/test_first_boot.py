@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from virtual_machines import Lab
+
+from tests.lab.vm.virtual_machines import Lab
 
 MACHINES = ("new1", "new2")
 HELLO = "run --rm --network none hello /busybox echo hello from a container"

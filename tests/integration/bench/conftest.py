@@ -27,7 +27,7 @@ def quick(tmp_path: Path) -> Quick:
     ) -> dict[str, dict[str, Any]]:
         output = tmp_path / f"{name}.json"
         done = subprocess.run(
-            [sys.executable, f"bench/{name}.py", "--quick", "--output", str(output)],
+            [sys.executable, "-m", f"bench.{name}", "--quick", "--output", str(output)],
             cwd=ROOT,
             check=False,
             capture_output=True,

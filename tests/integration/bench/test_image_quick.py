@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from docker_engine import see_it_run
+from tests.support.engine import see_it_run
 
 if TYPE_CHECKING:
     from conftest import Quick

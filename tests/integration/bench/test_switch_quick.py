@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from balancer import real_time_allowed
+from tests.support.balancer import real_time_allowed
 
 if TYPE_CHECKING:
     from conftest import Quick

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import rolling
-from commands import failures, kill_tree, recap
-from docker_engine import see_it_run
-from engine import docker
-from rolling import HOST, Site
+
+from tests.support import rolling
+from tests.support.commands import failures, kill_tree, recap
+from tests.support.engine import docker, see_it_run
+from tests.support.rolling import HOST, Site
 
 
 @pytest.fixture(scope="package")

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import rolling
-from balancer import ask
-from engine import docker
-from load import Load, read_log
-from rolling import BALANCER, HOST, LOOPBACK, Site
+from tests.support import rolling
+from tests.support.balancer import ask
+from tests.support.engine import docker
+from tests.support.load import Load, read_log
+from tests.support.rolling import BALANCER, HOST, LOOPBACK, Site
 
 from .conftest import changed, message, messages, process, state, until
 

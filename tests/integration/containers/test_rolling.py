@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from balancer import ask
-from engine import docker
-from rolling import HOST, Site
+
+from tests.support.balancer import ask
+from tests.support.engine import docker
+from tests.support.rolling import HOST, Site
 
 from .conftest import begun, changed, killed_at, message, until
 

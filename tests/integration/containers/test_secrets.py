@@ -10,9 +10,9 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-import rolling
-from engine import docker
-from rolling import Site
+from tests.support import rolling
+from tests.support.engine import docker
+from tests.support.rolling import Site
 
 CODE = rolling.ROOT / "examples" / "bookface" / "code"
 SECRET = b"only-this-site-knows"

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import failures, kill_tree, recap
 from workalike.support import BOOTSTRAP_SQL, LOOPBACK, PROJECT, Cluster, postgresql_program
+
+from tests.support.commands import failures, kill_tree, recap
 
 OWNER, OWNER_PASSWORD = "bfowner", "o'wner %s"
 PAGES, PAGES_PASSWORD = "bfpages", "look-at-it"

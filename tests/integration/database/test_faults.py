@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import kill_tree
 from workalike.support import (
     LOOPBACK,
     Cluster,
@@ -25,6 +24,8 @@ from workalike.support import (
     postgresql_program,
     program,
 )
+
+from tests.support.commands import kill_tree
 
 from .conftest import (
     INDEXES,

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import recap
 from workalike.support import LOOPBACK
+
+from tests.support.commands import recap
 
 from .conftest import INDEXES, MARK, OWNER, OWNER_PASSWORD, Database, Ended, ended
 

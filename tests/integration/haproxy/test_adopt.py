@@ -11,7 +11,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from load import Load
+
+from tests.support.load import Load
 
 if TYPE_CHECKING:
     from conftest import Lab

@@ -16,7 +16,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.switch i
     cohort_text,
     rule_text,
 )
-from load import Load
+
+from tests.support.load import Load
 
 if TYPE_CHECKING:
     from conftest import Lab

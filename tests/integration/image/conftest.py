@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import failures, kill_tree, recap
-from docker_engine import see_it_run
 from workalike.support import (
     DB_PASSWORD,
     DB_USER,
@@ -35,6 +33,9 @@ from workalike.support import (
     program,
     write_config_json,
 )
+
+from tests.support.commands import failures, kill_tree, recap
+from tests.support.engine import see_it_run
 
 NAME = "bookface/test"
 # Set for all containers here, so that none is left behind.

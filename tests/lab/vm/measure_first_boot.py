@@ -19,7 +19,7 @@ import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from virtual_machines import LABS, Lab, LabError, wait_until
+from tests.lab.vm.virtual_machines import LABS, Lab, LabError, wait_until
 
 NAME, MACHINE = "bookface-vm-measure", "new1"
 LIMIT = 600

@@ -8,10 +8,20 @@ import sys
 import time
 
 import pytest
-from database import WAYS, Seen, before_and_after, p95_ms, rows_of, scans, targets, worst_second
-from load import Asked
-from report import BenchError
-from stage import Cost, cpu_seconds
+
+from bench.database import (
+    WAYS,
+    Seen,
+    before_and_after,
+    p95_ms,
+    rows_of,
+    scans,
+    targets,
+    worst_second,
+)
+from bench.report import BenchError
+from tests.support.load import Asked
+from tests.support.stage import Cost, cpu_seconds
 
 
 def asked(sent: float, seconds: float = 0.01) -> Asked:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import docker_ce
 import pytest
+
+from bench import docker_ce
 
 RECAP = "ce : ok=18   changed=%d    unreachable=0    failed=0    skipped=8"
 EXEC = "<1.2.3.4> SSH: EXEC ssh -C 1.2.3.4 '/bin/sh -c '\"'\"'%s && sleep 0'\"'\"''"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import image
 import pytest
+
+from bench import image
 
 
 def seen(factor: float) -> image.Seen:

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from report import ROOT, Row, commit, machine, spread, table, write
+
+from bench.report import Row, commit, machine, spread, table, write
+from tests.support.paths import ROOT
 
 
 @pytest.mark.parametrize(

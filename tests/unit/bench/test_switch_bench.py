@@ -7,9 +7,10 @@ import math
 from pathlib import Path
 
 import pytest
-from load import Asked, Summary, read_log
-from report import BenchError
-from switch import SIZES, WAYS, Seen, judge, outage_ms, overlap_ms, targets
+
+from bench.report import BenchError
+from bench.switch import SIZES, WAYS, Seen, judge, outage_ms, overlap_ms, targets
+from tests.support.load import Asked, Summary, read_log
 
 
 def asked(

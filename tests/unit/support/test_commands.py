@@ -7,7 +7,8 @@ import signal
 import subprocess
 
 import pytest
-from commands import failures, kill_tree, recap
+
+from tests.support.commands import failures, kill_tree, recap
 
 PLAYBOOK = """\
 TASK [Check] ***

@@ -16,25 +16,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import load as load_module
 import pytest
-from load import (
-    BadResponseError,
-    EndedEarlyError,
-    Load,
-    LoadError,
-    ResponseParser,
-    Summary,
-    allot,
-    main,
-    parse_header,
-    parse_mix,
-    percentile,
-    resolve,
-    write_json,
-)
 
-SCRIPT = Path(load_module.__file__)
+from tests.support.files import write_json
+from tests.support.load import Load, LoadError, Summary, client, percentile
+from tests.support.load.__main__ import main
+from tests.support.load.errors import BadResponseError, EndedEarlyError
+from tests.support.load.mix import allot, parse_mix
+from tests.support.load.parser import ResponseParser
+from tests.support.load.target import parse_header, resolve
+from tests.support.paths import ROOT
+
+COMMAND = [sys.executable, "-m", "tests.support.load"]
 
 
 class Server:
@@ -761,9 +754,9 @@ def test_command_stops_by_signal_once_enough_is_done(
 ) -> None:
     server = serve(well)
     log = tmp_path / "s.json"
-    command = [sys.executable, str(SCRIPT), server.url, "--json", str(log)]
+    command = [*COMMAND, server.url, "--json", str(log)]
     command += ["--rate", "100", "--at-least", "100"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         wait_until(lambda: server.connections > 0)
         process.send_signal(number)
         out, _err = process.communicate(timeout=30)
@@ -777,9 +770,9 @@ def test_command_stops_by_signal_once_enough_is_done(
 def test_command_at_least_is_bounded(serve: Serve, tmp_path: Path) -> None:
     server = serve(well)
     log = tmp_path / "s.json"
-    command = [sys.executable, str(SCRIPT), server.url, "--json", str(log)]
+    command = [*COMMAND, server.url, "--json", str(log)]
     command += ["--rate", "20", "--at-least", "1000", "--max-seconds", "0.7"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         wait_until(lambda: server.connections > 0)
         process.terminate()
         _out, err = process.communicate(timeout=30)
@@ -798,7 +791,7 @@ def test_command_without_a_single_request(
 
 @undisturbed
 def test_command_progress(serve: Serve, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
-    monkeypatch.setattr(load_module, "PROGRESS_SECONDS", 0.1)
+    monkeypatch.setattr(client, "PROGRESS_SECONDS", 0.1)
     assert main([serve(well).url, "--rate", "50", "--duration", "0.35", "--progress"]) == 0
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) in (2, 3)

@@ -19,12 +19,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from balancer import ask
-from engine import docker
-from load import Load
-from loopback import COLLECTIONS, LOOPBACK, PATH, free_ports, haproxy_config, until
-from report import ROOT, BenchError, Row
-from stage import PASSWORD, USER, Postgres
+from tests.support.balancer import ask
+from tests.support.engine import docker
+from tests.support.errors import HarnessError
+from tests.support.load import Load
+from tests.support.loopback import LOOPBACK, free_ports, haproxy_config, until
+from tests.support.paths import COLLECTIONS, PATH, ROOT
+from tests.support.stage import PASSWORD, USER, Postgres
 
 # Names of the host and of the load balancer in the inventory.
 HOST, BALANCER = "rolling1", "rolling-lb"
@@ -90,7 +91,7 @@ class Site:
     def open(self) -> None:
         """Start the database and the load balancer; no container yet, but an image, if need be."""
         if self.containers():
-            raise BenchError(
+            raise HarnessError(
                 f"this machine runs containers with the label {LABEL}, which would be replaced: "
                 + ", ".join(self.containers())
             )
@@ -125,7 +126,7 @@ class Site:
     def _build(self) -> str:
         done = self.play(IMAGE_PLAYS, bookface_image_name="bookface/rolling")
         if done.returncode:
-            raise BenchError(f"bookface_image: {done.stdout[-2000:]}{done.stderr[-500:]}")
+            raise HarnessError(f"bookface_image: {done.stdout[-2000:]}{done.stderr[-500:]}")
         return (self.directory / "image").read_text()
 
     def derived(self, tag: str, *lines: str) -> str:
@@ -171,7 +172,7 @@ class Site:
     def _start_haproxy(self) -> None:
         program = shutil.which("haproxy", path=PATH)
         if program is None:
-            raise BenchError("this needs haproxy: apt-get install haproxy")
+            raise HarnessError("this needs haproxy: apt-get install haproxy")
         with (self.directory / "log").open("ab") as log:
             self._haproxy = subprocess.Popen(
                 [program, "-W", "-S", str(self.master), "-f", str(self.config)],
@@ -274,7 +275,7 @@ class Site:
         """The role to its end, which must be a good one; what it printed."""
         done = self.run(**variables)
         if done.returncode:
-            raise BenchError(f"web_containers: {done.stdout[-3000:]}{done.stderr[-500:]}")
+            raise HarnessError(f"web_containers: {done.stdout[-3000:]}{done.stderr[-500:]}")
         return done.stdout
 
     # What is there.
@@ -318,22 +319,3 @@ def site(image: str = "") -> Iterator[Site]:
         yield made
     finally:
         made.close()
-
-
-def replaced_under_load(requests: int, image: str) -> Row:
-    """Replace both containers again and again until so many requests were made."""
-    with site(image) as made:
-        made.converge()
-        until(made.serving, "both servers")
-        replaced = 0
-        with made.load(at_least=requests, rate=0) as load:
-            while replaced == 0 or load.requests < requests:
-                before = set(made.containers().values())
-                made.converge(web_containers_log_files=4 + replaced % 4)
-                replaced += len(set(made.containers().values()) - before)
-    return Row(
-        "rolling replacement: failed requests",
-        load.summary.failed,
-        f"of {load.summary.requests} requests, {replaced} containers replaced",
-        target="<= 0",
-    )

@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from loopback import (
+
+from tests.support.errors import HarnessError
+from tests.support.loopback import (
     LOOPBACK,
-    PATH,
-    ROLES,
     free_ports,
     haproxy_config,
     plugin,
@@ -36,7 +36,7 @@ from loopback import (
     templates,
     until,
 )
-from report import ROOT, BenchError
+from tests.support.paths import PATH, ROLES, ROOT
 
 if TYPE_CHECKING:
     from typing import Self
@@ -58,7 +58,7 @@ def program(name: str, package: str, directory: str = "") -> str:
     """Path of a program."""
     found = shutil.which(name, path=directory or PATH)
     if found is None:
-        raise BenchError(f"a bench of the database needs {name}: apt-get install {package}")
+        raise HarnessError(f"a bench of the database needs {name}: apt-get install {package}")
     return found
 
 
@@ -150,7 +150,7 @@ class Server:
 
         def started() -> bool:
             if process.poll() is not None:
-                raise BenchError(f"{self.name} did not start:\n{log.read_text()[-2000:]}")
+                raise HarnessError(f"{self.name} did not start:\n{log.read_text()[-2000:]}")
             return self.ready(port, host)
 
         until(started, f"{self.name} to start")
@@ -210,7 +210,7 @@ class Postgres(Server):
             check=False,
         )
         if done.returncode:
-            raise BenchError(f"initdb: {done.stderr.strip()}")
+            raise HarnessError(f"initdb: {done.stderr.strip()}")
         (data / "pg_hba.conf").write_text(
             "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
         )
@@ -246,7 +246,7 @@ class Postgres(Server):
             check=False,
         )
         if done.returncode:
-            raise BenchError(f"{done.stderr.strip()[:2000]}")
+            raise HarnessError(f"{done.stderr.strip()[:2000]}")
         return done.stdout.strip()
 
     def documents(self, text: str, database: str) -> list[Any]:
@@ -311,7 +311,7 @@ class Memcached(Server):
         with socket.create_connection((self.address, 11211), timeout=5) as connection:
             connection.sendall(b"flush_all\r\n")
             if connection.recv(64) != b"OK\r\n":
-                raise BenchError("memcached did not forget")
+                raise HarnessError("memcached did not forget")
 
 
 class Apache(Server):
@@ -329,7 +329,7 @@ class Apache(Server):
         apache = program("apache2", "apache2-bin")
         php = sorted(modules.glob("libphp*.so"))
         if not php:
-            raise BenchError("Apache lacks PHP: apt-get install libapache2-mod-php")
+            raise HarnessError("Apache lacks PHP: apt-get install libapache2-mod-php")
         lines = [f"LoadModule {name}_module {modules}/mod_{name}.so" for name in self.MODULES]
         lines += [
             f"LoadModule php_module {php[-1]}",
@@ -484,7 +484,7 @@ def fetch(url: str, expect: str = "") -> bytes:
     finally:
         connection.close()
     if not re.search(expect, body.decode("utf-8", "replace")):
-        raise BenchError(f"{url} does not show {expect}: {body[:300]!r}")
+        raise HarnessError(f"{url} does not show {expect}: {body[:300]!r}")
     return body
 
 

@@ -23,8 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from loopback import COLLECTIONS, PATH, PATIENCE, free_ports, haproxy_config, until
-from report import ROOT, BenchError
+
+from tests.support.errors import HarnessError
+from tests.support.loopback import PATIENCE, free_ports, haproxy_config, until
+from tests.support.paths import COLLECTIONS, PATH, ROOT
 
 FRONTEND = "bookface"
 
@@ -68,7 +70,7 @@ class Balancer:
         self._before_others = REAL_TIME if real_time else []
         found = shutil.which("haproxy", path=PATH)
         if found is None:
-            raise BenchError("a bench of the switch needs haproxy: apt-get install haproxy")
+            raise HarnessError("a bench of the switch needs haproxy: apt-get install haproxy")
         self.haproxy = found
         # Sockets need short paths.
         self.directory = Path(tempfile.mkdtemp(prefix="bench-"))
@@ -158,7 +160,7 @@ class Balancer:
         )
         if done.returncode != 0:
             told = (done.stdout + done.stderr).strip()
-            raise BenchError(f"{' '.join(command)[:200]} failed ({done.returncode}):\n{told}")
+            raise HarnessError(f"{' '.join(command)[:200]} failed ({done.returncode}):\n{told}")
         return str(done.stdout)
 
     def module(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -187,7 +189,7 @@ class Balancer:
 
     def _answers(self) -> bool:
         if self._process is not None and self._process.poll() is not None:
-            raise BenchError(f"HAProxy ended with status {self._process.returncode}")
+            raise HarnessError(f"HAProxy ended with status {self._process.returncode}")
         try:
             return ask(self.socket, "show info") != ""
         except OSError:
@@ -234,7 +236,7 @@ class Balancer:
         self._web[name] = subprocess.Popen(
             [
                 sys.executable,
-                str(ROOT / "bench" / "origin.py"),
+                str(ROOT / "tests" / "support" / "origin.py"),
                 str(port),
                 self.text,
                 str(self.directory / f"{name}.journal"),
@@ -269,9 +271,9 @@ def serving(backends: int, real_time: bool = False) -> Iterator[Balancer]:
     try:
         balancer.open(backends)
         yield balancer
-    except BenchError as error:
+    except HarnessError as error:
         log = balancer.directory / "log"
         told = log.read_text(errors="replace")[-2000:] if log.exists() else "(no log)"
-        raise BenchError(f"{error}\nHAProxy's log ends with:\n{told}") from error
+        raise HarnessError(f"{error}\nHAProxy's log ends with:\n{told}") from error
     finally:
         balancer.close()

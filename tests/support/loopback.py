@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from report import ROOT, BenchError
 
-COLLECTIONS = ROOT / ".ansible" / "collections"
-ROLES = ROOT / "roles"
-PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+from tests.support.errors import HarnessError
+from tests.support.paths import COLLECTIONS, PATH, ROLES, ROOT
+
 LOOPBACK = "127.0.0.1"
 PATIENCE = 20.0  # seconds for anything to come up
 
@@ -33,7 +32,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > end:
-            raise BenchError(f"waited {PATIENCE:g} s for {what}")
+            raise HarnessError(f"waited {PATIENCE:g} s for {what}")
         time.sleep(0.005)
 
 
@@ -87,7 +86,7 @@ def render(role: str, template: str, target: Path, variables: Mapping[str, objec
         env={**os.environ, "PATH": PATH, "PYTHONPATH": str(COLLECTIONS)},
     )
     if done.returncode:
-        raise BenchError(f"{role}'s {template}: {(done.stdout + done.stderr).strip()[-2000:]}")
+        raise HarnessError(f"{role}'s {template}: {(done.stdout + done.stderr).strip()[-2000:]}")
 
 
 def haproxy_config(target: Path, variables: Mapping[str, object]) -> str:

@@ -1,13 +1,15 @@
-"""The Docker engine of the machine that runs the tests."""
+"""The Docker engine of this machine, by its client."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from commands import ROOT
+from tests.support.errors import HarnessError
+from tests.support.paths import ROOT
 
 # As playbooks/lab.yml does it.
 PLAY = """
@@ -41,3 +43,19 @@ def see_it_run(directory: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-1000:]
+
+
+def docker(*words: str, check: bool = True, text: str | None = None) -> str:
+    """What a docker command prints. The builder is the one that every engine has."""
+    done = subprocess.run(
+        ["docker", *words],
+        input=text,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "DOCKER_BUILDKIT": "0"},
+    )
+    if check and done.returncode:
+        said = (done.stderr + done.stdout[-2000:]).strip()
+        raise HarnessError(f"docker {' '.join(words)[:200]}: {said}")
+    return done.stdout.strip()
