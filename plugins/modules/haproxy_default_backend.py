@@ -539,19 +539,19 @@ class Shell:
         return Live(seen.info, seen.stat, seen.entries, stale)
 
     def explain(self, error: HaproxyRuntimeError) -> str:
-        if error.reason in ("absent", "refused"):
+        if error.cause in ("absent", "refused"):
             return (
                 f"HAProxy does not answer on {error.path} ({error.detail}). Wanted: a running "
                 "HAProxy with a line 'stats socket' for this path in its global section, to write "
                 "the switch to. Start HAProxy or set the parameter socket; with engine file the "
                 "file can be edited all the same."
             )
-        if error.reason == "denied":
+        if error.cause == "denied":
             return (
                 f"{error.path} cannot be used ({error.detail}). Run the task with become, or give "
                 "the socket a user, group or mode that lets this user in."
             )
-        if error.reason == "refusal":
+        if error.cause == "refusal":
             level = " Give the socket 'level admin'." if "ermission" in error.detail else ""
             return (
                 f"HAProxy refused '{error.command}' on {error.path}: "

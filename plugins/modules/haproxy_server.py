@@ -62,11 +62,11 @@ options:
     default: 60
   missing:
     description:
-      - What it means that nobody has such a server, since HAProxy does not run or its configuration
-        does not name it. V(fail) takes it for a mistake. For V(ignore) there is nothing to do, and
-        RV(servers) is empty.
-      - HAProxy does not run where its socket is not there or nobody answers, for two seconds. A
-        socket that answers anything else is a failure all the same.
+      - What to do if no such server exists, because HAProxy is not running or its configuration
+        does not name the server. V(fail) fails. V(ignore) succeeds without a change and returns an
+        empty RV(servers).
+      - HAProxy counts as not running if its socket is absent or refuses connections for two
+        seconds. Any other problem with the socket is a failure in both cases.
     type: str
     choices: [fail, ignore]
     default: fail
@@ -132,6 +132,19 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+reason:
+  description:
+    - Why the module failed. Ask this instead of the text of the message.
+    - V(no_such_server) means that no running backend has the server.
+    - V(too_few_servers) means that fewer than O(keep) other servers would be left.
+    - V(timeout) means that the state is set, but was not reached within O(wait).
+    - V(unreachable) means that nobody answers on the socket, V(denied) that it may not be used,
+      V(no_answer) that the answer did not come or broke off, and V(refused) that HAProxy refused
+      the command, for example because the socket lacks C(level admin).
+    - V(file) means that a file of the configuration cannot be read or locked.
+  returned: failure
+  type: str
+  sample: too_few_servers
 servers:
   description: The servers that are meant.
   returned: success, and when time is up
@@ -172,27 +185,27 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config i
     parse_files,
     printable,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file import (
-    FileError,
     all_locked,
     loaded_files,
     read_file,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live import Deadline
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live import (
+    Deadline,
+    settled_processes,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import (
     HaproxyRuntimeError,
     HaproxySocket,
+    Process,
     Stat,
     cli_word,
     master_socket,
-    parse_map,
-    parse_proc,
-    parse_stat,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.server import (
     READY,
     Administered,
-    ServerError,
     backends_in_use,
     check_others,
     choose,
@@ -218,19 +231,6 @@ class Shell:
         self.stats = HaproxySocket(self.params["socket"])
         self.master = master_socket(self.params["master_socket"])
 
-    def states(self) -> tuple[Administered, ...]:
-        reply = self.stats.ask("show servers state", PATIENCE)
-        found = parse_states(reply)
-        if found is None:
-            raise self.refused("show servers state", reply)
-        return found
-
-    def refused(self, command: str, reply: str) -> ServerError:
-        return ServerError(
-            f"{self.stats.path}: HAProxy answers '{command}' with '{reply.strip()[:300]}'. "
-            "The socket wants 'level admin'"
-        )
-
     def known(self) -> bool:
         """Whether HAProxy runs and has the server."""
         deadline = Deadline(SILENCE)
@@ -238,7 +238,7 @@ class Shell:
             try:
                 servers = self.stats.stat(PATIENCE).servers
             except HaproxyRuntimeError as error:
-                if error.reason not in ("absent", "refused"):
+                if error.reason != "unreachable":
                     raise
                 if deadline.expired:
                     return False
@@ -253,7 +253,8 @@ class Shell:
     def chosen(self) -> tuple[Administered, ...]:
         # A backend that is disabled in the file has servers with a state, but does not run.
         running = {(server.backend, server.name) for server in self.stats.stat(PATIENCE).servers}
-        states = [one for one in self.states() if (one.backend, one.name) in running]
+        known = self.stats.read("show servers state", parse_states, PATIENCE)
+        states = [one for one in known if (one.backend, one.name) in running]
         return choose(states, self.params["backend"], self.params["server"])
 
     def in_use(self) -> frozenset[str] | None:
@@ -262,28 +263,41 @@ class Shell:
 
     def entries(self, path: str) -> tuple[tuple[str, str], ...]:
         # A map that the worker does not know decides nothing.
-        return parse_map(self.stats.ask(f"show map {cli_word(path)}", PATIENCE)) or ()
+        return self.stats.map_entries(path, PATIENCE) or ()
 
     def set_states(self, servers: tuple[Administered, ...]) -> None:
         for number, server in enumerate(servers):
             command = f"set server {cli_word(server.title)} state {self.params['state']}"
-            reply = self.stats.ask(command, PATIENCE)
-            if reply.strip() and number == 0:
-                raise self.refused(command, reply)
-            if reply.strip():
+            try:
+                self.stats.write(command, PATIENCE)
+            except HaproxyRuntimeError as error:
                 done = ", ".join(one.title for one in servers[:number])
-                self.module.fail_json(msg=f"{self.refused(command, reply)}. Set before: {done}")
+                changed = f"Set before this one: {done}" if done else UNTOUCHED
+                self.module.fail_json(msg=error.told(changed), reason=error.reason)
 
     def all_stats(self) -> list[Stat]:
         """What each worker says: the one that serves, and those that a reload has replaced."""
         found = [self.stats.stat(PATIENCE)]
         if self.master is not None:
-            processes = parse_proc(self.master.ask("show proc", PATIENCE))
-            for worker in processes.old_workers if processes else ():
-                # A worker that has ended meanwhile answers nothing.
-                old = parse_stat(self.master.ask(f"@!{worker.pid} show stat", PATIENCE))
+            for worker in settled_processes(self.master, Deadline(PATIENCE)).old_workers:
+                old = self.old_stat(self.master, worker)
                 found += [old] if old else []
         return found
+
+    @staticmethod
+    def old_stat(master: HaproxySocket, worker: Process) -> Stat | None:
+        """What a replaced worker says; None once it has ended."""
+        deadline = Deadline(PATIENCE)
+        while True:
+            try:
+                return master.worker_stat(worker.pid, deadline.left)
+            except HaproxyRuntimeError:
+                left = {old.pid for old in settled_processes(master, deadline).old_workers}
+                if worker.pid not in left:
+                    return None
+                if deadline.expired:
+                    raise
+            deadline.pause()
 
     def missing(self, servers: tuple[Administered, ...]) -> str:
         """What the state means and is not so yet; empty where it is."""
@@ -297,7 +311,7 @@ class Shell:
         )
 
     def wait(self, servers: tuple[Administered, ...]) -> str:
-        """Empty when all is as wanted, else what is missing when time is up."""
+        """What is missing when time is up; empty if nothing is."""
         deadline = Deadline(self.params["wait"])
         while (missing := self.missing(servers)) and not deadline.expired:
             deadline.sleep(min(0.2, deadline.left))
@@ -319,9 +333,10 @@ class Shell:
         result["sessions"] = sessions(self.all_stats(), before)
         if missing and self.params["wait"] > 0:
             self.module.fail_json(
-                msg=f"{', '.join(one.title for one in before)}: state {state} is set, but after "
-                f"{self.params['wait']:g} s it is not what that means ({missing}). Run this again "
-                "to go on waiting, with a longer wait where requests take longer",
+                msg=f"{', '.join(one.title for one in before)}: state {state} is set, but not "
+                f"reached within {self.params['wait']:g} s ({missing}). Run this task again to go "
+                "on waiting, with a longer wait if requests take longer",
+                reason="timeout",
                 **result,
             )
         return result
@@ -379,13 +394,8 @@ def main() -> None:
     )
     try:
         result = Shell(module).run()
-    except (ServerError, FileError) as error:
-        module.fail_json(msg=f"{printable(str(error))}. {UNTOUCHED}")
-    except HaproxyRuntimeError as error:
-        module.fail_json(
-            msg=f"HAProxy could not be asked: {error}. Wanted: a running HAProxy with a line "
-            "'stats socket' of this path in its global section"
-        )
+    except HaproxyError as error:
+        module.fail_json(msg=printable(error.told(UNTOUCHED)), reason=error.reason)
     else:
         module.exit_json(**result)
 

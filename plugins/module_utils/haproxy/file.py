@@ -23,11 +23,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
+
 _SUFFIX = ".candidate"
 
 
-class FileError(Exception):
+class FileError(HaproxyError):
     """A file that cannot be read, locked or replaced."""
+
+    reason = "file"
 
 
 @dataclass(frozen=True)

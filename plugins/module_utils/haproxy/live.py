@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import (
     HaproxyRuntimeError,
     HaproxySocket,
@@ -37,11 +38,13 @@ _PATIENCE = 2.0
 _VERDICT = re.compile(r"^Success=([01])", re.MULTILINE)
 
 
-class LiveError(Exception):
-    """The running HAProxy could not be brought to what was wanted, or not surely.
+class LiveError(HaproxyError):
+    """The running HAProxy could not be changed, or the change not be confirmed.
 
-    ``settled``: it is known that no worker has taken up what was wanted.
+    ``settled``: it is known that no worker has taken up the change.
     """
+
+    reason = "not_confirmed"
 
     def __init__(self, message: str, settled: bool = False) -> None:
         super().__init__(message)
@@ -153,7 +156,7 @@ def observe(
         except _UnsettledError as error:
             last = str(error)
         except HaproxyRuntimeError as error:
-            if not error.passing or error.reason == "absent":
+            if not error.passing or error.cause == "absent":
                 raise
             last = str(error)
         if deadline.expired:
@@ -218,7 +221,8 @@ def mirror(
         deadline.pause()
 
 
-def _settled_processes(master: HaproxySocket, deadline: Deadline) -> Processes:
+def settled_processes(master: HaproxySocket, deadline: Deadline) -> Processes:
+    """What the master says once it answers: while it reloads it does not."""
     while True:
         try:
             return master.processes(deadline.left)
@@ -248,14 +252,14 @@ def _new_worker(look: Callable[[], Info], output: str, deadline: Deadline) -> Co
 
 def reload_by_master(master: HaproxySocket, stats: HaproxySocket, deadline: Deadline) -> Confirmed:
     """Reload through the master's socket and wait for the new worker."""
-    before = _settled_processes(master, deadline)
+    before = settled_processes(master, deadline)
     old = {worker.pid for worker in before.workers}
     output = ""
     try:
         output = master.ask("reload", deadline.left).strip()
     except HaproxyRuntimeError as error:
         # Until 2.6 the master replaces itself at once, so the connection may just end.
-        if error.reason not in ("reset", "timeout"):
+        if error.cause not in ("reset", "timeout"):
             raise
     verdict = _VERDICT.search(output)
     if verdict and verdict.group(1) == "0":

@@ -17,6 +17,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 
 # (path of the socket, command, seconds, whether to close our side after writing) -> reply
 Request = Callable[[str, str, float, bool], str]
@@ -36,27 +39,47 @@ _PROXY_NAME = re.compile(r"[A-Za-z0-9_.:-]+\Z")
 # The types to "show stat NAME TYPE -1": the frontend alone; the backend and its servers.
 _FRONTEND_ROWS = 1
 _BACKEND_ROWS = 2 + 4
+# What a module returns as its reason.
+_REASONS = {
+    "absent": "unreachable",
+    "refused": "unreachable",
+    "denied": "denied",
+    "timeout": "no_answer",
+    "reset": "no_answer",
+    "refusal": "refused",
+}
+_START = "Start HAProxy with 'stats socket PATH level admin' in its global section, or set socket"
+_REMEDIES = {
+    "absent": _START,
+    "refused": _START,
+    "denied": "Run the task with become, or give the socket a user, group or mode that permits it",
+}
+_Parsed = TypeVar("_Parsed")
 # A key may hold blanks, a backend's name may not.
 _MAP_ENTRY = re.compile(r"0x[0-9a-f]+ (.*) (\S*)\Z")
 
 
-class HaproxyRuntimeError(Exception):
+class HaproxyRuntimeError(HaproxyError):
     """A socket that did not answer, or a reply that is a refusal.
 
-    ``reason`` is one of absent, refused, denied, timeout, reset (the connection) or refusal (the
+    ``cause`` is one of absent, refused, denied, timeout, reset (the connection) or refusal (the
     reply); all but denied and refusal may pass by themselves while HAProxy reloads.
     """
 
-    def __init__(self, path: str, command: str, reason: str, detail: str) -> None:
+    def __init__(self, path: str, command: str, cause: str, detail: str) -> None:
         super().__init__(f"{path}: {command}: {detail}")
         self.path = path
         self.command = command
-        self.reason = reason
+        self.cause = cause
         self.detail = detail
+        self.reason = _REASONS[cause]
+        self.remedy = _REMEDIES.get(cause, "")
+        if cause == "refusal" and "ermission" in detail:
+            self.remedy = "Give the socket 'level admin'"
 
     @property
     def passing(self) -> bool:
-        return self.reason in ("absent", "refused", "timeout", "reset")
+        return self.cause in ("absent", "refused", "timeout", "reset")
 
 
 @dataclass(frozen=True)
@@ -357,17 +380,42 @@ class HaproxySocket:
     def ask(self, command: str, seconds: float) -> str:
         return self.request(self.path, command, seconds, self.close)
 
+    def _closed(self, command: str) -> HaproxyRuntimeError:
+        return HaproxyRuntimeError(self.path, command, "reset", "the connection was closed")
+
     def _refused(self, command: str, reply: str) -> HaproxyRuntimeError:
         return HaproxyRuntimeError(self.path, command, "refusal", _first(reply))
 
-    def info(self, seconds: float) -> Info:
-        reply = self.ask("show info", seconds)
+    def read(self, command: str, parse: Callable[[str], _Parsed | None], seconds: float) -> _Parsed:
+        """Ask, and parse the reply; whatever cannot be parsed is a refusal."""
+        reply = self.ask(command, seconds)
         if not reply.strip():
-            raise HaproxyRuntimeError(self.path, "show info", "reset", "the connection was closed")
-        found = parse_info(reply)
+            raise self._closed(command)
+        found = parse(reply)
         if found is None:
-            raise self._refused("show info", reply)
+            raise self._refused(command, reply)
         return found
+
+    def write(self, command: str, seconds: float) -> None:
+        """A command that HAProxy answers with an empty line, or with why not."""
+        reply = self.ask(command, seconds)
+        if not reply:
+            raise self._closed(command)
+        if reply.strip():
+            raise self._refused(command, reply)
+
+    def info(self, seconds: float) -> Info:
+        return self.read("show info", parse_info, seconds)
+
+    def stat(self, seconds: float) -> Stat:
+        return self.read("show stat", parse_stat, seconds)
+
+    def processes(self, seconds: float) -> Processes:
+        return self.read("show proc", parse_proc, seconds)
+
+    def worker_stat(self, pid: int, seconds: float) -> Stat:
+        """Statistics of one worker, asked through the master's socket."""
+        return self.read(f"@!{pid} show stat", parse_stat, seconds)
 
     def stat_of(self, frontends: Sequence[str], backends: Sequence[str], seconds: float) -> Stat:
         """What ``show stat`` says of a few proxies; of all where HAProxy does not tell them apart.
@@ -384,30 +432,12 @@ class HaproxySocket:
         found = parse_stats(self.ask(command, seconds), names)
         return self.stat(seconds) if found is None else found
 
-    def stat(self, seconds: float) -> Stat:
-        reply = self.ask("show stat", seconds)
-        if not reply.strip():
-            raise HaproxyRuntimeError(self.path, "show stat", "reset", "the connection was closed")
-        found = parse_stat(reply)
-        if found is None:
-            raise self._refused("show stat", reply)
-        return found
-
-    def processes(self, seconds: float) -> Processes:
-        reply = self.ask("show proc", seconds)
-        if not reply.strip():
-            raise HaproxyRuntimeError(self.path, "show proc", "reset", "the connection was closed")
-        found = parse_proc(reply)
-        if found is None:
-            raise self._refused("show proc", reply)
-        return found
-
     def map_entries(self, path: str, seconds: float) -> tuple[tuple[str, str], ...] | None:
         """The keys and values of a map; None where the worker has no such map."""
         command = f"show map {cli_word(path)}"
         reply = self.ask(command, seconds)
         if not reply:
-            raise HaproxyRuntimeError(self.path, command, "reset", "the connection was closed")
+            raise self._closed(command)
         found = parse_map(reply)
         if found is None:
             if reply.startswith("Unknown map identifier"):
@@ -425,18 +455,10 @@ class HaproxySocket:
     def write_entry(self, path: str, key: str, value: str, exists: bool, seconds: float) -> None:
         verb = "set" if exists else "add"
         command = f"{verb} map {cli_word(path)} {cli_word(key)} {cli_word(value)}"
-        self._silent(command, seconds)
+        self.write(command, seconds)
 
     def delete_entry(self, path: str, key: str, seconds: float) -> None:
-        self._silent(f"del map {cli_word(path)} {cli_word(key)}", seconds)
-
-    def _silent(self, command: str, seconds: float) -> None:
-        """A command that HAProxy answers with an empty line, or with why not."""
-        reply = self.ask(command, seconds)
-        if not reply:
-            raise HaproxyRuntimeError(self.path, command, "reset", "the connection was closed")
-        if reply.strip():
-            raise self._refused(command, reply)
+        self.write(f"del map {cli_word(path)} {cli_word(key)}", seconds)
 
 
 def master_socket(path: str | None) -> HaproxySocket | None:

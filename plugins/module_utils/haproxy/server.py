@@ -22,6 +22,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config i
     keyword,
     split_words,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import Server, Stat
 
 READY = "ready"
@@ -36,8 +37,16 @@ _MAP = re.compile(r"map(?:_\w+)?\(([^(),\s]+)(?:,([^(),\s]+))?\)\]\Z")
 Entries = Callable[[str], Iterable[tuple[str, str]]]
 
 
-class ServerError(Exception):
-    """The servers cannot or must not be brought into the state."""
+class UnknownServerError(HaproxyError):
+    """No backend has such a server."""
+
+    reason = "no_such_server"
+
+
+class TooFewServersError(HaproxyError):
+    """A backend with traffic would be left with too few servers."""
+
+    reason = "too_few_servers"
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,7 @@ def choose(
     ]
     shown = ", ".join(near[:50]) + (", ..." if len(near) > 50 else "")
     asked = name if backend is None else f"{backend}/{name}"
-    raise ServerError(f"there is no server {asked}; servers there: {shown or 'none'}")
+    raise UnknownServerError(f"there is no server {asked}; servers there: {shown or 'none'}")
 
 
 def backends_in_use(config: Config, entries: Entries) -> frozenset[str] | None:
@@ -152,10 +161,10 @@ def check_others(
         serving = [other for other in others if other.passed and not other.undecided]
         if len(serving) < keep:
             seen = ", ".join(f"{other.name} {other.status}" for other in others) or "none"
-            raise ServerError(
-                f"backend {server.backend} gets traffic, and without {server.name} it would have "
-                f"{len(serving)} servers that pass their checks, wanted at least {keep} (others "
-                f"there: {seen}). Bring another one up first, or force it"
+            raise TooFewServersError(
+                f"backend {server.backend} gets traffic: without {server.name}, expected at least "
+                f"{keep} other servers that pass their checks, got {len(serving)} (others: {seen})",
+                "Bring another server up first, or set keep lower",
             )
 
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import socketserver
 import threading
 import time
 from collections.abc import Iterator
@@ -117,6 +119,7 @@ def test_a_drained_server_finishes_and_the_others_serve(pair: Lab, held: Held) -
     assert 1 <= time.monotonic() - began < 8
     assert late["failed"]
     assert "docker/held: state drain is set" in late["msg"]
+    assert late["reason"] == "timeout"
     assert "sessions left: 1" in late["msg"]
     assert (late["sessions"], late["changed"], late["diff"]) == (1, True, previewed["diff"])
     assert status(lab) == "DRAIN"
@@ -163,7 +166,8 @@ def test_the_last_that_serves_is_kept(pair: Lab) -> None:
     assert status(lab) == "MAINT"
     refused = server(lab, "drain", name="docker1")
     assert "backend docker gets traffic" in refused["msg"]
-    assert "others there: held MAINT" in refused["msg"]
+    assert "others: held MAINT" in refused["msg"]
+    assert refused["reason"] == "too_few_servers"
     assert "Nothing was changed" in refused["msg"]
     assert (status(lab, "docker1"), seen(lab)) == ("UP", {"docker"})
     # Where the traffic does not go, nobody needs the server.
@@ -198,17 +202,64 @@ def test_in_every_backend_and_until_the_next_reload(pair: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "reason", "message"),
     [
-        ({"name": "nosuch"}, "there is no server docker/nosuch; servers there: docker/docker1, "),
-        ({"backend": "nosuch"}, "there is no server nosuch/held; servers there: legacy/web1, "),
-        ({"socket": "/nowhere.sock"}, "Wanted: a running HAProxy with a line 'stats socket'"),
-        ({"config": "/nowhere/haproxy.cfg"}, "/nowhere cannot be opened"),
+        (
+            {"name": "nosuch"},
+            "no_such_server",
+            "there is no server docker/nosuch; servers there: docker/docker1, ",
+        ),
+        (
+            {"backend": "nosuch"},
+            "no_such_server",
+            "there is no server nosuch/held; servers there: legacy/web1, ",
+        ),
+        (
+            {"socket": "/nowhere.sock"},
+            "unreachable",
+            "Start HAProxy with 'stats socket PATH level admin'",
+        ),
+        ({"config": "/nowhere/haproxy.cfg"}, "file", "/nowhere cannot be opened"),
     ],
 )
-def test_wrong_input(pair: Lab, arguments: dict[str, Any], message: str) -> None:
-    assert message in server(pair, "drain", **arguments)["msg"]
+def test_wrong_input(pair: Lab, arguments: dict[str, Any], reason: str, message: str) -> None:
+    result = server(pair, "drain", **arguments)
+    assert message in result["msg"]
+    assert result["reason"] == reason
+    assert "Nothing was changed" in result["msg"]
     assert seen(pair) == {"docker", "held"}
+
+
+def test_a_refusal_to_show_the_map_is_a_failure(pair: Lab) -> None:
+    """Taken for an empty map, it would let the last server go of a backend that has a share."""
+    lab = pair
+    lab.switch("legacy")
+    lab.stats.write_entry(str(lab.map), "book-face", "docker", exists=True, seconds=5)
+    assert server(lab, "maint")["changed"]
+    with refusing(lab, "show map") as path:
+        refused = server(lab, "drain", name="docker1", socket=path)
+    assert (refused["failed"], refused["reason"]) == (True, "refused")
+    assert "show map" in refused["msg"]
+    assert "Permission denied" in refused["msg"]
+    assert status(lab, "docker1") == "UP"
+
+
+@contextlib.contextmanager
+def refusing(lab: Lab, command: str) -> Iterator[str]:
+    """A socket in front of HAProxy's that refuses one command and passes on all others."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            asked = self.rfile.readline().decode().rstrip("\n")
+            refused = asked.startswith(command)
+            reply = "Permission denied\n\n" if refused else lab.stats.ask(asked, 5)
+            self.wfile.write(reply.encode())
+
+    path = str(lab.directory / "refusing.sock")
+    with socketserver.ThreadingUnixStreamServer(path, Handler) as front:
+        threading.Thread(target=front.serve_forever, args=(0.05,), daemon=True).start()
+        yield path
+        front.shutdown()
 
 
 def test_a_socket_without_the_right(pair: Lab) -> None:
@@ -221,6 +272,7 @@ def test_a_socket_without_the_right(pair: Lab) -> None:
     lab.reload()
     refused = server(lab, "drain", socket=str(socket_path))
     assert "level admin" in refused["msg"]
+    assert refused["reason"] == "refused"
     assert "Nothing was changed" in refused["msg"]
     assert seen(lab) == {"docker", "held"}
     with socket.socket(socket.AF_UNIX) as still_there:

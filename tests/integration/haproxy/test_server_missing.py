@@ -28,7 +28,7 @@ def told(result: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("which", [{"server": "nosuch"}, {"backend": "legacy"}])
 def test_a_server_that_is_not_known(lab: Lab, which: dict[str, str]) -> None:
     assert told(server(lab, **{"missing": "ignore", **which})) == NOTHING
-    assert "there is no server" in server(lab, **which)["msg"]
+    assert server(lab, **which)["reason"] == "no_such_server"
 
 
 def test_a_known_one_is_drained_all_the_same(lab: Lab) -> None:
@@ -42,7 +42,7 @@ def test_haproxy_that_does_not_run(stopped: Lab) -> None:
     assert told(server(lab, missing="ignore", config="/nowhere/haproxy.cfg")) == NOTHING
     # It was given the time of a reload.
     assert time.monotonic() - began >= 2
-    assert "HAProxy could not be asked" in server(lab)["msg"]
+    assert server(lab)["reason"] == "unreachable"
 
 
 def test_haproxy_that_comes_back_meanwhile(lab: Lab) -> None:
@@ -63,4 +63,4 @@ def test_a_socket_of_something_else_is_a_failure(stopped: Lab) -> None:
     lab = stopped
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.bind(str(lab.admin))
-        assert "HAProxy could not be asked" in server(lab, missing="ignore")["msg"]
+        assert server(lab, missing="ignore")["reason"] == "denied"

@@ -273,7 +273,7 @@ def test_replies_are_judged(version: str) -> None:
     for ask in asked:
         with pytest.raises(HaproxyRuntimeError, match="Unknown command") as error:
             ask()
-        assert error.value.reason == "refusal"
+        assert error.value.cause == "refusal"
         assert not error.value.passing
     missing = answering(recorded(version, "set_map_missing"))
     with pytest.raises(HaproxyRuntimeError, match="entry not found"):
@@ -288,7 +288,7 @@ def test_a_connection_that_just_ends_is_no_reply() -> None:
     for ask in (ended.info, ended.stat, ended.processes):
         with pytest.raises(HaproxyRuntimeError) as error:
             ask(1)
-        assert (error.value.reason, error.value.passing) == ("reset", True)
+        assert (error.value.cause, error.value.passing) == ("reset", True)
     with pytest.raises(HaproxyRuntimeError, match="closed"):
         ended.entries("/m", "k", 1)
     with pytest.raises(HaproxyRuntimeError, match="closed"):
@@ -388,7 +388,7 @@ def test_the_whole_exchange_is_bounded(place: Path) -> None:
         with pytest.raises(HaproxyRuntimeError) as error:
             unix_request(str(place), "show info", 0.3, False)
         assert time.monotonic() - began < 3  # the drops go on for four seconds
-    assert error.value.reason == "timeout"
+    assert error.value.cause == "timeout"
     assert "0.3 s" in str(error.value)
 
 
@@ -412,7 +412,7 @@ def test_reasons(tmp_path: Path, place: Path) -> None:
         with pytest.raises(HaproxyRuntimeError) as error:
             unix_request(str(path), "show info", 1, False)
         assert str(path) in str(error.value)
-        return error.value.reason
+        return error.value.cause
 
     assert reason(tmp_path / "none") == "absent"
     with socket.socket(socket.AF_UNIX) as dead:

@@ -8,7 +8,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config i
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import Server, Stat
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.server import (
     Administered,
-    ServerError,
+    TooFewServersError,
+    UnknownServerError,
     backends_in_use,
     check_others,
     choose,
@@ -73,7 +74,7 @@ def test_one_server_or_all_of_a_name() -> None:
     ],
 )
 def test_unknown_server(backend: str | None, name: str, message: str) -> None:
-    with pytest.raises(ServerError, match=message):
+    with pytest.raises(UnknownServerError, match=message):
         choose(KNOWN, backend, name)
 
 
@@ -145,7 +146,7 @@ LEAVING = (Administered("docker", "d1", "ready"),)
 def test_enough_others() -> None:
     both = stat(server("d1", True), server("d2", True))
     check_others(both, LEAVING, frozenset({"docker"}), 1)
-    with pytest.raises(ServerError, match=r"would have 1 servers .* wanted at least 2"):
+    with pytest.raises(TooFewServersError, match=r"expected at least 2 other .* got 1"):
         check_others(both, LEAVING, frozenset({"docker"}), 2)
 
 
@@ -153,14 +154,14 @@ def test_enough_others() -> None:
 def test_too_few_others(other: Server) -> None:
     both = stat(server("d1", True), other)
     for used in (frozenset({"docker"}), None):
-        with pytest.raises(ServerError, match=r"would have 0 .*others there: d2 UP"):
+        with pytest.raises(TooFewServersError, match=r"got 0 \(others: d2 UP"):
             check_others(both, LEAVING, used, 1)
     check_others(both, LEAVING, frozenset({"legacy"}), 1)
     check_others(both, LEAVING, None, 0)
 
 
 def test_servers_that_leave_together_do_not_count_for_each_other() -> None:
-    with pytest.raises(ServerError):
+    with pytest.raises(TooFewServersError):
         check_others(stat(server("d1", True)), LEAVING, None, 1)
 
 
