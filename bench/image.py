@@ -119,7 +119,7 @@ def gather(way: str, place: Path) -> dict[str, str]:
         shutil.copytree(ROLE / "files" / part, place, dirs_exist_ok=True)
     shutil.copytree(ROLE / "files" / "root", place / "root", dirs_exist_ok=True)
     probes = place / "root/usr/local/share/bookface-probe"
-    shutil.copytree(ROLES / "bookface/files/probe", probes)
+    shutil.copytree(ROLES / "toolbox/files/probe", probes)
     (place / "code" / "config.json").symlink_to("/etc/bookface/config.json")
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
     extensions = " ".join(sorted(defaults["bookface_image_php_extensions"]))

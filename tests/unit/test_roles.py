@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,13 @@ ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir()
 def load(path: Path) -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load(path.read_text()) or {}
     return loaded
+
+
+def defaults_of(role: str) -> Path | None:
+    """The file of the role's defaults. A role without an entry point main has none."""
+    path = ROOT / "roles" / role / "defaults/main.yml"
+    specs = load(ROOT / "roles" / role / "meta/argument_specs.yml")["argument_specs"]
+    return path if path.exists() or "main" in specs else None
 
 
 def options(role: str) -> dict[str, Any]:
@@ -32,7 +41,8 @@ def plain(value: Any) -> Any:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_defaults_and_specification_agree(role: str) -> None:
-    defaults = load(ROOT / "roles" / role / "defaults/main.yml")
+    path = defaults_of(role)
+    defaults = load(path) if path else {}
     specified = options(role)
     with_default = {name for name, option in specified.items() if "default" in option}
     assert with_default == set(defaults)
@@ -49,8 +59,50 @@ def test_inputs_carry_the_role_s_name_and_a_description(role: str) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_every_default_has_a_comment_above_its_group(role: str) -> None:
-    lines = (ROOT / "roles" / role / "defaults/main.yml").read_text().splitlines()
+    path = defaults_of(role)
+    lines = path.read_text().splitlines() if path else []
     for number, line in enumerate(lines):
         if line and line[0].islower() and ":" in line:
             above = next((text for text in reversed(lines[:number]) if text[:1] in ("#", "")), "")
             assert above.startswith("#"), f"{line} has no comment"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_keeps_to_its_own_files(role: str) -> None:
+    for path in (ROOT / "roles" / role).rglob("*"):
+        if path.suffix in (".yml", ".j2") and path.parent.name != "meta":
+            text = path.read_text()
+            beside = set(re.findall(r"role_path[^\w.]+/\.\./(\w[\w./]*)", text))
+            assert not beside, f"{path} reads {beside}"
+
+
+def calls(tasks: Any) -> Iterator[dict[str, Any]]:
+    """All tasks that bring in a role, with their blocks' insides."""
+    for task in tasks or []:
+        for part in ("block", "rescue", "always"):
+            yield from calls(task.get(part))
+        for kind in ("include_role", "import_role"):
+            if f"ansible.builtin.{kind}" in task:
+                yield task | {"call": task[f"ansible.builtin.{kind}"]}
+
+
+def test_the_toolbox_is_called_so_that_ansible_validates_it() -> None:
+    specs = load(ROOT / "roles/toolbox/meta/argument_specs.yml")["argument_specs"]
+    called = set()
+    for path in (ROOT / "roles").glob("*/tasks/*.yml"):
+        for task in calls(yaml.safe_load(path.read_text())):
+            if task["call"]["name"] == "bookface.platform.toolbox":
+                entry = task["call"]["tasks_from"]
+                called.add(entry)
+                # With its extension, Ansible would find the file but not the specification.
+                assert (ROOT / "roles/toolbox/tasks" / f"{entry}.yml").exists(), f"{path}: {entry}"
+                given = {name for name in task.get("vars", {}) if name.startswith("toolbox_")}
+                assert given == set(specs.get(entry, {}).get("options", {})), f"{path}: {entry}"
+    assert called == {"preflight", "source", "configuration"}
+
+
+def test_no_role_uses_a_private_variable_of_the_shared_ones() -> None:
+    for path in (ROOT / "roles").rglob("*"):
+        if path.suffix in (".yml", ".j2") and {"bookface", "toolbox"}.isdisjoint(path.parts):
+            found = re.findall(r"__(?:bookface_(?!image)|toolbox_)\w+", path.read_text())
+            assert not found, f"{path}: {found}"

@@ -17,18 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.edit import (
-    Edit,
-    set_default_backend,
-)
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules import default_backend
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
     HaproxyConfigError,
     decode,
+    default_backend,
     encode,
-    find_frontend,
     frontend_names,
     parse,
+    set_default_backend,
     split_lines,
 )
 from conftest import haproxy_program
@@ -65,15 +61,10 @@ def judge(directory: Path, text: str) -> Judgement:
     return Judgement(done.returncode == 0, frozenset(COMPLAINT.findall(printed)), printed)
 
 
-def edit(text: str, frontend: str, backend: str) -> Edit:
-    config = parse(text)
-    return set_default_backend(config, find_frontend(config, frontend), backend)
-
-
 def switched(text: str, moves: dict[str, str]) -> str:
     """The text with several frontends switched, one after the other."""
     for frontend, backend in moves.items():
-        text = edit(text, frontend, backend).text
+        text = set_default_backend(parse(text), frontend, backend).text
     return text
 
 
@@ -100,17 +91,17 @@ def test_written_by_hand(tmp_path: Path, file: Path, variant: Callable[[bytes], 
     for name, (now, other) in expected.items():
         if not now:
             with pytest.raises(HaproxyConfigError, match=r"\.if block"):
-                edit(text, name, "any")
+                set_default_backend(config, name, "any")
             continue
-        found = default_backend(config, find_frontend(config, name))
+        found = default_backend(config, name)
         assert found.name == (None if now == "-" else now)
         elsewhere[name] = other
         nowhere[name] = f"no-such.{name}"
         # There and back; where there was no plain line, the line that was added stays.
-        there = edit(text, name, other)
+        there = set_default_backend(config, name, other)
         assert different_lines(text, there.text) == 1
         if found.line is not None and not found.variable:
-            back = edit(there.text, name, found.name or "")
+            back = set_default_backend(parse(there.text), name, found.name or "")
             assert unquoted(back.text) == unquoted(text)
 
     moved = judge(tmp_path, switched(text, elsewhere))
@@ -196,9 +187,9 @@ def test_the_editor_means_the_line_that_haproxy_obeys(
     assert before.valid, before.printed
     frontend = data.draw(st.sampled_from(frontend_names(parse(text))))
     backend = data.draw(st.sampled_from(_BACKENDS))
-    edited = edit(text, frontend, backend).text
+    edited = set_default_backend(parse(text), frontend, backend).text
     assert different_lines(text, edited) <= 1
     after = judge(tmp_path, edited)
     assert after.valid, after.printed
-    lost = judge(tmp_path, edit(edited, frontend, "no-such").text)
+    lost = judge(tmp_path, set_default_backend(parse(edited), frontend, "no-such").text)
     assert lost.complaints == {(frontend, "no-such")}

@@ -27,7 +27,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[3]
 CODE = PROJECT / "examples/bookface/code"
 BOOTSTRAP_SQL = PROJECT / "examples/bookface/bootstrap_db.sql"
-PROBES = PROJECT / "roles/bookface/files/probe"
+PROBES = PROJECT / "roles/toolbox/files/probe"
 
 LOOPBACK = "127.0.0.1"
 DB_USER = "bfuser"

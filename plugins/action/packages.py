@@ -1,0 +1,68 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Install Debian packages. See plugins/modules/packages.py for its documentation."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+QUERY = ["dpkg-query", "--show", "--showformat", r"${db:Status-Status} ${Package}\n"]
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """One cheap command where nothing is missing, which is every run but the first."""
+
+    _requires_connection = True
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Look, and install what is missing."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(
+            {"name": {"type": "list", "elements": "str", "required": True}}
+        )
+        missing = self._missing(arguments["name"])
+        result |= {"changed": False, "missing": missing, "pending": False}
+        if missing:
+            result |= self._install(missing, task_vars)
+            result["pending"] = self._task.check_mode and result["changed"]
+        return result
+
+    def _missing(self, names: list[str]) -> list[str]:
+        """Those of the packages that are not installed."""
+        answer = self._low_level_execute_command(shlex.join([*QUERY, *names]))
+        # 1: it does not know some of them, so the output decides.
+        if answer["rc"] not in (0, 1):
+            raise AnsibleActionFail(
+                f"dpkg-query failed with status {answer['rc']}: {answer['stderr'].strip()}."
+                " Expected a host with Debian's packages. Nothing was changed."
+            )
+        known = {line.strip() for line in answer["stdout"].splitlines()}
+        return [name for name in names if f"installed {name}" not in known]
+
+    def _install(self, names: list[str], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """Package lists are a cache: without fresh ones not even a check finds the packages."""
+        refreshed = self._apt({"update_cache": True}, False, task_vars)
+        if refreshed.get("failed"):
+            return refreshed
+        wanted = {"name": names, "install_recommends": False}
+        return self._apt(wanted, self._task.check_mode, task_vars)
+
+    def _apt(
+        self, arguments: dict[str, Any], check: bool, task_vars: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        given = self._task.check_mode
+        self._task.check_mode = check
+        try:
+            done: dict[str, Any] = self._execute_module(
+                module_name="ansible.builtin.apt", module_args=arguments, task_vars=task_vars
+            )
+        finally:
+            self._task.check_mode = given
+        return done

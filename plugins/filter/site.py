@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A site's settings: what is wrong with them, and the files that the pages read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ansible_collections.bookface.platform.plugins.filter.php_literal import php_literal
+
+
+def site_faults(site: dict[str, Any]) -> list[str]:
+    """See site_faults.yml beside this file."""
+    faults = []
+    if not site["db_password"]:
+        faults.append(
+            "bookface_db_password is not set. Set it in the inventory, encrypted with"
+            " ansible-vault."
+        )
+    if not site["db_host"]:
+        faults.append("bookface_db_host is empty. Set it, or add a host to the group databases.")
+    for name in ("frontpage_limit", "activity_cutoff_days"):
+        if not re.fullmatch("([1-9][0-9]*)?", str(site[name])):
+            faults.append(
+                f"bookface_{name} is {site[name]}; expected a whole number from 1, or nothing for"
+                " the application's own default."
+            )
+    # One fact, one place: given twice, nobody would know which one holds.
+    twice = [key for key in site["given"] if key in site["config"]]
+    if twice:
+        faults.append(
+            f"bookface_config has {', '.join(twice)}, which a variable of its own sets already"
+            " (bookface_frontpage_limit, bookface_activity_cutoff_days, the group caches with"
+            " bookface_cache_host). Remove it from bookface_config, or unset the variable."
+        )
+    return faults
+
+
+def site_files(settings: dict[str, Any], style: str) -> dict[str, str]:
+    """See site_files.yml beside this file."""
+    if style == "json":
+        text = json.dumps(settings, indent=4, sort_keys=True, default=str) + "\n"
+    else:
+        lines = (f"${name} = {php_literal(settings[name])};\n" for name in sorted(settings))
+        text = "<?php\n" + "".join(lines)
+    login = (settings[key] for key in ("dbhost", "dbport", "db", "dbuser", "dbpassw"))
+    escaped = (re.sub(r"([\\:])", r"\\\1", str(value)) for value in login)
+    return {f"config.{style}": text, "pgpass": ":".join(escaped) + "\n"}
+
+
+class FilterModule:
+    """The filters by their names in Ansible."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Name in Jinja → function."""
+        return {"site_faults": site_faults, "site_files": site_files}

@@ -1,0 +1,106 @@
+"""Packages are looked up by one command, and only what is missing is installed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleActionFail
+from ansible_collections.bookface.platform.plugins.action.packages import ActionModule
+
+Calls = list[tuple[dict[str, Any], bool]]
+
+
+class Host:
+    """A host with some packages, whose apt is asked by the plugin."""
+
+    def __init__(self, *installed: str, refresh: str = "") -> None:
+        self.installed = installed
+        self.refresh = refresh
+        self.calls: Calls = []
+        self.status = 0 if installed else 1
+
+    def run(self, *names: str, check: bool = False) -> dict[str, Any]:
+        """What the task returns."""
+        task = SimpleNamespace(
+            args={"name": list(names)}, check_mode=check, async_val=0, environment=None, diff=False
+        )
+        shell = SimpleNamespace(tmpdir=None, _IS_WINDOWS=False)
+        action = ActionModule(
+            task=task,
+            connection=SimpleNamespace(_shell=shell),
+            play_context=None,
+            loader=None,
+            templar=None,
+            shared_loader_obj=None,
+        )
+
+        def query(command: str) -> dict[str, Any]:
+            assert command.split()[-len(names) :] == list(names)
+            known = "\n".join([f"installed {name}" for name in self.installed])
+            return {"rc": self.status, "stdout": f"{known}\nconfig-files half\n", "stderr": "no"}
+
+        def apt(
+            module_name: str, module_args: dict[str, Any], task_vars: dict[str, Any]
+        ) -> dict[str, Any]:
+            assert module_name == "ansible.builtin.apt"
+            self.calls.append((module_args, task.check_mode))
+            if "update_cache" in module_args and self.refresh:
+                return {"failed": True, "msg": self.refresh}
+            return {"changed": "name" in module_args, "diff": {"prepared": "new"}}
+
+        action._low_level_execute_command = query
+        action._execute_module = apt
+        result = action.run(None, {})
+        assert task.check_mode is check
+        return dict(result)
+
+
+def test_nothing_missing_is_one_command() -> None:
+    host = Host("apache2", "php")
+    result = host.run("apache2", "php")
+    assert (result["changed"], result["missing"], result["pending"]) == (False, [], False)
+    assert host.calls == []
+
+
+def test_only_the_missing_ones_are_installed_from_fresh_lists() -> None:
+    host = Host("apache2")
+    result = host.run("apache2", "php", "half")
+    assert (result["changed"], result["missing"]) == (True, ["php", "half"])
+    assert result["pending"] is False
+    assert result["diff"] == {"prepared": "new"}
+    assert host.calls == [
+        ({"update_cache": True}, False),
+        ({"name": ["php", "half"], "install_recommends": False}, False),
+    ]
+
+
+def test_a_check_refreshes_the_lists_and_leaves_the_packages_pending() -> None:
+    host = Host()
+    result = host.run("memcached", check=True)
+    assert (result["changed"], result["pending"]) == (True, True)
+    assert host.calls == [
+        ({"update_cache": True}, False),
+        ({"name": ["memcached"], "install_recommends": False}, True),
+    ]
+
+
+def test_a_check_where_nothing_is_missing_has_nothing_pending() -> None:
+    assert Host("memcached").run("memcached", check=True)["pending"] is False
+
+
+def test_lists_that_cannot_be_refreshed_end_it() -> None:
+    host = Host(refresh="no route")
+    result = host.run("memcached")
+    assert (result["failed"], result["msg"]) == (True, "no route")
+    assert len(host.calls) == 1
+
+
+@pytest.mark.parametrize("status", [2, 127])
+def test_a_host_without_dpkg_is_refused(status: int) -> None:
+    host = Host()
+    host.status = status
+    with pytest.raises(AnsibleActionFail, match=f"status {status}: no"):
+        host.run("memcached")
+    assert host.calls == []
