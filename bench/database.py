@@ -31,7 +31,7 @@ from bench import report
 from bench.report import BenchError, Row, spread
 from tests.support.errors import HarnessError
 from tests.support.load import Asked, Load, percentile, read_log
-from tests.support.loopback import LOOPBACK, plugin, until
+from tests.support.loopback import LOOPBACK, plugin
 from tests.support.paths import ROLES
 from tests.support.stage import (
     PASSWORD,
@@ -48,6 +48,7 @@ from tests.support.stage import (
     pooled_secret,
     seed,
 )
+from tests.support.waiting import until
 
 SMALL, LARGE = "S", "L"
 CLIENTS = 32

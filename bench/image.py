@@ -31,7 +31,7 @@ from bench.report import BenchError, Row, spread
 from tests.support import rolling
 from tests.support.engine import docker
 from tests.support.errors import HarnessError
-from tests.support.loopback import LOOPBACK, until
+from tests.support.loopback import LOOPBACK
 from tests.support.paths import ROLES, ROOT
 from tests.support.stage import (
     CODE,
@@ -45,6 +45,7 @@ from tests.support.stage import (
     pooled_secret,
     seed,
 )
+from tests.support.waiting import until
 
 ROLE = ROLES / "bookface_image"
 LAB = ROOT / "bench" / "image_lab"

@@ -22,7 +22,7 @@ from bench import report
 from bench.report import BenchError, Row, spread
 from tests.support.balancer import FRONTEND, Balancer, ask, real_time_allowed, serving
 from tests.support.load import Asked, Load, Summary, percentile, read_log
-from tests.support.loopback import until
+from tests.support.waiting import until
 
 SIZES = (2, 1000)  # backends
 CLIENTS = 32

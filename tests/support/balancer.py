@@ -25,10 +25,13 @@ from typing import Any
 import yaml
 
 from tests.support.errors import HarnessError
-from tests.support.loopback import PATIENCE, free_ports, haproxy_config, until
+from tests.support.loopback import haproxy_config
 from tests.support.paths import COLLECTIONS, PATH, ROOT
+from tests.support.ports import free_ports
+from tests.support.waiting import until
 
 FRONTEND = "bookface"
+PATIENCE = 20.0  # seconds for an answer, or for an end
 
 # The load balancer is a machine of its own: one processor for HAProxy and what is done there, the
 # others for clients and web servers. Where there is one only, all share it.

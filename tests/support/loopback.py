@@ -1,20 +1,17 @@
-"""What benches need for real servers on the loopback: ports, patience, and the project's own parts.
+"""What real servers on the loopback are made of: the project's own templates and plugins.
 
 Configurations come from the roles' own templates, plans and secrets from the plugins.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +21,6 @@ from tests.support.errors import HarnessError
 from tests.support.paths import COLLECTIONS, PATH, ROLES, ROOT
 
 LOOPBACK = "127.0.0.1"
-PATIENCE = 20.0  # seconds for anything to come up
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for it."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > end:
-            raise HarnessError(f"waited {PATIENCE:g} s for {what}")
-        time.sleep(0.005)
-
-
-def free_ports(number: int) -> list[int]:
-    """Ports that nobody has now."""
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(number)]
-        for probe in probes:
-            probe.bind((LOOPBACK, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def plugin(name: str) -> Any:

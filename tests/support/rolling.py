@@ -23,9 +23,11 @@ from tests.support.balancer import ask
 from tests.support.engine import docker
 from tests.support.errors import HarnessError
 from tests.support.load import Load
-from tests.support.loopback import LOOPBACK, free_ports, haproxy_config, until
+from tests.support.loopback import LOOPBACK, haproxy_config
 from tests.support.paths import COLLECTIONS, PATH, ROOT
+from tests.support.ports import free_ports
 from tests.support.stage import PASSWORD, USER, Postgres
+from tests.support.waiting import until
 
 # Names of the host and of the load balancer in the inventory.
 HOST, BALANCER = "rolling1", "rolling-lb"

@@ -11,7 +11,6 @@ import http.client
 import json
 import os
 import pwd
-import random
 import re
 import shutil
 import signal
@@ -27,16 +26,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tests.support.errors import HarnessError
-from tests.support.loopback import (
-    LOOPBACK,
-    free_ports,
-    haproxy_config,
-    plugin,
-    render,
-    templates,
-    until,
-)
+from tests.support.loopback import LOOPBACK, haproxy_config, plugin, render, templates
 from tests.support.paths import PATH, ROLES, ROOT
+from tests.support.ports import free_address, free_port, free_ports
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from typing import Self
@@ -195,7 +188,7 @@ class Postgres(Server):
 
     def __init__(self) -> None:
         super().__init__("postgresql", "postgres")
-        self.port = free_ports(1)[0]
+        self.port = free_port()
 
     def open(self) -> None:
         """Make a cluster and start it."""
@@ -264,7 +257,7 @@ class Pooler(Server):
 
     def __init__(self, database: Postgres, name: str, user: str, secret: str) -> None:
         super().__init__("pgbouncer", "postgres")
-        self.port = free_ports(1)[0]
+        self.port = free_port()
         self._database = database
         self._name = name
         self._account = {"bookface_db_user": user, "bookface_db_secret": secret}
@@ -297,8 +290,7 @@ class Memcached(Server):
 
     def __init__(self) -> None:
         super().__init__("memcached", "nobody")
-        # A whole /8 is loopback; the random address keeps runs side by side apart.
-        self.address = ".".join(["127", *(str(random.randint(2, 250)) for _ in range(3))])  # noqa: S311
+        self.address = free_address()
 
     def open(self) -> None:
         """Start it."""
@@ -410,7 +402,7 @@ class Front(Server):
 
     def __init__(self, site_port: int, pages: Varnish | None, pictures: bool) -> None:
         super().__init__("haproxy", "root")
-        self.port = free_ports(1)[0]
+        self.port = free_port()
         self._site_port = site_port
         self._caches: dict[str, object] = {"haproxy_cache": pictures}
         if pages:
@@ -427,7 +419,7 @@ class Front(Server):
         server = {"name": "web", "address": LOOPBACK, "port": self._site_port}
         variables = {
             "haproxy_bind": f"{LOOPBACK}:{self.port}",
-            "haproxy_stats_bind": f"{LOOPBACK}:{free_ports(1)[0]}",
+            "haproxy_stats_bind": f"{LOOPBACK}:{free_port()}",
             "haproxy_stats_password": PASSWORD,
             "haproxy_backends": [{"name": "legacy", "servers": [server]}],
             **self._caches,

@@ -12,17 +12,17 @@ from functools import partial
 import pytest
 from conftest import FRONT, MACHINES, MANAGER, WORKER, Platform
 
-from tests.lab.vm.virtual_machines import wait_until
 from tests.support.commands import ansible
 from tests.support.figures import Say
 from tests.support.load import Load
+from tests.support.waiting import until
 
 PAGE = "Users:"
 
 
 def scale(platform: Platform, replicas: int) -> None:
     platform.docker(MANAGER, f"service scale --detach bookface={replicas}")
-    wait_until(lambda: len(platform.tasks()) == replicas, 120, f"{replicas} tasks")
+    until(lambda: len(platform.tasks()) == replicas, f"{replicas} tasks", 120)
 
 
 def load(platform: Platform) -> Load:
@@ -38,7 +38,7 @@ def test_the_mesh_answers_on_a_node_without_a_task(platform: Platform) -> None:
     [busy] = platform.tasks()
     idle = next(name for name in (MANAGER, WORKER) if name != busy)
     for name in (busy, idle):
-        wait_until(partial(platform.ready, name, 8080), 60, f"{name} answers")
+        until(partial(platform.ready, name, 8080), f"{name} answers", 60)
     for _ in range(10):
         assert platform.ready(idle, 8080)
     asked = "ps --quiet --filter label=com.docker.swarm.service.name=bookface"
@@ -63,8 +63,8 @@ def test_a_worker_loses_power_under_load(platform: Platform, say: Say) -> None:
     with load(platform) as clients:
         assert clients.wait_for(50, seconds=60)
         platform.lab.cut(WORKER)
-        recovered = wait_until(
-            lambda: platform.tasks() == [MANAGER, MANAGER], 180, "two tasks on the manager"
+        recovered = until(
+            lambda: platform.tasks() == [MANAGER, MANAGER], "two tasks on the manager", 180
         )
         before = clients.failed
         assert clients.wait_for(clients.requests + 100, seconds=120)
@@ -75,8 +75,8 @@ def test_a_worker_loses_power_under_load(platform: Platform, say: Say) -> None:
     began = time.monotonic()
     platform.lab.start(WORKER)
     ssh = time.monotonic() - began
-    wait_until(lambda: platform.nodes()[WORKER] == "Ready", 180, f"{WORKER} is ready")
-    wait_until(lambda: platform.ready(WORKER, 8080), 180, f"{WORKER} publishes the port")
+    until(lambda: platform.nodes()[WORKER] == "Ready", f"{WORKER} is ready", 180)
+    until(lambda: platform.ready(WORKER, 8080), f"{WORKER} publishes the port", 180)
     say(
         f"two tasks again after {recovered:.1f} s; power on -> SSH {ssh:.1f} s, "
         f"in the mesh {time.monotonic() - began:.1f} s"
@@ -105,7 +105,7 @@ def back(platform: Platform, say: Say) -> dict[str, float]:
     for name in MACHINES:
         platform.lab.power_on(name)
     with ThreadPoolExecutor(len(parts)) as pool:
-        waits = {part: pool.submit(wait_until, there, 300, part) for part, there in parts.items()}
+        waits = {part: pool.submit(until, there, part, 300) for part, there in parts.items()}
         seconds = {part: wait.result() for part, wait in waits.items()}
     ordered = sorted(seconds.items(), key=lambda item: item[1])
     say("power on ->\n" + "\n".join(f"  {part:24} {took:5.1f} s" for part, took in ordered))
@@ -119,7 +119,7 @@ class TestAfterPowerCut:
         assert platform.ask(platform.url).backend == "swarm"
 
     def test_containers_and_tasks_run(self, platform: Platform, say: Say) -> None:
-        wait_until(lambda: len(platform.tasks()) == 2, 120, "two tasks")
+        until(lambda: len(platform.tasks()) == 2, "two tasks", 120)
         assert platform.nodes() == {MANAGER: "Ready", WORKER: "Ready"}
         for name in (MANAGER, WORKER):
             say(f"{name}# docker ps --all\n{containers(platform, name)}")

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from conftest import FRONT, MACHINES, MANAGER, WORKER, Platform
 
-from tests.lab.vm.virtual_machines import wait_until
+from tests.support.waiting import until
 
 
 def test_account_is_not_root(platform: Platform) -> None:
@@ -26,7 +26,7 @@ def test_front_door_answers_from_the_virtual_machine(platform: Platform) -> None
     [(FRONT, 8081), (MANAGER, 32001), (MANAGER, 32002), (MANAGER, 8080), (WORKER, 8080)],
 )
 def test_every_server_of_every_backend_is_ready(platform: Platform, name: str, port: int) -> None:
-    wait_until(partial(platform.ready, name, port), 90, f"{name}:{port} is ready")
+    until(partial(platform.ready, name, port), f"{name}:{port} is ready", 90)
 
 
 def test_swarm_publishes_through_the_routing_mesh(platform: Platform) -> None:

@@ -7,10 +7,11 @@ import time
 
 import pytest
 
-from tests.lab.vm.virtual_machines import Lab, wait_until
+from tests.lab.vm.virtual_machines import Lab
 from tests.support.commands import ansible, recap
 from tests.support.figures import Say
 from tests.support.paths import ROOT
+from tests.support.waiting import until
 
 MACHINES = ("new1", "new2")
 CONVERGE = str(ROOT / "molecule/vm_first_boot/converge.yml")
@@ -54,7 +55,7 @@ def after_power_cut(lab: Lab, say: Say) -> None:
     for name in MACHINES:
         lab.start(name)
         ssh = time.monotonic() - began
-        wait_until(lambda name=name: state(lab, name, "lasting") == "running", 120, "a container")
+        until(lambda name=name: state(lab, name, "lasting") == "running", "a container", 120)
         container = time.monotonic() - began
         say(f"{name}: power on -> SSH {ssh:.1f} s, container again {container:.1f} s")
 

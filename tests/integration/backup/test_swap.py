@@ -6,11 +6,12 @@ from __future__ import annotations
 import re
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 from workalike.support import Cluster, postgresql_program
+
+from tests.support.waiting import until
 
 from .conftest import FILES
 
@@ -86,9 +87,7 @@ def test_session_on_the_old_database_does_not_stand_in_the_way(cluster: Cluster)
     command += ["-p", str(cluster.port), "-U", "postgres", "-d", OLD, "-c", "select pg_sleep(60)"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as session:
         sleeping = "select count(*) from pg_stat_activity where query like 'select pg_sleep%'"
-        deadline = time.monotonic() + 20
-        while cluster.sql(sleeping) != "1":
-            assert time.monotonic() < deadline
+        until(lambda: cluster.sql(sleeping) == "1", "the session sleeps")
         swap(cluster)
         _, error = session.communicate(timeout=20)
     assert "terminating connection" in error
@@ -123,12 +122,12 @@ def test_clients_see_one_of_the_two_and_nothing_else(cluster: Cluster) -> None:
     for client in clients:
         client.start()
     swap(cluster)
-    deadline = time.monotonic() + 20
-    while "new" not in seen and time.monotonic() < deadline:
-        time.sleep(0.1)
-    stop.set()
-    for client in clients:
-        client.join()
+    try:
+        until(lambda: "new" in seen, "a client sees the new database")
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()
     # For the moment of the swap alone; nobody sees an empty or half database.
     for refusal in refused:
         assert re.search("dropped or renamed|terminating connection|closed", refusal)

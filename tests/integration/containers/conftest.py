@@ -7,8 +7,7 @@ Database, load balancer and image are real and made once; each test says what it
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from tests.support import rolling
 from tests.support.commands import failures, kill_tree, recap
 from tests.support.engine import docker, see_it_run
 from tests.support.rolling import HOST, Site
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="package")
@@ -58,14 +58,6 @@ def messages(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
 def message(done: subprocess.CompletedProcess[str]) -> str:
     """Why the role failed in the end."""
     return messages(done)[HOST]
-
-
-def until(true: Callable[[], object], what: str, seconds: float = 40) -> None:
-    """Wait for something, or say what did not happen."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
-        time.sleep(0.05)
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from tests.support.balancer import ask
 from tests.support.engine import docker
 from tests.support.load import Load, read_log
 from tests.support.rolling import BALANCER, HOST, LOOPBACK, Site
+from tests.support.waiting import until
 
-from .conftest import changed, message, messages, process, state, until
+from .conftest import changed, message, messages, process, state
 
 
 def test_what_was_done_by_hand_is_undone(site: Site) -> None:

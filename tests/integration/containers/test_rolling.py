@@ -11,8 +11,9 @@ import pytest
 from tests.support.balancer import ask
 from tests.support.engine import docker
 from tests.support.rolling import HOST, Site
+from tests.support.waiting import until
 
-from .conftest import begun, changed, killed_at, message, until
+from .conftest import begun, changed, killed_at, message
 
 
 @pytest.fixture

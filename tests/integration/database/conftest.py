@@ -196,14 +196,6 @@ def running(
         kill_tree(program)
 
 
-def until(true: Callable[[], object], what: str, seconds: float = 120) -> None:
-    """Wait for something, or say what did not happen."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
-        time.sleep(0.02)
-
-
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     cluster = accounts(Cluster())

@@ -26,6 +26,7 @@ from workalike.support import (
 )
 
 from tests.support.commands import kill_tree
+from tests.support.waiting import until
 
 from .conftest import (
     INDEXES,
@@ -39,7 +40,6 @@ from .conftest import (
     accounts,
     run,
     running,
-    until,
 )
 
 Make = Callable[[Cluster], Database]

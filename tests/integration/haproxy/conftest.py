@@ -12,8 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,10 +24,11 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime 
     HaproxySocket,
 )
 
-ROOT = Path(__file__).resolve().parents[3]
-COLLECTIONS = ROOT / ".ansible" / "collections"
+from tests.support.paths import COLLECTIONS, PATH
+from tests.support.ports import free_port
+from tests.support.waiting import until
+
 MODULES = "ansible_collections.bookface.platform.plugins.modules"
-PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 
 
 def haproxy_program() -> str:
@@ -36,12 +36,6 @@ def haproxy_program() -> str:
     if not found:
         pytest.fail("these tests need a real haproxy: apt-get install haproxy", pytrace=False)
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class WebServer:
@@ -183,13 +177,7 @@ class Lab:
         with contextlib.suppress(ProcessLookupError):  # it may have followed its master
             os.kill(worker, 9)
 
-    @staticmethod
-    def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
-        end = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > end:
-                pytest.fail(f"waited {seconds} s for: {what}")
-            time.sleep(0.02)
+    until = staticmethod(until)
 
     # what is true afterwards
 

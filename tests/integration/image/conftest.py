@@ -36,6 +36,7 @@ from workalike.support import (
 
 from tests.support.commands import failures, kill_tree, recap
 from tests.support.engine import see_it_run
+from tests.support.waiting import until
 
 NAME = "bookface/test"
 # Set for all containers here, so that none is left behind.
@@ -208,16 +209,17 @@ def other_engine(size: str) -> Iterator[Engine]:
         "--ip6tables=false",
         f"--config-file={directory}/daemon.json",
     ]
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(dockerd, stdout=log, stderr=log)
+    with (directory / "log").open("wb") as output:
+        process = subprocess.Popen(dockerd, stdout=output, stderr=output)
     engine = Engine(address, data)
     try:
-        deadline = time.monotonic() + 30
-        while not engine("version", "--format", "{{.Server.Version}}", check=False):
-            log_text = (directory / "log").read_text()
-            assert process.poll() is None, log_text
-            assert time.monotonic() < deadline, log_text
-            time.sleep(0.1)
+        log = directory / "log"
+
+        def answers() -> bool:
+            assert process.poll() is None, log.read_text()
+            return bool(engine("version", "--format", "{{.Server.Version}}", check=False))
+
+        until(answers, lambda: f"the second engine answers: {log.read_text()}")
         yield engine
     finally:
         end(process)
@@ -389,13 +391,6 @@ class Web:
     def state(self) -> dict[str, Any]:
         state: dict[str, Any] = self.engine.inspect(self.name)["State"]
         return state
-
-
-def until(true: Callable[[], object], what: Callable[[], str], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"not in {seconds} s: {what()}"
-        time.sleep(0.02)
 
 
 Start = Callable[..., Web]

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from workalike.support import LOOPBACK, accepts, end, free_port, program
 
-from .conftest import NAME, Engine, play, until
+from tests.support.waiting import until
+
+from .conftest import NAME, Engine, play
 
 PLAY = """
 - hosts: all

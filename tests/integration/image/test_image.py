@@ -27,7 +27,9 @@ from workalike.support import (
     write_config_php,
 )
 
-from .conftest import KINDS, MARK, Engine, Kind, Role, Start, Web, settings, until
+from tests.support.waiting import until
+
+from .conftest import KINDS, MARK, Engine, Kind, Role, Start, Web, settings
 
 
 @pytest.fixture(params=KINDS, ids=str, scope="module")

@@ -11,9 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import yaml
 
-from tests.support.loopback import LOOPBACK, until
+from tests.support.loopback import LOOPBACK
 from tests.support.paths import ROLES
 from tests.support.stage import Front, Varnish, fetch
+from tests.support.waiting import until
 
 READY = yaml.safe_load((ROLES / "haproxy/defaults/main.yml").read_text())["haproxy_check"]
 ERROR = b"SQLSTATE[08006] the database is away"

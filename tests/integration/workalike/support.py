@@ -8,7 +8,6 @@ import http.client
 import json
 import os
 import pwd
-import random
 import shutil
 import signal
 import socket
@@ -23,6 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.support.ports import free_address, free_port
+from tests.support.waiting import until
 
 PROJECT = Path(__file__).resolve().parents[3]
 CODE = PROJECT / "examples/bookface/code"
@@ -82,12 +84,6 @@ def require_php() -> str:
         if module not in modules.split():
             pytest.fail(f"PHP lacks {module}: apt-get install {package}", pytrace=False)
     return php
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 def end(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> None:
@@ -151,11 +147,12 @@ class Cluster:
             self._process = subprocess.Popen(
                 command, user=self._user, cwd="/", stdout=log, stderr=log
             )
-        deadline = time.monotonic() + 30
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"PostgreSQL did not start:\n{self.log.read_text()}")
-            time.sleep(0.05)
+        process = self._process
+        until(
+            lambda: process.poll() is not None or self._answers(),
+            lambda: f"PostgreSQL answers:\n{self.log.read_text()}",
+        )
+        assert process.poll() is None, f"PostgreSQL did not start:\n{self.log.read_text()}"
 
     def _answers(self) -> bool:
         ready = [postgresql_program("pg_isready"), "-q", "-h", str(self.directory)]
@@ -275,11 +272,11 @@ class Site:
             self._process = subprocess.Popen(
                 command, cwd="/", env={"PATH": os.environ["PATH"], **env}, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + 20
-        while not accepts(LOOPBACK, self.port):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"php -S did not start:\n{self.log()}")
-            time.sleep(0.01)
+        until(
+            lambda: self._process.poll() is not None or accepts(LOOPBACK, self.port),
+            lambda: f"php -S answers:\n{self.log()}",
+        )
+        assert self._process.poll() is None, f"php -S did not start:\n{self.log()}"
 
     def log(self) -> str:
         return self._log.read_text()
@@ -326,16 +323,12 @@ def accepts(host: str, port: int) -> bool:
 @contextlib.contextmanager
 def memcached() -> Iterator[str]:
     """Start memcached on an address of its own: bookface knows only the port 11211."""
-    # A whole /8 is loopback; the random address keeps runs side by side apart.
-    address = ".".join(["127", *(str(random.randint(2, 250)) for _ in range(3))])  # noqa: S311
+    address = free_address()
     command = [program("memcached", "memcached"), "-l", address, "-p", "11211", "-U", "0"]
     process = subprocess.Popen([*command, *(["-u", "nobody"] if os.geteuid() == 0 else [])])
     try:
-        deadline = time.monotonic() + 20
-        while not accepts(address, 11211):
-            assert process.poll() is None, "memcached did not start"
-            assert time.monotonic() < deadline, "memcached did not answer"
-            time.sleep(0.01)
+        until(lambda: process.poll() is not None or accepts(address, 11211), "memcached answers")
+        assert process.poll() is None, "memcached did not start"
         yield address
     finally:
         end(process, signal.SIGKILL)  # it takes its time otherwise, and has nothing to lose

@@ -19,7 +19,9 @@ import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from tests.lab.vm.virtual_machines import LABS, Lab, LabError, wait_until
+from tests.lab.vm.virtual_machines import LABS, Lab
+from tests.support.errors import HarnessError
+from tests.support.waiting import until
 
 NAME, MACHINE = "bookface-vm-measure", "new1"
 LIMIT = 600
@@ -67,7 +69,7 @@ def measure(lab: Lab) -> tuple[float, float]:
         began = time.monotonic()
         lab.start(MACHINE)
         ssh = time.monotonic() - began
-        wait_until(lambda: says_hello(lab), LIMIT, "a container says hello")
+        until(lambda: says_hello(lab), "a container says hello", LIMIT)
         return ssh, time.monotonic() - began
     finally:
         lab.down()
@@ -95,7 +97,7 @@ def main() -> int:
                     f"round {count}: {name}: SSH {ssh:.1f} s, container {container:.1f} s",
                     flush=True,
                 )
-    except LabError as error:
+    except HarnessError as error:
         print(error, file=sys.stderr)
         return 1
     finally:

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Virtual machines with a kernel of their own, as ordinary processes (user-mode Linux, no KVM).
 
-    virtual_machines.py disks [TREE...]    make what is missing of the disks: plain, docker, front
-    virtual_machines.py up LAB             make and start the machines that the file LAB describes
-    virtual_machines.py down LAB           remove them, with their network and disks
-    virtual_machines.py start LAB NAME...  power on
-    virtual_machines.py cut LAB NAME...    cut the power
-    virtual_machines.py stop LAB NAME...   shut down in order
+    python -m tests.lab.vm.virtual_machines COMMAND
+
+    disks [TREE...]    make what is missing of the disks: plain, docker, front
+    up LAB             make and start the machines that the file LAB describes
+    down LAB           remove them, with their network and disks
+    start LAB NAME...  power on
+    cut LAB NAME...    cut the power
+    stop LAB NAME...   shut down in order
 
 LAB is JSON:
 
@@ -33,10 +35,12 @@ import sys
 import tarfile
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+from tests.support.errors import HarnessError
+from tests.support.waiting import until
 
 RECIPE = Path(__file__).resolve().parent / "disk"
 LABS = Path.home() / ".cache/bookface-platform"
@@ -50,7 +54,7 @@ BOOT_SECONDS = 180
 STOP_SECONDS = 90
 
 
-class LabError(Exception):
+class LabError(HarnessError):
     """What is wrong, and what to do about it."""
 
 
@@ -80,16 +84,6 @@ def client() -> list[str]:
 def docker(*command: str) -> str:
     """Output of a command of the Docker engine's."""
     return run(*client(), *command)
-
-
-def wait_until(true: Callable[[], bool], seconds: float, what: str) -> float:
-    """Wait, and say how long it took."""
-    began = time.monotonic()
-    while not true():
-        if time.monotonic() - began > seconds:
-            raise LabError(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.2)
-    return time.monotonic() - began
 
 
 # --- Disks: made once for a recipe and a base, kept in the cache ---------------------------------
@@ -384,7 +378,7 @@ class Lab:
         for name in names:
             self.power_on(name)
         for name in names:
-            wait_until(partial(self.lets_in, name), BOOT_SECONDS, f"SSH of {name}")
+            until(partial(self.lets_in, name), f"SSH of {name}", BOOT_SECONDS)
 
     def cut(self, *names: str) -> None:
         """Cut the power: nothing is written, nobody is told."""
@@ -392,7 +386,7 @@ class Lab:
             if number := self._process(name):
                 self._hang_up(name)
                 os.killpg(number, signal.SIGKILL)
-                wait_until(partial(self.is_off, name), 10, f"{name} has no power")
+                until(partial(self.is_off, name), f"{name} has no power", 10)
 
     def stop(self, *names: str) -> None:
         """Shut down in order."""
@@ -401,7 +395,7 @@ class Lab:
                 self.ssh(name, "sudo systemctl poweroff", check=False)
                 self._hang_up(name)
         for name in names:
-            wait_until(partial(self.is_off, name), STOP_SECONDS, f"{name} is off")
+            until(partial(self.is_off, name), f"{name} is off", STOP_SECONDS)
 
     def ssh(self, name: str, command: str, check: bool = True) -> str:
         """Output of a command on the machine, as its user."""
@@ -460,7 +454,7 @@ def main() -> int:
             return 0
         lab = Lab(Path(options.words[0]))
         getattr(lab, options.what)(*options.words[1:])
-    except LabError as error:
+    except HarnessError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

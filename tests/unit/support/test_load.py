@@ -26,6 +26,7 @@ from tests.support.load.mix import allot, parse_mix
 from tests.support.load.parser import ResponseParser
 from tests.support.load.target import parse_header, resolve
 from tests.support.paths import ROOT
+from tests.support.waiting import until
 
 COMMAND = [sys.executable, "-m", "tests.support.load"]
 
@@ -757,7 +758,7 @@ def test_command_stops_by_signal_once_enough_is_done(
     command = [*COMMAND, server.url, "--json", str(log)]
     command += ["--rate", "100", "--at-least", "100"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: server.connections > 0)
+        until(lambda: server.connections > 0, "a connection")
         process.send_signal(number)
         out, _err = process.communicate(timeout=30)
     summary = json.loads(log.read_text())
@@ -773,7 +774,7 @@ def test_command_at_least_is_bounded(serve: Serve, tmp_path: Path) -> None:
     command = [*COMMAND, server.url, "--json", str(log)]
     command += ["--rate", "20", "--at-least", "1000", "--max-seconds", "0.7"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: server.connections > 0)
+        until(lambda: server.connections > 0, "a connection")
         process.terminate()
         _out, err = process.communicate(timeout=30)
     assert process.returncode == 0
@@ -812,10 +813,3 @@ def test_summary_file_is_whole_or_not_there(tmp_path: Path) -> None:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
