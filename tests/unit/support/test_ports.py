@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import subprocess
 import sys
@@ -13,8 +14,11 @@ from tests.support import ports
 from tests.support.errors import HarnessError
 from tests.support.paths import ROOT
 
-# Asks for more than one block, and keeps them until it is told to end.
-OTHER = "from tests.support.ports import free_ports; print(*free_ports(150), flush=True); input()"
+# Asks for more than one block, and keeps them until it is told to end. All begin with the same one.
+OTHER = (
+    "import random; from tests.support.ports import free_ports;"
+    " random.seed(1); print(*free_ports(150), flush=True); input()"
+)
 
 
 def test_two_processes_never_have_a_port_in_common() -> None:
@@ -27,7 +31,9 @@ def test_two_processes_never_have_a_port_in_common() -> None:
                     command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
                 )
             )
-        given = ports.free_ports(150)
+        random.seed(1)
+        mine = ports._blocks()
+        given = [next(mine) for _ in range(150)]
         for other in others:
             assert other.stdout
             given += map(int, other.stdout.readline().split())
