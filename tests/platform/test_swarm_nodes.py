@@ -6,22 +6,25 @@ import json
 from typing import Any
 
 import pytest
-from testinfra.host import Host
+from testinfra.host import Host, get_hosts
 
 testinfra_hosts = ["ansible://swarm_managers", "ansible://swarm_workers"]
 
 OURS = "--filter label=com.docker.swarm.service.name=bookface"
+REPLICAS = 2
 
 
-@pytest.fixture
-def tasks(host: Host) -> list[dict[str, Any]]:
-    """The service's running containers on this node; may be none."""
-    names = host.check_output(f"sudo docker ps --quiet {OURS}").split()
-    if not names:
-        return []
-    found: list[dict[str, Any]] = json.loads(
-        host.check_output(f"sudo docker inspect {' '.join(names)}")
-    )
+@pytest.fixture(scope="module")
+def tasks(pytestconfig: pytest.Config) -> list[tuple[Host, dict[str, Any]]]:
+    """The service's running containers, each with its node. A node may have none."""
+    inventory = pytestconfig.getoption("--ansible-inventory")
+    found: list[tuple[Host, dict[str, Any]]] = []
+    for node in get_hosts(testinfra_hosts, ansible_inventory=inventory):
+        for name in node.check_output(f"sudo docker ps --quiet {OURS}").split():
+            task = json.loads(node.check_output(f"sudo docker inspect {name}"))[0]
+            found.append((node, task))
+    # What is asserted of every task says nothing where there is none.
+    assert len(found) == REPLICAS
     return found
 
 
@@ -40,8 +43,13 @@ def test_no_archive_was_left_behind(host: Host) -> None:
     assert host.check_output("ls -A /var/tmp | grep -c ^bookface-image || true") == "0"
 
 
-def test_tasks_have_no_more_rights_than_they_need(host: Host, tasks: list[dict[str, Any]]) -> None:
-    for task in tasks:
+def test_password_is_in_no_file_of_the_node(host: Host) -> None:
+    secret = host.ansible.get_variables()["bookface_db_password"]
+    assert host.run(f"sudo grep -rqs {secret} /etc /var/tmp").rc == 1
+
+
+def test_tasks_have_no_more_rights_than_they_need(tasks: list[tuple[Host, dict[str, Any]]]) -> None:
+    for node, task in tasks:
         assert task["State"]["Health"]["Status"] == "healthy"
         assert task["Config"]["User"] == "33:33"
         settings = task["HostConfig"]
@@ -49,16 +57,16 @@ def test_tasks_have_no_more_rights_than_they_need(host: Host, tasks: list[dict[s
         assert settings["CapDrop"] == ["ALL"]
         assert settings["Memory"] == 512 * 1024 * 1024
         inside = f"sudo docker exec {task['Id']} busybox"
-        assert host.check_output(f"{inside} id -un") == "www-data"
-        assert host.run(f"{inside} touch /var/www/html/x").rc != 0
-        assert host.run(f"{inside} touch /tmp/x").rc == 0
+        assert node.check_output(f"{inside} id -un") == "www-data"
+        assert node.run(f"{inside} touch /var/www/html/x").rc != 0
+        assert node.run(f"{inside} touch /tmp/x").rc == 0
 
 
-def test_secrets_are_files_of_the_tasks_only(host: Host, tasks: list[dict[str, Any]]) -> None:
-    secret = host.ansible.get_variables()["bookface_db_password"]
-    for task in tasks:
+def test_secrets_are_files_of_the_tasks_only(tasks: list[tuple[Host, dict[str, Any]]]) -> None:
+    for node, task in tasks:
+        secret = node.ansible.get_variables()["bookface_db_password"]
         assert secret not in json.dumps(task)
-        shown = host.check_output(
+        shown = node.check_output(
             f"sudo docker exec {task['Id']} busybox"
             " stat -L -c '%a %u:%g %n' /etc/bookface/pgpass /etc/bookface/config.json"
         )
@@ -66,4 +74,3 @@ def test_secrets_are_files_of_the_tasks_only(host: Host, tasks: list[dict[str, A
             "400 33:33 /etc/bookface/pgpass",
             "440 0:33 /etc/bookface/config.json",
         ]
-    assert host.run(f"sudo grep -rqs {secret} /etc /var/tmp").rc == 1
