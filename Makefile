@@ -6,13 +6,15 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 # Handed to ansible-playbook by demo and demo-down, such as ARGS="-e lab_http_port=8090",
 # and to a bench, such as ARGS=--quick.
 ARGS ?=
+# What test-changed compares with: a branch or a commit.
+BASE ?= main
 # Modules of bench/ that measure; report.py is what they share.
 BENCHES := switch docker_ce database image
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-fast test-openstack test-vm lint docs test-packages clean bench $(BENCHES:%=bench-%)
+.PHONY: help setup demo demo-down test test-fast test-changed test-openstack test-vm lint docs test-packages clean bench $(BENCHES:%=bench-%)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z%-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -43,6 +45,9 @@ test: setup test-packages ## all checks and tests
 
 test-fast: setup ## linters and unit tests
 	$(VENV)/bin/python tests/run.py --only lint,unit
+
+test-changed: setup test-packages ## the steps that changes since BASE (default: main) can affect
+	$(VENV)/bin/python tests/run.py --changed $(BASE)
 
 test-openstack: setup ## provisioning, against a small OpenStack on the loopback
 	$(VENV)/bin/python tests/run.py --only openstack

@@ -46,6 +46,7 @@ def site(platform: Platform, *options: str) -> str:
     return done.output
 
 
+@pytest.mark.load
 def test_replaced_more_and_fewer_under_load(platform: Platform, load: Load) -> None:
     """The load balancer follows in the same run, on the way up and on the way down."""
     before = containers(platform)

@@ -101,6 +101,7 @@ def report(what: str, summary: Summary) -> None:
     print(f"\n{what}\n{summary.as_text()}")
 
 
+@pytest.mark.load
 def test_there_and_back_under_load(platform: Platform, swarm: Swarm) -> None:
     before = platform.backend()
     assert before != "swarm"
@@ -122,6 +123,7 @@ def test_there_and_back_under_load(platform: Platform, swarm: Swarm) -> None:
     assert clients.summary.failed == 0, clients.summary.as_text()
 
 
+@pytest.mark.load
 @pytest.mark.usefixtures("on_swarm")
 def test_scaling_by_a_variable(platform: Platform, swarm: Swarm) -> None:
     """Two tasks, three, two, while clients ask: slowly, since Ansible needs this machine, too."""
@@ -177,6 +179,7 @@ def test_a_change_that_is_not_ready_is_taken_back(platform: Platform, swarm: Swa
     assert platform.backend() == "swarm"
 
 
+@pytest.mark.load
 @pytest.mark.usefixtures("on_swarm")
 def test_a_worker_dies(platform: Platform, swarm: Swarm) -> None:
     """Its requests in flight are lost: counted and printed. The service comes back elsewhere."""

@@ -35,6 +35,7 @@ def test_demonstration_loses_no_request(platform: Platform) -> None:
     assert platform.backend() == "docker"
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("target", ["legacy", "docker"])
 def test_there_and_back_under_load(platform: Platform, target: str) -> None:
     assert platform.backend() != target

@@ -91,6 +91,7 @@ def by_hand(host: Host) -> Iterator[str]:
     host.check_output("sudo systemctl reload haproxy")
 
 
+@pytest.mark.load
 def test_added_switched_and_taken_away(host: Host, by_hand: str) -> None:
     """Under load from new connections, which no reload may cost."""
     with Load([url_of(host)], clients=4, rate=50, expect="Users:", mix={"new": 1.0}) as load:

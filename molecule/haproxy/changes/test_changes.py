@@ -33,6 +33,7 @@ def faults() -> Iterator[None]:
     servers_node("rm -f /run/test-server-*")
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("backend", ["docker", "legacy"])
 def test_runtime_switch_loses_nothing(host: Host, backend: str) -> None:
     with Load([url_of(host)], clients=16, rate=400, expect="Users:") as load:
@@ -46,6 +47,7 @@ def test_runtime_switch_loses_nothing(host: Host, backend: str) -> None:
     print(f"runtime: {load.summary.requests} requests, {result['elapsed_ms']} ms")
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("backend", ["docker", "legacy"])
 def test_reload_switch_loses_nothing(host: Host, backend: str) -> None:
     """Clients that keep their connection among them: the old worker serves each once more."""
@@ -76,6 +78,7 @@ def test_the_role_keeps_what_it_finds(host: Host) -> None:
     assert re.search(r"changed=0 ", again.stdout), again.stdout
 
 
+@pytest.mark.load
 def test_a_changed_setting_keeps_what_it_finds(host: Host) -> None:
     """A reload of the role's own, under load, and in the middle of a gradual shift."""
     assert switch(host, "legacy", percent=30)["changed"]
@@ -132,6 +135,7 @@ def test_servers_join_again_by_themselves(host: Host) -> None:
         wait_for_status(host, server, "UP")
 
 
+@pytest.mark.load
 @pytest.mark.usefixtures("faults")
 def test_a_server_that_turns_bad_costs_no_request(host: Host) -> None:
     """One of two containers loses its database: it leaves the rotation, the other serves on."""

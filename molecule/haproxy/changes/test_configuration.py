@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
 from balancer import CONFIG, serving, site, url_of
 from testinfra.host import Host
 
@@ -65,6 +66,7 @@ def test_a_certificate_with_another_s_key_is_never_put_in_place(host: Host, tmp_
     assert (shown(host), host.check_output(f"sudo sha256sum {CONFIG}")) == before
 
 
+@pytest.mark.load
 def test_an_older_configuration_is_taken_further_without_losing_a_request(host: Host) -> None:
     """One from before the gradual shift and HTTPS, whose worker closes idle clients at a reload."""
     newer = "cohort|idle-close|ssl|X-Forwarded-Proto|redirect code|txn.host|Strict|capture"

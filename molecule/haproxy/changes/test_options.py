@@ -27,6 +27,7 @@ def server_of(host: Host) -> str:
     return host.check_output("curl -s -o /dev/null -D - http://127.0.0.1/ | grep -i -- -server:")
 
 
+@pytest.mark.load
 def test_the_fallback_serves_while_no_container_passes_its_check(host: Host) -> None:
     """Both lose their database, and get it back: no client sees it."""
     with Load([url_of(host)], clients=8, rate=200, expect="Users:") as load:
@@ -46,6 +47,7 @@ def test_the_fallback_serves_while_no_container_passes_its_check(host: Host) -> 
     assert load.summary.failed == 0, load.summary.as_text()
 
 
+@pytest.mark.load
 def test_the_fallback_serves_when_all_containers_die_at_once(host: Host) -> None:
     """Requests that were within a container die with it; none is left without a server."""
     with Load([url_of(host)], clients=8, rate=200, expect="Users:") as load:

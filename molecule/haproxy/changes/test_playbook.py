@@ -69,6 +69,7 @@ def _start_and_end_at_legacy(urls: dict[str, str]) -> Iterator[None]:
     assert backends(urls) == {"legacy"}
 
 
+@pytest.mark.load
 def test_all_are_switched(urls: dict[str, str], tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     with Load(list(urls.values()), clients=8, rate=100, expect="Users:") as load:
@@ -106,6 +107,7 @@ def test_one_that_cannot_keeps_all_from_being_switched(urls: dict[str, str]) -> 
         as_root("lb30", "systemctl start haproxy")
 
 
+@pytest.mark.load
 def test_one_that_fails_after_the_gate_takes_the_others_back(urls: dict[str, str]) -> None:
     content = "{{ 'Users:' if inventory_hostname == 'lb26' else 'no such words' }}"
     proof = {"url": "http://127.0.0.1:80/", "content": content, "requests": 2}
@@ -121,6 +123,7 @@ def test_one_that_fails_after_the_gate_takes_the_others_back(urls: dict[str, str
     assert load.summary.failed == 0, load.summary.as_text()
 
 
+@pytest.mark.load
 def test_a_target_that_fails_others_on_another_page_is_taken_back(urls: dict[str, str]) -> None:
     """The proof's own page is well; what clients get is seen in HAProxy's counters."""
     pages = [f"{url}not-in-containers" for url in urls.values()]

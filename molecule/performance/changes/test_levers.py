@@ -73,6 +73,7 @@ def test_settings_that_pgbouncer_would_refuse_are_never_put_in_place(host: Host)
     assert host.check_output("sha256sum /etc/pgbouncer/pgbouncer.ini") == before
 
 
+@pytest.mark.load
 def test_new_settings_come_by_a_reload_and_cost_no_page(host: Host) -> None:
     """The pages' own settings among them."""
     before = process(host)

@@ -167,6 +167,7 @@ def test_a_lost_database_shows_old_pages_and_keeps_no_error(
     assert "SQLSTATE" not in body
 
 
+@pytest.mark.load
 def test_a_dead_cache_costs_no_request(host: Host) -> None:
     with Load([front_door(host) + "/"], clients=8, rate=60, expect="Users:") as load:
         assert load.wait_for(60, seconds=30)
@@ -187,6 +188,7 @@ def test_a_gradual_shift_passes_it_by(host: Host) -> None:
     assert "cache" not in {headers["x-bookface-server"] for headers in answers}
 
 
+@pytest.mark.load
 def test_a_switch_under_load_loses_nothing_and_proves_itself(host: Host) -> None:
     with Load([front_door(host) + "/"], clients=16, rate=100, expect="Users:") as load:
         assert load.wait_for(100, seconds=30)

@@ -46,6 +46,7 @@ def test_the_mesh_answers_on_a_node_without_a_task(platform: Platform) -> None:
     scale(platform, 2)
 
 
+@pytest.mark.load
 def test_switch_under_load(platform: Platform, say: Say) -> None:
     with load(platform) as clients:
         assert clients.wait_for(20, seconds=60)
@@ -57,6 +58,7 @@ def test_switch_under_load(platform: Platform, say: Say) -> None:
     assert clients.summary.failed == 0
 
 
+@pytest.mark.load
 def test_a_worker_loses_power_under_load(platform: Platform, say: Say) -> None:
     """What it was answering is lost: counted and printed. The service comes back without it."""
     assert WORKER in platform.tasks()

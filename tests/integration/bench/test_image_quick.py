@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.engine import see_it_run
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ TOLD = {
 }
 
 
+@pytest.mark.load
 def test_quick_writes_every_row(quick: Quick, tmp_path: Path) -> None:
     see_it_run(tmp_path)
     rows = quick("image", {"apache", "debian", "docker", "postgresql"}, JUDGED, TOLD)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.balancer import real_time_allowed
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ TOLD = {
 IN_REAL_TIME = {"runtime, HAProxy in real time: p99 during / before"}
 
 
+@pytest.mark.load
 def test_quick_writes_every_row(quick: Quick) -> None:
     told = TOLD | IN_REAL_TIME if real_time_allowed() else TOLD
     rows = quick("switch", {"haproxy", "ansible-core", "python"}, JUDGED, told)

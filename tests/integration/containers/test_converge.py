@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support import rolling
 from tests.support.balancer import ask
 from tests.support.engine import docker
@@ -41,6 +43,7 @@ def test_what_was_done_by_hand_is_undone(site: Site) -> None:
     until(site.serving, "both servers")
 
 
+@pytest.mark.load
 def test_one_that_was_killed_comes_back_by_itself(site: Site, tmp_path: Path) -> None:
     before = site.containers()
     log = tmp_path / "requests"

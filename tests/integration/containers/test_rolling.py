@@ -54,6 +54,7 @@ def test_the_first_run_without_a_database(bare: Site) -> None:
     assert site.containers() == first
 
 
+@pytest.mark.load
 def test_a_new_image_without_a_lost_request(site: Site) -> None:
     before = site.containers()
     image = site.derived("next", "LABEL version=next")
@@ -84,6 +85,7 @@ def broken(site: Site) -> str:
     return site.derived("broken", "HEALTHCHECK NONE", 'ENTRYPOINT ["/nowhere"]')
 
 
+@pytest.mark.load
 def test_a_new_one_that_does_not_come_up_is_taken_back(site: Site) -> None:
     image = broken(site)
     before = site.containers()
@@ -98,6 +100,7 @@ def test_a_new_one_that_does_not_come_up_is_taken_back(site: Site) -> None:
     assert changed(site.run()) == 0
 
 
+@pytest.mark.load
 def test_a_new_one_that_is_not_ready_is_taken_back(site: Site) -> None:
     """It starts, but reaches no database: a setting of the image that overrides the site's."""
     image = site.derived("astray", "ENV BF_DB_PORT=9")
@@ -114,6 +117,7 @@ def test_a_new_one_that_is_not_ready_is_taken_back(site: Site) -> None:
     until(site.serving, "both servers")
 
 
+@pytest.mark.load
 def test_a_run_that_was_killed_is_finished_by_the_next(site: Site) -> None:
     before = site.containers()
     with site.load(at_least=300) as load:

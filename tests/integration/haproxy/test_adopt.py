@@ -206,6 +206,7 @@ def test_a_share_of_the_clients(stopped: Lab) -> None:
     assert [asked_as(cohort) for cohort in (0, 29, 30, 99)] == ["docker"] * 2 + ["legacy"] * 2
 
 
+@pytest.mark.load
 def test_no_request_is_lost(stopped: Lab) -> None:
     """New connections: the reload that adopting needs may cost a reused one."""
     lab = stopped

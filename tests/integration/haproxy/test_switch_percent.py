@@ -291,6 +291,7 @@ def test_the_lines_of_the_message_are_all_that_it_takes(stopped: Lab, rule: bool
     assert cohorts(lab) == list(range(10))
 
 
+@pytest.mark.load
 def test_no_request_fails_under_load(ready: Lab) -> None:
     lab = ready
     url = f"http://127.0.0.1:{lab.port}/"

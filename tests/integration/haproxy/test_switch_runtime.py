@@ -64,6 +64,7 @@ def test_check_then_real_then_repeat(lab: Lab) -> None:
     assert lab.files() == ["haproxy.cfg"]
 
 
+@pytest.mark.load
 def test_no_request_fails_under_load(lab: Lab) -> None:
     stop = threading.Event()
     failures: list[str] = []
