@@ -9,13 +9,74 @@ import re
 import signal
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from testinfra.host import Host
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a command of Ansible's ended. Messages need results in JSON, see C(failures)."""
+
+    code: int
+    stdout: str
+    stderr: str = ""
+
+    @classmethod
+    def of(cls, done: subprocess.CompletedProcess[str]) -> Self:
+        """What a program that has ended left."""
+        return cls(done.returncode, done.stdout, done.stderr)
+
+    @property
+    def output(self) -> str:
+        """All that it printed."""
+        return self.stdout + self.stderr
+
+    @property
+    def text(self) -> str:
+        """The output without line breaks."""
+        return " ".join(self.output.split())
+
+    def ok(self) -> Self:
+        """Itself, if nothing failed."""
+        assert self.code == 0, self.output[-6000:]
+        return self
+
+    def count(self, what: str, host: str) -> int:
+        """What the recap counts for a host: ok, changed, failed, ..."""
+        return recap(self.output)[host][what]
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """Host → changed tasks, from the recap."""
+        return {host: counts["changed"] for host, counts in recap(self.output).items()}
+
+    @property
+    def changes(self) -> set[str]:
+        """Names of the tasks that changed something."""
+        names, task = set(), ""
+        for line in self.output.splitlines():
+            if found := re.match(r"TASK \[(?:\S+ : )?(.*)\] \*", line):
+                task = found[1]
+            elif line.startswith("changed: "):
+                names.add(task)
+        return names
+
+    @property
+    def messages(self) -> list[str]:
+        """Messages of all failures, in the order of the output."""
+        return [message for _host, message in failures(self.output)]
+
+    def message(self, host: str) -> str:
+        """Why a host failed in the end, without line breaks."""
+        return " ".join(dict(failures(self.output)).get(host, "").split())
 
 
 def ansible(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:

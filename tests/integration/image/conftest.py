@@ -366,6 +366,12 @@ class Web:
     def ready(self) -> Response:
         return self.get("/platform/ready", X_Bookface_Probe="test")
 
+    def metrics(self) -> dict[str, float]:
+        """Samples by name and labels."""
+        lines = self.get("/platform/metrics").text.splitlines()
+        samples = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, value in samples}
+
     def alive(self) -> bool:
         # A container that comes back has another port, and none for a moment.
         self.__dict__.pop("port", None)

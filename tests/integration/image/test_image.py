@@ -217,7 +217,7 @@ def test_metrics_if_asked_for(image: str, kind: Kind, start: Start) -> None:
     assert answer.status == 200
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert answer.seconds < 2
-    samples = dict(line.rsplit(" ", 1) for line in answer.text.splitlines() if line[0] != "#")
+    samples = web.metrics()
     assert all(re.fullmatch(r"[a-z_]+({[a-z]+=\"\w+\"})?", name) for name in samples)
     wanted = {
         "apache": {"apache_up", "apache_accesses_total", 'apache_workers{state="busy"}'},
@@ -229,17 +229,14 @@ def test_metrics_if_asked_for(image: str, kind: Kind, start: Start) -> None:
         },
     }[kind.server]
     assert wanted | {"php_opcache_enabled", "php_opcache_hits_total"} <= set(samples)
-    assert {samples[name] for name in samples if name.endswith(("_up", "_enabled"))} == {"1"}
+    assert {samples[name] for name in samples if name.endswith(("_up", "_enabled"))} == {1}
     counter = "apache_accesses_total" if kind.server == "apache" else "nginx_http_requests_total"
-
-    def counted() -> int:
-        found = re.search(rf"^{counter} (\d+)$", web.get("/platform/metrics").text, re.MULTILINE)
-        assert found
-        return int(found[1])
-
     # A request is counted after its answer was sent: for a moment not yet.
     web.get("/stylesheet.css")
-    until(lambda: counted() >= int(samples[counter]) + 2, lambda: f"{counter}: {counted()}", 5)
+    until(
+        lambda: web.metrics()[counter] >= samples[counter] + 2,
+        lambda: f"{counter}: {web.metrics()[counter]}",
+    )
     # Its source is the container's own: the published port does not lead there.
     assert web.get("/platform/status?auto").status == 404
 
@@ -303,16 +300,11 @@ class TestCode:
     def test_code_inside_is_compiled_once(self, role: Role, start: Start, server: str) -> None:
         kind = next(k for k in KINDS if k.server == server and k.variant == "minimal")
         web = start(role.build(kind), "-e", "BOOKFACE_METRICS=1").answers()
-
-        def compiled() -> int:
-            text = web.get("/platform/metrics").text
-            return int(re.search(r"^php_opcache_misses_total (\d+)$", text, re.M)[1])  # type: ignore[index]
-
         web.get("/")
-        before = compiled()
+        before = web.metrics()["php_opcache_misses_total"]
         for _ in range(5):
             web.get("/")
-        assert compiled() == before
+        assert web.metrics()["php_opcache_misses_total"] == before
 
     def test_an_older_release_has_its_config_php_read_at_every_request(
         self,

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.support.commands import failures, kill_tree, recap
+from tests.support.commands import Run, failures, kill_tree, recap
 
 PLAYBOOK = """\
 TASK [Check] ***
@@ -57,6 +57,33 @@ def test_what_failed_in_a_playbook() -> None:
 
 def test_what_failed_of_a_module() -> None:
     assert failures(MODULE) == [("ce12", "one"), ("ce14", "two")]
+
+
+def test_what_a_run_says() -> None:
+    """Of a host that failed more than once it is the last that ended its run."""
+    run = Run(2, PLAYBOOK + "changed: [ce13]\n", "a warning\n")
+    assert run.changed == {"ce12": 0, "localhost": 2}
+    assert run.count("ok", "localhost") == 10
+    assert run.message("ce12") == "a } in it"
+    assert run.message("ce13") == "of another"
+    assert run.message("lb1") == ""
+    assert run.messages == ["a } in it", "", "of the item", "of another"]
+    assert "skipped=0 changed: [ce13] a warning" in run.text
+    with pytest.raises(AssertionError, match="a warning"):
+        run.ok()
+    assert Run(0, "").ok() == Run(0, "")
+
+
+def test_which_tasks_changed_something() -> None:
+    output = """\
+TASK [bookface.platform.docker_ce : Install packages] ***
+changed: [ce12]
+changed: [ce13]
+
+TASK [Gather facts] ***
+ok: [ce12]
+"""
+    assert Run(0, output).changes == {"Install packages"}
 
 
 @pytest.mark.parametrize(
