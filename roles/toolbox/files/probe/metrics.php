@@ -1,11 +1,11 @@
 <?php
-// Figures for Prometheus, where the web server was started with BOOKFACE_METRICS=1: what the server
-// and PHP know of themselves, under the names of the well-known exporters. It reads neither the
-// site's configuration nor the database.
+// Metrics for Prometheus, if the web server was started with BOOKFACE_METRICS=1: the status of the
+// server and of PHP, under the names of the well-known exporters. It reads neither the site's
+// configuration nor the database.
 
 declare(strict_types=1);
 
-// Where the server tells its own state, on its loopback only; and how long it may take.
+// The server's status page, on its loopback only, and how long to wait for it.
 const METRICS_STATUS = 'http://127.0.0.1:8081/platform/status?auto';
 const METRICS_SECONDS = 1;
 
@@ -27,7 +27,7 @@ if (PHP_SAPI === 'fpm-fcgi') {
 }
 metrics_of_opcache();
 
-/** One metric with its samples: label text => value. Those that nobody knows are left out. */
+/** One metric with its samples: label text => value. Unknown ones are left out. */
 function metric(string $name, string $help, array $samples): void
 {
     $samples = array_filter($samples, 'is_numeric');
@@ -43,7 +43,7 @@ function metric(string $name, string $help, array $samples): void
 
 function metrics_of_apache(string|false $status): void
 {
-    metric('apache_up', 'Whether Apache told its state in time', ['' => (int) ($status !== false)]);
+    metric('apache_up', 'Whether the status of Apache was read in time', ['' => (int) ($status !== false)]);
     preg_match_all('/^([\w ]+): (.*)$/m', (string) $status, $lines);
     $told = array_combine($lines[1], $lines[2]);
     $plain = [
@@ -55,7 +55,7 @@ function metrics_of_apache(string|false $status): void
     foreach ($plain as $name => [$help, $key]) {
         metric($name, $help, ['' => $told[$key] ?? null]);
     }
-    metric('apache_workers', 'Workers by what they do', [
+    metric('apache_workers', 'Workers by state', [
         'state="busy"' => $told['BusyWorkers'] ?? null,
         'state="idle"' => $told['IdleWorkers'] ?? null,
     ]);
@@ -70,22 +70,22 @@ function metrics_of_apache(string|false $status): void
     foreach ($letters as $letter => $state) {
         $samples["state=\"$state\""] = substr_count($told['Scoreboard'], $letter);
     }
-    metric('apache_scoreboard', 'Slots for workers by their state', $samples);
+    metric('apache_scoreboard', 'Worker slots by state', $samples);
 }
 
 function metrics_of_nginx(string|false $status): void
 {
-    metric('nginx_up', 'Whether nginx told its state in time', ['' => (int) ($status !== false)]);
+    metric('nginx_up', 'Whether the status of nginx was read in time', ['' => (int) ($status !== false)]);
     $pattern = '/Active connections: (\d+)\s+server accepts handled requests\s+(\d+) (\d+) (\d+)\s+'
         . 'Reading: (\d+) Writing: (\d+) Waiting: (\d+)/';
     preg_match($pattern, (string) $status, $told);
     $names = [
-        'nginx_connections_active' => 'Connections of clients',
+        'nginx_connections_active' => 'Client connections',
         'nginx_connections_accepted' => 'Connections accepted since the start',
         'nginx_connections_handled' => 'Connections handled since the start',
         'nginx_http_requests_total' => 'Requests since the start',
         'nginx_connections_reading' => 'Connections whose request is being read',
-        'nginx_connections_writing' => 'Connections that are being answered',
+        'nginx_connections_writing' => 'Connections to which a response is being written',
         'nginx_connections_waiting' => 'Idle connections',
     ];
     $number = 0;
@@ -97,25 +97,25 @@ function metrics_of_nginx(string|false $status): void
 function metrics_of_fpm(): void
 {
     $told = fpm_get_status() ?: [];
-    metric('phpfpm_up', 'Whether php-fpm told its state', ['' => (int) ($told !== [])]);
+    metric('phpfpm_up', 'Whether the status of php-fpm was read', ['' => (int) ($told !== [])]);
     if ($told === []) {
         return;
     }
     $names = [
         'start_since' => 'Seconds since the start',
         'accepted_connections' => 'Requests since the start',
-        'listen_queue' => 'Requests that wait for a process',
-        'max_listen_queue' => 'Most requests that ever waited',
-        'listen_queue_length' => 'How many requests may wait',
-        'idle_processes' => 'Processes without a request',
-        'active_processes' => 'Processes with a request',
+        'listen_queue' => 'Requests waiting for a process',
+        'max_listen_queue' => 'Maximum number of requests waiting at one time',
+        'listen_queue_length' => 'Size of the queue of waiting requests',
+        'idle_processes' => 'Idle processes',
+        'active_processes' => 'Active processes',
         'total_processes' => 'All processes',
-        'max_active_processes' => 'Most processes that ever had a request',
-        'max_children_reached' => 'How often there were as many processes as there may be',
-        'slow_requests' => 'Requests that took longer than the limit for slow ones',
+        'max_active_processes' => 'Maximum number of processes active at one time',
+        'max_children_reached' => 'Times the limit of processes was reached',
+        'slow_requests' => 'Requests that exceeded the limit for slow requests',
     ];
     foreach ($names as $name => $help) {
-        // php-fpm's own word for a few of them.
+        // php-fpm has its own names for a few of them.
         $key = strtr($name, ['accepted_connections' => 'accepted-conn', 'length' => 'len', '_' => '-']);
         metric("phpfpm_$name", $help, ["pool=\"{$told['pool']}\"" => $told[$key] ?? null]);
     }
@@ -124,17 +124,17 @@ function metrics_of_fpm(): void
 function metrics_of_opcache(): void
 {
     $told = function_exists('opcache_get_status') ? @opcache_get_status(false) : false;
-    metric('php_opcache_enabled', 'Whether compiled code is kept', ['' => (int) ($told !== false)]);
+    metric('php_opcache_enabled', 'Whether the opcode cache is enabled', ['' => (int) ($told !== false)]);
     $memory = $told['memory_usage'] ?? [];
     $counts = $told['opcache_statistics'] ?? [];
-    metric('php_opcache_memory_bytes', 'Memory for compiled code', [
+    metric('php_opcache_memory_bytes', 'Memory of the opcode cache', [
         'state="used"' => $memory['used_memory'] ?? null,
         'state="free"' => $memory['free_memory'] ?? null,
         'state="wasted"' => $memory['wasted_memory'] ?? null,
     ]);
-    metric('php_opcache_cached_scripts', 'Files that are kept', ['' => $counts['num_cached_scripts'] ?? null]);
-    metric('php_opcache_hits_total', 'Files that were there', ['' => $counts['hits'] ?? null]);
-    metric('php_opcache_misses_total', 'Files that had to be compiled', ['' => $counts['misses'] ?? null]);
+    metric('php_opcache_cached_scripts', 'Cached scripts', ['' => $counts['num_cached_scripts'] ?? null]);
+    metric('php_opcache_hits_total', 'Cache hits', ['' => $counts['hits'] ?? null]);
+    metric('php_opcache_misses_total', 'Cache misses', ['' => $counts['misses'] ?? null]);
     $again = ($counts['oom_restarts'] ?? 0) + ($counts['hash_restarts'] ?? 0) + ($counts['manual_restarts'] ?? 0);
-    metric('php_opcache_restarts_total', 'How often all was forgotten', ['' => $told === false ? null : $again]);
+    metric('php_opcache_restarts_total', 'Restarts of the cache', ['' => $told === false ? null : $again]);
 }

@@ -1,21 +1,21 @@
 <?php
-// Readiness: would this server's own configuration reach the database? bookface answers 200 also
-// when its database is gone, so a load balancer asks here instead. It sits beside the application,
-// which stays unmodified, and runs the application's config.php, whichever style that has.
+// Readiness: does this server's own configuration reach the database? bookface answers 200 even
+// without its database, so the load balancer checks this page. It lies beside the application, which
+// stays unmodified, and runs the application's config.php, whichever style that has.
 //
-// Only global code may stand between the configuration and its use: config.php sets globals.
+// config.php sets globals, so between it and their use there is only global code.
 
 declare(strict_types=1);
 
 const PROBE_CONNECT_SECONDS = 2;
 const PROBE_ANSWER_SECONDS = 2;
 
-// Load balancers send the header; the public has no business here.
+// Load balancers send the header; nobody else gets an answer.
 if (!isset($_SERVER['HTTP_X_BOOKFACE_PROBE'])) {
     probe_answer(404, 'not found');
 }
 
-// A config.php that finds nothing to read ends the script: then this is what is left to say.
+// A config.php that finds no configuration ends the script, and only this function still runs.
 register_shutdown_function(static function (): void {
     if (!defined('PROBE_ANSWERED')) {
         error_log('bookface probe: config.php ended the script');
@@ -29,7 +29,7 @@ try {
     }
     require getcwd() . '/config.php';
     if ((string) ($dbhost ?? '') === '') {
-        throw new RuntimeException('config.php sets no $dbhost');
+        throw new RuntimeException('config.php does not set $dbhost');
     }
 } catch (Throwable $e) {
     error_log('bookface probe: ' . $e->getMessage());
@@ -42,7 +42,7 @@ try {
     foreach ($target as $key => $value) {
         $dsn .= $key . '=' . probe_quote((string) $value) . ' ';
     }
-    // No password at all where the site has none: an empty one would shut PGPASSWORD out.
+    // No password if the site has none: an empty one would override PGPASSWORD.
     $password = (string) ($dbpassw ?? '') === '' ? null : (string) $dbpassw;
     if (!extension_loaded('pdo_pgsql')) {
         throw new RuntimeException('the pages need the PHP extension pdo_pgsql');
@@ -77,9 +77,9 @@ function probe_quote(#[SensitiveParameter] string $value): string
     return "'" . addcslashes($value, "'\\") . "'";
 }
 
-// The same client library as PDO's, but with a deadline of our own. PDO waits as long as the other
-// side keeps the connection, and a pooler does that for minutes while its database is down.
-// What stays unbounded is the resolver, if the host is a name: see resolv.conf(5).
+// The same client library as PDO uses, but with a deadline. PDO waits for as long as the other side
+// keeps the connection, which a pooler does for minutes while its database is down.
+// Only the resolver remains unbounded, if the host is a name: see resolv.conf(5).
 function probe_ask_without_blocking(string $dsn, string $user, #[SensitiveParameter] ?string $password): void
 {
     $dsn .= 'user=' . probe_quote($user) . ($password === null ? '' : ' password=' . probe_quote($password));
@@ -114,7 +114,7 @@ function probe_wait(PgSql\Connection $link, bool $to_write, float $deadline): vo
     $except = [];
     $left = (int) (1e6 * ($deadline - microtime(true)));
     if ($left <= 0 || stream_select($read, $write, $except, 0, $left) === 0) {
-        // PHP would wait for the answer to a query again when it frees the link: cut the line.
+        // PHP would wait for the answer again when it frees the link, so close the socket.
         if (function_exists('socket_import_stream')) {
             socket_shutdown(socket_import_stream($socket));
         }
@@ -122,8 +122,8 @@ function probe_wait(PgSql\Connection $link, bool $to_write, float $deadline): vo
     }
 }
 
-// Where PHP has only pdo_pgsql. "set local" in a transaction, because a transaction pooler hands
-// the session on to others and refuses such settings at connect.
+// For PHP with pdo_pgsql only. "set local" in a transaction, because a transaction pooler shares
+// sessions between clients and refuses such settings at connect.
 function probe_ask_through_pdo(string $dsn, string $user, #[SensitiveParameter] ?string $password): void
 {
     // PDO appends a connect_timeout of its own to the DSN, so only the attribute counts.

@@ -1,0 +1,29 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which files of a directory are to be copied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Any
+
+
+def tree_changes(wanted: dict[str, str], found: list[dict[str, Any]], into: str) -> list[str]:
+    """See tree_changes.yml beside this file."""
+    there = {
+        str(PurePath(file["path"]).relative_to(into)): file["checksum"]
+        for file in found
+        if PurePath(into) in PurePath(file["path"]).parents
+        and (file["mode"], file["uid"], file["gid"]) == ("0644", 0, 0)
+    }
+    return [name for name, checksum in wanted.items() if there.get(name) != checksum]
+
+
+class FilterModule:
+    """The filter by its name in Ansible."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Name in Jinja → function."""
+        return {"tree_changes": tree_changes}
