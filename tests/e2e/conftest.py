@@ -45,6 +45,7 @@ class Platform:
     inventory: str
     url: str
     name: str
+    hosts: frozenset[str]
 
     def command(self, name: str, *arguments: str) -> list[str]:
         """ansible-playbook with a playbook of the project's root on this lab."""
@@ -81,11 +82,13 @@ def platform() -> Platform:
     """The lab whose inventory BOOKFACE_INVENTORY names."""
     inventory = os.environ["BOOKFACE_INVENTORY"]
     shown = subprocess.run(
-        ["ansible-inventory", "-i", inventory, "--host", "lb1"],
+        ["ansible-inventory", "-i", inventory, "--list"],
         cwd=ROOT,
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    facts: dict[str, Any] = json.loads(shown)
-    return Platform(inventory, f"http://127.0.0.1:{facts['lab_http_port']}/", facts["lab_name"])
+    hosts: dict[str, dict[str, Any]] = json.loads(shown)["_meta"]["hostvars"]
+    facts = hosts["lb1"]
+    url = f"http://127.0.0.1:{facts['lab_http_port']}/"
+    return Platform(inventory, url, facts["lab_name"], frozenset(hosts))

@@ -157,10 +157,9 @@ STEPS = (
         load=0.8,
         sources=["bench"],
     ),
-    molecule("platform", 1500),
+    molecule("platform", 1800),
     molecule("haproxy", 600),
     molecule("docker_ce", 500),
-    molecule("performance", 900),
     pytest("openstack", ["tests/openstack"], 300, load=0.8),
     molecule("vm_first_boot", 400, "vm", APT),
 )
