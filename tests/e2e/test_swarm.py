@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -140,29 +141,25 @@ def test_scaling_by_a_variable(platform: Platform, swarm: Swarm) -> None:
     assert clients.summary.failed == 0, clients.summary.as_text()
 
 
-@pytest.mark.usefixtures("on_swarm")
-def test_more_tasks_than_can_be_are_refused(platform: Platform, swarm: Swarm) -> None:
-    if swarm.publish_mode() != "host":
-        pytest.skip("the routing mesh lets a node run several tasks")
+def test_what_cannot_be_is_refused(platform: Platform, swarm: Swarm, tmp_path: Path) -> None:
+    """The role alone, once for each wish: more tasks than nodes, a network of another kind.
+
+    An overlay in that one's place would cut its containers off.
+    """
+    assert swarm.publish_mode() == "host"  # the routing mesh lets a node run several tasks
+    role = {"ansible.builtin.include_role": {"name": "bookface.platform.swarm"}}
+    say = {"ansible.builtin.debug": {"msg": "refused: {{ ansible_failed_result.msg }}"}}
+    wishes = ({"swarm_replicas": 4}, {"swarm_network": "docker_gwbridge"})
+    tasks = [{"block": [role | {"vars": wish}], "rescue": [say]} for wish in wishes]
+    playbook = tmp_path / "wishes.yml"
+    playbook.write_text(json.dumps([{"hosts": SWARM, "become": True, "tasks": tasks}]))
     before = swarm.serving()
-    run = platform.playbook("site.yml", "--limit", SWARM, "-e", "swarm_replicas=4")
-    assert run.status != 0
-    assert "swarm_replicas is 4, but each of the 3 nodes runs one task at most" in " ".join(
-        run.output.split()
-    )
-    assert set(run.changed.values()) == {0}
-    assert swarm.serving() == before
-
-
-@pytest.mark.usefixtures("on_swarm")
-def test_a_network_of_another_kind_is_refused(platform: Platform) -> None:
-    """An overlay in its place would cut its containers off."""
-    taken = ["-e", "swarm_network=docker_gwbridge"]
-    run = platform.playbook("site.yml", "--limit", SWARM, *taken)
-    assert run.status != 0
+    run = platform.playbook(str(playbook))
     said = " ".join(run.output.split())
+    assert "swarm_replicas is 4, but each of the 3 nodes runs one task at most" in said
     assert "swarm_network is docker_gwbridge, which is another kind of network on swarm1" in said
     assert set(run.changed.values()) == {0}
+    assert swarm.serving() == before
 
 
 @pytest.mark.usefixtures("on_swarm")
