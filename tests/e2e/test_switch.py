@@ -9,11 +9,6 @@ import sys
 
 import pytest
 from conftest import ROOT, Platform
-<<<<<<< HEAD
-
-from tests.support.load import Load
-=======
->>>>>>> d6c2c01 (The scenario performance becomes a part of the scenario platform)
 
 LEGACY = ("web1", "web2")
 
@@ -26,6 +21,7 @@ def traffic(platform: Platform) -> None:
         assert run.status == 0, run.output
 
 
+@pytest.mark.load
 def test_demonstration_loses_no_request(platform: Platform) -> None:
     """`make demo` on this lab: its last line, and where the traffic is afterwards."""
     done = subprocess.run(
@@ -45,24 +41,6 @@ def test_demonstration_loses_no_request(platform: Platform) -> None:
     assert platform.backend() == "docker"
 
 
-<<<<<<< HEAD
-@pytest.mark.load
-@pytest.mark.parametrize("target", ["legacy", "docker"])
-def test_there_and_back_under_load(platform: Platform, target: str) -> None:
-    assert platform.backend() != target
-    with Load([platform.url], clients=8, rate=60, expect=PAGE) as load:
-        assert load.wait_for(100, seconds=30)
-        run = platform.switch(target)
-        assert load.wait_for(load.requests + 100, seconds=30)
-    assert run.status == 0, run.output
-    assert f"-> {target} in" in run.output
-    assert "5 of 5 requests served by" in run.output
-    assert platform.backend() == target
-    assert load.summary.failed == 0, load.summary.as_text()
-
-
-=======
->>>>>>> d6c2c01 (The scenario performance becomes a part of the scenario platform)
 def test_a_second_switch_to_the_same_backend_changes_nothing(platform: Platform) -> None:
     run = platform.switch("docker")
     assert run.status == 0, run.output

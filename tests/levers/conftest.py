@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import testinfra
-from commands import ROOT, ansible, recap
 from testinfra.host import Host
+
+from tests.support.commands import ansible, recap
+from tests.support.paths import ROOT
 
 
 class Platform:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from commands import ask
 from conftest import Platform
 from testinfra.host import Host
+
+from tests.support.commands import ask
 
 
 @pytest.fixture

@@ -7,21 +7,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
-<<<<<<< HEAD:molecule/performance/changes/test_page_cache.py
-import testinfra
-from testinfra.host import Host
-
-from tests.support.commands import ansible
-from tests.support.load import Load
-
-testinfra_hosts = ["docker://bookface-performance-lb1"]
-
-=======
 from conftest import Platform
-from load import Load
 from testinfra.host import Host
 
->>>>>>> d6c2c01 (The scenario performance becomes a part of the scenario platform):tests/levers/test_page_cache.py
+from tests.support.load import Load
+from tests.support.waiting import until
+
 # What the documents promise: fresh, and for so much longer shown while one request renews it.
 FRESH, RENEW = 2, 3
 
@@ -109,11 +100,13 @@ def test_the_web_servers_see_the_client_and_not_the_cache(
     platform.machine("web1").check_output("curl -sf -o /dev/null %s", front_door + path)
     address = platform.address("web1")
     behind: list[str] = []
-    deadline = time.monotonic() + 20
-    while not behind:
-        assert time.monotonic() < deadline
+
+    def logged() -> list[str]:
         log = host.check_output("journalctl -u haproxy -o cat --since -60s")
-        behind = [line for line in log.splitlines() if path in line and "legacy/web" in line]
+        behind[:] = [line for line in log.splitlines() if path in line and "legacy/web" in line]
+        return behind
+
+    until(logged, f"HAProxy logs the request for {path}", 20)
     assert re.search(r"\{([^}]*)\}", behind[0])[1] == address  # type: ignore[index]
 
 
@@ -141,10 +134,11 @@ def test_a_write_is_made_each_time_and_seen_in_time(host: Host, profiles: Iterat
     for text in ("same", "same"):
         headers, _ = ask(host, f"/addpost.php?user={user}&post={text}")
         assert headers["x-bookface-server"] in ("web1", "web2")
-    written = time.monotonic()
-    while ask(host, path)[1].count("<article>") != posts + 2:
-        assert time.monotonic() - written < FRESH + RENEW + 1
-        time.sleep(0.3)
+    until(
+        lambda: ask(host, path)[1].count("<article>") == posts + 2,
+        "the profile shows both posts",
+        FRESH + RENEW + 1,
+    )
 
 
 def test_a_lost_database_shows_old_pages_and_keeps_no_error(
@@ -168,30 +162,20 @@ def test_a_lost_database_shows_old_pages_and_keeps_no_error(
         assert ask(host, unknown)[0]["status"] == "503"
     finally:
         database.check_output("systemctl start postgresql@17-main")
-    deadline = time.monotonic() + 30
-    while ask(host, unknown)[0]["status"] != "200" and time.monotonic() < deadline:
-        time.sleep(0.5)
+    until(lambda: ask(host, unknown)[0]["status"] == "200", "the page comes again", 30)
     headers, body = ask(host, unknown)
     assert "profile" in body
     assert "SQLSTATE" not in body
 
 
-<<<<<<< HEAD:molecule/performance/changes/test_page_cache.py
 @pytest.mark.load
-def test_a_dead_cache_costs_no_request(host: Host) -> None:
-    with Load([front_door(host) + "/"], clients=8, rate=60, expect="Users:") as load:
-=======
 def test_a_dead_cache_costs_no_request(host: Host, front_door: str) -> None:
     with Load([front_door + "/"], clients=8, rate=60, expect="Users:") as load:
->>>>>>> d6c2c01 (The scenario performance becomes a part of the scenario platform):tests/levers/test_page_cache.py
         assert load.wait_for(60, seconds=30)
         host.check_output("systemctl kill --signal=KILL varnish")
         assert load.wait_for(load.requests + 100, seconds=30)
         # systemd has started it again.
-        deadline = time.monotonic() + 20
-        while not from_cache(host, "/"):
-            assert time.monotonic() < deadline
-            time.sleep(0.3)
+        until(lambda: from_cache(host, "/"), "pages come from the cache again", 20)
         assert load.wait_for(load.requests + 100, seconds=30)
     assert load.summary.failed == 0, load.summary.as_text()
 
@@ -205,23 +189,19 @@ def test_a_gradual_shift_passes_it_by(platform: Platform, host: Host) -> None:
         platform.switch("-e", "target=legacy")
 
 
-<<<<<<< HEAD:molecule/performance/changes/test_page_cache.py
 @pytest.mark.load
-def test_a_switch_under_load_loses_nothing_and_proves_itself(host: Host) -> None:
-    with Load([front_door(host) + "/"], clients=16, rate=100, expect="Users:") as load:
-=======
 def test_a_switch_under_load_loses_nothing_and_proves_itself(
     platform: Platform, host: Host, front_door: str
 ) -> None:
     with Load([front_door + "/"], clients=16, rate=100, expect="Users:") as load:
->>>>>>> d6c2c01 (The scenario performance becomes a part of the scenario platform):tests/levers/test_page_cache.py
         assert load.wait_for(100, seconds=30)
         there = platform.switch("-e", "target=docker")
         assert load.wait_for(load.requests + 100, seconds=30)
-        deadline = time.monotonic() + FRESH + RENEW + 5
-        while ask(host, "/")[0]["x-bookface-backend"] != "docker":
-            assert time.monotonic() < deadline
-            time.sleep(0.3)
+        until(
+            lambda: ask(host, "/")[0]["x-bookface-backend"] == "docker",
+            "the cache has a page of docker's",
+            FRESH + RENEW + 5,
+        )
         back = platform.switch("-e", "target=legacy")
     assert load.summary.failed == 0, load.summary.as_text()
     assert "requests served by docker" in there

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from commands import ask
 from conftest import Platform
 from testinfra.host import Host
+
+from tests.support.commands import ask
+from tests.support.waiting import until
 
 SETTINGS = "/etc/pgbouncer"
 # One machine of each kind that has a pooler.
@@ -138,7 +140,8 @@ def test_it_finds_a_database_that_is_back(platform: Platform, host: Host) -> Non
         assert ask(host, ready, "-H 'X-Bookface-Probe: test'")[0] == 503
     finally:
         host.check_output("systemctl start postgresql@17-main")
-    host.check_output(
-        f"for i in $(seq 60); do curl -sf -H 'X-Bookface-Probe: x' {ready}"
-        " && exit 0; sleep 0.5; done; exit 1"
+    until(
+        lambda: ask(host, ready, "-H 'X-Bookface-Probe: test'")[0] == 200,
+        "the pages are ready again",
+        30,
     )

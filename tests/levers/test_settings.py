@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import ansible, ask, failures, recap
 from conftest import Platform
-from load import Load
 from testinfra.host import Host
+
+from tests.support.commands import ansible, ask, failures, recap
+from tests.support.load import Load
 
 SITE = "http://127.0.0.1"
 
@@ -87,6 +88,7 @@ def test_bad_input_is_refused_before_anything_changes(platform: Platform, site: 
     }
 
 
+@pytest.mark.load
 def test_levers_moved_and_moved_back(platform: Platform, site: Site) -> None:
     first, second = platform.machine("web1"), platform.machine("web2")
 

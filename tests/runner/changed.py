@@ -19,6 +19,7 @@ WHOLE = {
     "tests/integration": 3,
     "tests/lab": 3,
     "tests/e2e": 2,
+    "tests/levers": 2,
     "tests/platform": 2,
     "tests/openstack": 2,
     ".config": 1,
