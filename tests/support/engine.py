@@ -21,11 +21,18 @@ PLAY = """
 """
 
 
+def client() -> list[str]:
+    """The engine's client, as whoever may use it."""
+    socket = Path("/var/run/docker.sock")
+    may = not socket.exists() or os.access(socket, os.W_OK)
+    return ["docker"] if may else ["sudo", "--non-interactive", "docker"]
+
+
 def answers() -> bool:
     """Whether an engine is there and answers."""
     if not shutil.which("docker"):
         return False
-    asked = subprocess.run(["docker", "info"], check=False, capture_output=True)
+    asked = subprocess.run([*client(), "info"], check=False, capture_output=True)
     return asked.returncode == 0
 
 
@@ -48,7 +55,7 @@ def see_it_run(directory: Path) -> None:
 def docker(*words: str, check: bool = True, text: str | None = None) -> str:
     """What a docker command prints. The builder is the one that every engine has."""
     done = subprocess.run(
-        ["docker", *words],
+        [*client(), *words],
         input=text,
         check=False,
         capture_output=True,

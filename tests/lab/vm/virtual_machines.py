@@ -39,6 +39,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tests.support.engine import client, docker
 from tests.support.errors import HarnessError
 from tests.support.waiting import until
 
@@ -75,17 +76,6 @@ def as_root(*command: str) -> str:
     return run("sudo", "--non-interactive", *command)
 
 
-def client() -> list[str]:
-    """The Docker engine's client, as whoever may use it."""
-    may = os.access("/var/run/docker.sock", os.W_OK)
-    return ["docker"] if may else ["sudo", "--non-interactive", "docker"]
-
-
-def docker(*command: str) -> str:
-    """Output of a command of the Docker engine's."""
-    return run(*client(), *command)
-
-
 # --- Disks: made once for a recipe and a base, kept in the cache ---------------------------------
 
 
@@ -93,7 +83,7 @@ class Disks:
     """The disks of one recipe on one base image."""
 
     def __init__(self) -> None:
-        base = docker("image", "inspect", "--format", "{{.Id}}", BASE).strip()
+        base = docker("image", "inspect", "--format", "{{.Id}}", BASE)
         content = hashlib.sha256(base.encode())
         for file in sorted(path for path in RECIPE.rglob("*") if path.is_file()):
             content.update(f"{file.relative_to(RECIPE)} {file.stat().st_mode}".encode())
@@ -142,7 +132,7 @@ class Disks:
     def _pour(self, tree: str) -> None:
         """From the image onto the disk, without a copy on the way."""
         print(f"disk {tree}: writing it", flush=True)
-        container = docker("create", self._image(tree), "true").strip()
+        container = docker("create", self._image(tree), "true")
         try:
             export = subprocess.Popen([*client(), "export", container], stdout=subprocess.PIPE)
             with export:
@@ -239,7 +229,7 @@ class Lab:
         self._check()
         disks = Disks()
         disks.make(*sorted({machine.tree for machine in self.machines.values()}))
-        if not docker("network", "ls", "--quiet", "--filter", f"name=^{self.name}$").strip():
+        if not docker("network", "ls", "--quiet", "--filter", f"name=^{self.name}$"):
             docker(
                 *("network", "create", "--subnet", f"{self.network}.0/24"),
                 *("--opt", f"com.docker.network.bridge.name={self.bridge}"),
@@ -257,7 +247,7 @@ class Lab:
                 as_root("ip", "link", "delete", self.tap(name))
         shutil.rmtree(self.directory / "machines", ignore_errors=True)
         if shutil.which("docker"):
-            with contextlib.suppress(LabError):
+            with contextlib.suppress(HarnessError):
                 docker("network", "rm", self.name)
 
     def _check(self) -> None:
