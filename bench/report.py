@@ -32,7 +32,7 @@ class Row:
     """One line of a table.
 
     ``other`` is what ``ours`` is compared with. ``target``, such as C(<= 0.25), judges their
-    ratio; where there is no other it judges ``ours``; without a target the row only tells.
+    ratio; where there is no other it judges ``ours``; without a target the row is informative.
     """
 
     what: str
@@ -44,7 +44,7 @@ class Row:
     def __post_init__(self) -> None:
         if self.target is not None and not _TARGET.fullmatch(self.target):
             raise ValueError(
-                f"{self.what}: target {self.target!r}, wanted '<= NUMBER' or '>= NUMBER'"
+                f"{self.what}: expected a target '<= NUMBER' or '>= NUMBER', got {self.target!r}"
             )
 
     @property
@@ -80,7 +80,7 @@ def _short(number: float | None) -> float | None:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows for people."""
+    """The rows as a table."""
     verdict = {True: "met", False: "MISSED", None: ""}
     lines: list[tuple[str, ...]] = [("what", "ours", "other", "ratio", "unit", "target", "")]
     for row in rows:
@@ -124,7 +124,7 @@ def _cpu() -> str:
 
 
 def commit() -> str:
-    """The commit that was measured; a plus tells of changes that it does not hold."""
+    """The commit that was measured; a plus marks uncommitted changes."""
     try:
         told = subprocess.run(
             ["git", "describe", "--always", "--exclude=*", "--dirty=+"],
@@ -139,7 +139,7 @@ def commit() -> str:
 
 
 def write(path: Path, on: str, versions: Mapping[str, str], rows: Sequence[Row]) -> None:
-    """Write the file of results; ``on`` is what machine() told before the bench."""
+    """Write the file of results; ``on`` is what machine() returned before the bench."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(
         path,
@@ -156,11 +156,11 @@ def write(path: Path, on: str, versions: Mapping[str, str], rows: Sequence[Row])
 def run(name: str, measure: Callable[[bool], tuple[Sequence[Row], Mapping[str, str]]]) -> int:
     """What the bench C(name) does on the command line: measure, write, print.
 
-    C(measure) is told whether all shall be done in little, to see it work; it returns the rows and
-    the versions of what was measured. A missed target is a result, not an error.
+    C(measure) is given whether a quick trial run is wanted; it returns the rows and the versions
+    of what was measured. A missed target is a result, not an error.
     """
     parser = ArgumentParser(description=f"`make bench-{name}`, see bench/README.md")
-    parser.add_argument("--quick", action="store_true", help="all of it in little: see it work")
+    parser.add_argument("--quick", action="store_true", help="a short trial run of everything")
     parser.add_argument("--output", type=Path, help="file of results")
     options = parser.parse_args()
     directory = ROOT / "build" / "bench" if options.quick else RESULTS

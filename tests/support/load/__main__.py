@@ -21,7 +21,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="load",
         description="A load client that never retries and counts every failure.",
         epilog="Without --duration or --requests it runs until SIGINT or SIGTERM. "
-        "Exit status: 0 no request failed, 1 some failed, 2 it could not be run as asked.",
+        "Exit status: 0 no request failed, 1 some failed, 2 invalid arguments.",
     )
     add = parser.add_argument
     add("urls", nargs="+", metavar="URL", help="http://HOST[:PORT]/PATH; several are asked in turn")
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         if args.json is not None and not os.access(args.json.parent, os.W_OK | os.X_OK):
-            raise LoadError(f"json: {args.json.parent} is not a directory that can be written to")
+            raise LoadError(f"json: {args.json.parent} is not a writable directory")
         max_seconds = args.max_seconds
         load = Load(
             args.urls,
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.json is not None:
             write_json(args.json, summary.as_dict())
         if not summary.requests:
-            raise LoadError("it was stopped before any request was made")
+            raise LoadError("stopped before the first request")
     except (LoadError, OSError) as error:
         print(f"load: error: {error}", file=sys.stderr)
         return 2

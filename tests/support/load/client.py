@@ -1,4 +1,4 @@
-"""The load: clients that ask for pages until they are told to stop."""
+"""The load: clients that request pages until they are stopped."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LOCAL_ERRORS = frozenset(
 
 
 class Load:
-    """Clients that ask for pages until they are told to stop.
+    """Clients that request pages until they are stopped.
 
     `run()` blocks until the end. `start()` and `stop()`, or `with`, run the load in a thread
     beside the caller; then `requests` and `failed` can be looked at while it runs, `wait_for()`
@@ -48,10 +48,10 @@ class Load:
     mix          kinds of clients: `new` opens a connection per request, `kept` keeps it, `idle`
                  keeps it and rests between requests; shares as text or a mapping
     rate         requests per second of all clients together, 0: as fast as possible
-    duration     seconds, 0: no end
-    requests     stop after so many, 0: no end
-    at_least     a stop is honoured only after so many requests
-    max_seconds  the end in any case
+    duration     seconds, 0: no limit
+    requests     stop after this many, 0: no limit
+    at_least     stop only after this many requests
+    max_seconds  end after this time in any case
     expect       regular expression that every body must match somewhere
     headers      additional headers, `("Name: value", …)`
     timeout      seconds for a whole request
@@ -80,7 +80,7 @@ class Load:
         allow_public: bool = False,
     ) -> None:
         if isinstance(urls, str) or not urls:
-            raise LoadError("urls: a list of at least one URL is needed")
+            raise LoadError("urls: expected a list of at least one URL")
         for name, number in (
             ("rate", rate),
             ("duration", duration),
@@ -88,18 +88,20 @@ class Load:
             ("at_least", at_least),
         ):
             if not 0 <= number < math.inf:
-                raise LoadError(f"{name}: {number} is not a number from 0 up")
+                raise LoadError(f"{name}: expected a number of 0 or more, got {number}")
         for name, value in (("timeout", timeout), ("max_seconds", max_seconds)):
             if not 0 < value < math.inf:
-                raise LoadError(f"{name}: {value} is not a number above 0")
+                raise LoadError(f"{name}: expected a number above 0, got {value}")
         if clients < 1:
-            raise LoadError(f"clients: {clients} is not a number from 1 up")
+            raise LoadError(f"clients: expected a number of 1 or more, got {clients}")
         if duration > max_seconds:
-            raise LoadError(f"duration: {duration} is more than max_seconds, {max_seconds}")
+            raise LoadError(
+                f"duration: expected at most max_seconds ({max_seconds}), got {duration}"
+            )
         try:
             self._expect = None if expect is None else re.compile(expect)
         except re.error as error:
-            raise LoadError(f"expect: {expect!r} is no regular expression: {error}") from None
+            raise LoadError(f"expect: invalid regular expression {expect!r}: {error}") from None
         self.clients = allot(clients, parse_mix(mix))
         extra = [parse_header(header) for header in headers]
         self._targets = [resolve(url, extra, allow_public) for url in urls]
@@ -142,7 +144,7 @@ class Load:
     @property
     def summary(self) -> Summary:
         if self._summary is None:
-            raise LoadError("there is no summary before the load has ended")
+            raise LoadError("no summary yet: the load has not ended")
         return self._summary
 
     def run(self, stop_signals: Iterable[signal.Signals] = ()) -> Summary:
@@ -150,9 +152,9 @@ class Load:
         return asyncio.run(self._run(tuple(stop_signals)))
 
     def start(self) -> Load:
-        """Run beside the caller."""
+        """Run in the background."""
         if self._thread is not None:
-            raise LoadError("this load was started already")
+            raise LoadError("this load has already been started")
         self._thread = threading.Thread(target=self._run_in_thread, name="load", daemon=True)
         self._thread.start()
         self._ready.wait()
@@ -163,7 +165,7 @@ class Load:
     def stop(self) -> Summary:
         """Ask for the end, wait for it (requests under way are finished and counted)."""
         if self._thread is None or self._loop is None:
-            raise LoadError("this load was not started")
+            raise LoadError("this load has not been started")
         with contextlib.suppress(RuntimeError):  # it has ended by itself
             self._loop.call_soon_threadsafe(self._ask_to_stop)
         self._thread.join()
@@ -172,7 +174,7 @@ class Load:
         return self.summary
 
     def wait_for(self, requests: int, seconds: float) -> bool:
-        """Wait until so many requests are finished; False if that did not come in time."""
+        """Wait until this many requests are finished; False if that takes longer."""
         deadline = time.monotonic() + seconds
         while self.requests < requests:
             if time.monotonic() > deadline or self._thread is None or not self._thread.is_alive():
@@ -200,7 +202,7 @@ class Load:
 
     async def _run(self, stop_signals: tuple[signal.Signals, ...]) -> Summary:
         if self._begin:
-            raise LoadError("this load has run already")
+            raise LoadError("this load has already run")
         self._loop = loop = asyncio.get_running_loop()
         for number in stop_signals:
             loop.add_signal_handler(number, self._ask_to_stop)

@@ -65,7 +65,7 @@ class Connection(asyncio.Protocol):
         if self.ended:
             raise EndedEarlyError(f"{self.ended} while idle")
         if self.stray:
-            raise BadResponseError(f"{self.stray} bytes that no request asked for")
+            raise BadResponseError(f"{self.stray} unexpected bytes")
         assert self._transport is not None
         self._parser = parser
         self._answer = asyncio.get_running_loop().create_future()

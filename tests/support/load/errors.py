@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class LoadError(ValueError):
-    """The load cannot be run as asked; the message says why."""
+    """Invalid arguments or an invalid call of the load."""
 
 
 class BadResponseError(Exception):

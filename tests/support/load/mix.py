@@ -22,16 +22,18 @@ def parse_mix(mix: str | Mapping[str, float]) -> dict[str, float]:
                     raise ValueError
                 shares[kind] = float(text)
             except ValueError:
-                raise LoadError(f"mix: {item!r} is not KIND=SHARE, each kind once") from None
+                raise LoadError(f"mix: expected KIND=SHARE, each kind once, got {item!r}") from None
     else:
         shares = dict(mix)
     for kind, share in shares.items():
         if kind not in KINDS_OF_CLIENT:
-            raise LoadError(f"mix: no kind {kind!r}; there are {', '.join(KINDS_OF_CLIENT)}")
+            raise LoadError(
+                f"mix: unknown kind {kind!r}, expected one of {', '.join(KINDS_OF_CLIENT)}"
+            )
         if not 0 <= share < math.inf:
-            raise LoadError(f"mix: {kind}={share} is no share")
+            raise LoadError(f"mix: expected a share of 0 or more, got {kind}={share}")
     if not sum(shares.values()) > 0:
-        raise LoadError("mix: no kind has a share")
+        raise LoadError("mix: at least one kind needs a share above 0")
     return shares
 
 
@@ -39,7 +41,10 @@ def allot(clients: int, shares: Mapping[str, float]) -> dict[str, int]:
     """Clients per kind: largest remainder, and one at least of each kind with a share."""
     wanted = {kind: share for kind, share in shares.items() if share > 0}
     if clients < len(wanted):
-        raise LoadError(f"{clients} clients cannot be of {len(wanted)} kinds: {', '.join(wanted)}")
+        raise LoadError(
+            f"clients: expected at least {len(wanted)}, one of each kind"
+            f" ({', '.join(wanted)}), got {clients}"
+        )
     total = sum(wanted.values())
     exact = {kind: clients * share / total for kind, share in wanted.items()}
     counts = {kind: max(1, math.floor(value)) for kind, value in exact.items()}

@@ -86,7 +86,7 @@ class ResponseParser:
         minor, self.status = int(match[1]), int(match[2])
         self.headers = _headers(lines[1:])
         if self.status == 101:
-            raise BadResponseError("101 Switching Protocols, which nobody asked for")
+            raise BadResponseError("unexpected 101 Switching Protocols")
         if self.status < 200:
             return True
         self._begin_body(minor)

@@ -50,9 +50,9 @@ def resolve(
     if parts.scheme == "https":
         raise LoadError(f"{url}: https is not supported, only http")
     if parts.scheme != "http" or not parts.hostname:
-        raise LoadError(f"{url}: not a URL of the form http://HOST[:PORT]/PATH")
+        raise LoadError(f"expected a URL of the form http://HOST[:PORT]/PATH, got {url}")
     if "@" in parts.netloc or not parts.netloc.isascii():
-        raise LoadError(f"{url}: neither a user nor non-ASCII letters may be in the host part")
+        raise LoadError(f"{url}: a user or non-ASCII characters in the host part are not supported")
     try:
         found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -60,8 +60,8 @@ def resolve(
     for info in found:
         if not allow_public and not _is_private(str(info[4][0])):
             raise LoadError(
-                f"{url}: {info[4][0]} is a public address, and this is a test tool; "
-                "--allow-public if you are entitled to load it"
+                f"{url}: {info[4][0]} is a public address. Use --allow-public if you are allowed"
+                " to put load on it."
             )
     family, _type, _proto, _name, address = min(found, key=lambda i: i[0] != socket.AF_INET)
     path = urllib.parse.quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
@@ -102,7 +102,7 @@ def parse_header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     value = value.strip()
     if not colon or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-        raise LoadError(f"header {text!r} is not of the form 'Name: value'")
+        raise LoadError(f"header: expected 'Name: value', got {text!r}")
     if not re.fullmatch(r"[\t\x20-\x7e\xa0-\xff]*", value):
-        raise LoadError(f"header {name}: the value has characters that no header can carry")
+        raise LoadError(f"header {name}: the value has characters that are not allowed in a header")
     return name, value
