@@ -1,4 +1,4 @@
-"""The routing mesh, a dead worker, the power of all machines. In the order of the file.
+"""The routing mesh, a dead worker, the power of all machines.
 
 Times are printed. Bounds are generous: these machines are slow, and share two processors.
 """
@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 from conftest import FRONT, MACHINES, MANAGER, WORKER, Platform
 
-from tests.support.commands import ansible
+from tests.support.commands import Run, ansible
 from tests.support.figures import Say
 from tests.support.load import Load
 from tests.support.waiting import until
@@ -25,6 +25,17 @@ def scale(platform: Platform, replicas: int) -> None:
     until(lambda: len(platform.tasks()) == replicas, f"{replicas} tasks", 120)
 
 
+def switch(target: str) -> None:
+    Run.of(ansible("ansible-playbook", "switch_backend.yml", "-e", f"target={target}")).ok()
+
+
+@pytest.fixture(scope="module")
+def on_swarm(platform: Platform) -> None:
+    """The traffic goes to the swarm, whatever a test before has left."""
+    if platform.ask(platform.url).backend != "swarm":
+        switch("swarm")
+
+
 def load(platform: Platform) -> Load:
     return Load([platform.url], clients=4, rate=5, expect=PAGE)
 
@@ -35,30 +46,34 @@ def containers(platform: Platform, name: str) -> str:
 
 def test_the_mesh_answers_on_a_node_without_a_task(platform: Platform) -> None:
     scale(platform, 1)
-    [busy] = platform.tasks()
-    idle = next(name for name in (MANAGER, WORKER) if name != busy)
-    for name in (busy, idle):
-        until(partial(platform.ready, name, 8080), f"{name} answers", 60)
-    for _ in range(10):
-        assert platform.ready(idle, 8080)
-    asked = "ps --quiet --filter label=com.docker.swarm.service.name=bookface"
-    assert platform.docker(idle, asked) == ""
-    scale(platform, 2)
+    try:
+        [busy] = platform.tasks()
+        idle = next(name for name in (MANAGER, WORKER) if name != busy)
+        for name in (busy, idle):
+            until(partial(platform.ready, name, 8080), f"{name} answers", 60)
+        for _ in range(10):
+            assert platform.ready(idle, 8080)
+        asked = "ps --quiet --filter label=com.docker.swarm.service.name=bookface"
+        assert platform.docker(idle, asked) == ""
+    finally:
+        scale(platform, 2)
 
 
 @pytest.mark.load
 def test_switch_under_load(platform: Platform, say: Say) -> None:
+    if platform.ask(platform.url).backend != "legacy":
+        switch("legacy")
     with load(platform) as clients:
         assert clients.wait_for(20, seconds=60)
-        done = ansible("ansible-playbook", "switch_backend.yml", "-e", "target=swarm")
+        switch("swarm")
         assert clients.wait_for(clients.requests + 50, seconds=60)
     say(f"legacy -> swarm\n{clients.summary.as_text()}")
-    assert done.returncode == 0, done.stdout
     assert clients.summary.by_backend["swarm"] >= 50
     assert clients.summary.failed == 0
 
 
 @pytest.mark.load
+@pytest.mark.usefixtures("on_swarm")
 def test_a_worker_loses_power_under_load(platform: Platform, say: Say) -> None:
     """What it was answering is lost: counted and printed. The service comes back without it."""
     assert WORKER in platform.tasks()
@@ -89,7 +104,7 @@ def test_a_worker_loses_power_under_load(platform: Platform, say: Say) -> None:
 
 
 @pytest.fixture(scope="module")
-def back(platform: Platform, say: Say) -> dict[str, float]:
+def back(platform: Platform, on_swarm: None, say: Say) -> dict[str, float]:
     """Seconds from power on until each part was there, after the power of all machines was cut."""
     for name in MACHINES:
         platform.lab.ssh(name, "sync")
