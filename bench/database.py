@@ -144,7 +144,7 @@ def index_statements(database: Postgres, name: str) -> list[str]:
     role = ROLES / "db_optimize"
     wishes = yaml.safe_load((role / "defaults" / "main.yml").read_text())["db_optimize_indexes"]
     tables = json.dumps(sorted({wish["table"] for wish in wishes}))
-    text = (role / "files" / "catalogue-postgresql.sql").read_text()
+    text = plugin("module_utils.database.catalogue").CATALOGUE["postgresql"]
     text = text.replace("%(schema)s", "'public'").replace("%(tables)s", f"'{tables}'")
     text = text.replace("%%", "%")
     [catalogue] = database.documents(f"select row_to_json(c) from ({text}) as c", name)

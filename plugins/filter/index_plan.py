@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters that tell what a database has and plan its indexes."""
+"""Filters that describe a database and plan its indexes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def index_plan(
             relations = catalogue.get("relations") or {}
             steps = planning.plan(wanted, tables, indexes, relations, schema, engine)
         else:
-            raise reading.PlanError(f"state is present or absent, not {state}.")
+            raise reading.PlanError(f"expected state to be present or absent, got {state}.")
     except KeyError as error:
         raise AnsibleFilterError(f"index_plan: the catalogue has no {error}.") from error
     except reading.PlanError as error:

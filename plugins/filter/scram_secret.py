@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What PostgreSQL stores for a password."""
+"""The secret that PostgreSQL stores for a password."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ def scram_secret(password: str, iterations: int, salt: str) -> str:
     """See scram_secret.yml beside this file."""
     rounds = int(iterations)
     if rounds < 1:
-        raise AnsibleFilterError(f"scram_secret: {rounds} iterations given; 1 or more are wanted.")
+        raise AnsibleFilterError(f"scram_secret: expected 1 or more iterations, got {rounds}.")
     if not password.isascii():
-        raise AnsibleFilterError("scram_secret: the password has characters outside ASCII.")
+        raise AnsibleFilterError("scram_secret: the password has characters other than ASCII.")
     if rounds < USUAL and len(password) < LONG:
         raise AnsibleFilterError(
             f"scram_secret: {rounds} iterations for a password of {len(password)} characters. Fewer"
-            f" than {USUAL} suit a random one of {LONG} or more only: take a longer password, or"
-            " leave the iterations to PostgreSQL (bookface_db_scram_iterations: 0)."
+            f" than {USUAL} are safe for a random password of {LONG} characters or more only: set a"
+            " longer password, or leave the iterations to PostgreSQL"
+            " (bookface_db_scram_iterations: 0)."
         )
     # RFC 5802, section 3
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), b64decode(salt), rounds)

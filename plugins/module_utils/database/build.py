@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Statements executed one by one, in bounded tries, with a word on who stands in the way.
+"""Statements executed one by one, in a limited number of tries.
 
-A build with CONCURRENTLY waits for the transactions that were open before it. Where it gives up it
-leaves an invalid index behind, so every new try begins with taking that away.
+A build with CONCURRENTLY waits for the transactions that were open before it. A build that gives up
+leaves an invalid index behind, so every further try begins with dropping it.
 """
 
 from __future__ import annotations
@@ -15,19 +15,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ansible_collections.bookface.platform.plugins.module_utils.database.errors import (
+    BLOCKED,
+    CONNECTION_LOST,
+    STATEMENT_FAILED,
+    DatabaseError,
+    lost,
+)
+
 # SQLSTATE, by PostgreSQL's names.
 LOCK_NOT_AVAILABLE, DUPLICATE_TABLE = "55P03", "42P07"
-MEANING = {
-    "42501": "the account {user} may not do this: connect as the owner of the tables",
+REMEDIES = {
+    "42501": "the account {user} lacks the right: connect as the owner of the tables",
     "25006": "the server or the account is read-only: connect to the primary, as an account whose"
     " transactions may write",
-    "53100": "the database's disk is full: make room, or drop what is not needed",
-    "57014": "somebody, or statement_timeout, has cancelled the statement",
+    "53100": "the database's disk is full: free some space, or drop what is not needed",
+    "57014": "the statement was cancelled, by somebody or by statement_timeout",
 }
-
-
-class BuildError(Exception):
-    """A statement that could not be brought to its end."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Holder:
-    """A session that others wait for. What the server does not show to this account is empty."""
+    """A session that others wait for. What the server hides from this account is empty."""
 
     pid: int
     user: str = ""
@@ -57,7 +61,7 @@ class Holder:
         if self.application:
             text += f" ({self.application})"
         if self.seconds is None:
-            return f"{text}, whose transaction only members of pg_read_all_stats see"
+            return f"{text}, whose transaction is visible to members of pg_read_all_stats only"
         text += f", {self.state or 'active'}, its transaction open for {self.seconds:.0f} s"
         if self.query_start:
             text += f", last statement at {self.query_start}"
@@ -66,7 +70,7 @@ class Holder:
 
 @dataclass(frozen=True)
 class Failure:
-    """SQLSTATE (empty where the connection broke) and the server's words."""
+    """SQLSTATE (empty if the connection broke) and the server's message."""
 
     code: str
     message: str
@@ -74,7 +78,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a statement ended, and who held it up while it ran."""
+    """How a statement ended, and who blocked it while it ran."""
 
     failure: Failure | None = None
     holders: tuple[Holder, ...] = ()
@@ -82,7 +86,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Done:
-    """A step that was brought to its end. C(tries) is 0 where another session was quicker."""
+    """A step that was executed. C(tries) is 0 if another session was quicker."""
 
     action: str
     table: str
@@ -93,19 +97,19 @@ class Done:
 
 
 class Database(Protocol):
-    """What the tries need of a database."""
+    """What the tries require of a database. All but C(execute) may raise a DatabaseError."""
 
     def execute(self, statement: str) -> Outcome:
         """Run one statement to its end."""
 
     def leftover(self, step: Step) -> bool | None:
-        """Whether an invalid index of the step's name is there that nobody builds.
+        """Whether there is an invalid index of the step's name that nobody is building.
 
-        None where the engine does not tell whether somebody builds it.
+        None if the engine does not show whether somebody is building it.
         """
 
     def drop_of(self, step: Step) -> str:
-        """The statement that takes it away."""
+        """The statement that drops it."""
 
     def size(self, step: Step) -> int:
         """Bytes of the step's index."""
@@ -119,10 +123,12 @@ def carry_out(
     for step in steps:
         try:
             done.append(_carry_out(step, database, tries, context))
-        except BuildError as error:
+        except DatabaseError as error:
             before = ", ".join(f"{item.action} {item.index or item.table}" for item in done)
-            raise BuildError(
-                f"{error}. Done before it: {before or 'nothing'}. Run again to go on"
+            raise DatabaseError(
+                f"{error}. Steps done before: {before or 'none'}. Run again to continue",
+                error.reason,
+                error.sqlstate,
             ) from None
     return done
 
@@ -138,21 +144,23 @@ def _carry_out(step: Step, database: Database, tries: int, context: Mapping[str,
             size = database.size(step) if step.action == "create" else 0
             return Done(step.action, step.table, step.index, round(spent, 2), number, size)
         if outcome.failure.code == DUPLICATE_TABLE and step.action == "create":
-            # Planned a moment ago, so another run has made it since. The plan that follows judges.
+            # Planned a moment ago, so another run has created it since. The next plan judges it.
             return Done(step.action, step.table, step.index, 0.0, 0)
         if outcome.failure.code != LOCK_NOT_AVAILABLE:
-            raise BuildError(_explain(step, outcome.failure, context) + _left(step, database))
-    who = "; ".join(map(str, seen.values())) or "a session that was gone when it was looked for"
-    raise BuildError(
+            raise _error(step, outcome.failure, database, context)
+    who = "; ".join(map(str, seen.values())) or "a session that had ended by the time of the check"
+    raise DatabaseError(
         f"{step.action} {step.index or step.table}: gave up after {tries} tries, each of which"
-        f" waited for another session as long as db_optimize_lock_wait allows. It is held by {who}."
-        f" End that transaction (or the session: select pg_terminate_backend(PID))"
-        + _left(step, database)
+        f" waited for another session as long as db_optimize_lock_wait allows. Blocked by {who}."
+        f" End that transaction, or the session (select pg_terminate_backend(PID))"
+        + _left(step, database),
+        BLOCKED,
+        LOCK_NOT_AVAILABLE,
     )
 
 
 def _try(step: Step, database: Database, first: bool) -> Outcome:
-    """One try. What a failed one leaves is removed, after it or else before the next."""
+    """One try. What a failed one leaves is dropped, after it or else before the next."""
     if step.action != "create":
         return database.execute(step.statement)
     if not first and database.leftover(step):
@@ -163,40 +171,43 @@ def _try(step: Step, database: Database, first: bool) -> Outcome:
     code = outcome.failure.code if outcome.failure else ""
     if not code or code == DUPLICATE_TABLE:
         return outcome
-    with contextlib.suppress(ConnectionError):  # the server went away: the statement's error tells
+    with contextlib.suppress(DatabaseError):  # the server went away: the statement's error says so
         if database.leftover(step):
             also = database.execute(database.drop_of(step)).holders
             outcome = Outcome(outcome.failure, outcome.holders + also)
     return outcome
 
 
-def _explain(step: Step, failure: Failure, context: Mapping[str, str]) -> str:
-    what = (
-        f"{step.action} {step.index or step.table}: {' '.join(failure.message.split()).rstrip('.')}"
-    )
-    if not failure.code or failure.code.startswith(("08", "57P")):
-        return (
-            f"{what}. The database went away meanwhile; an index that it has left unfinished is"
-            " found and replaced by the next run"
+def _error(
+    step: Step, failure: Failure, database: Database, context: Mapping[str, str]
+) -> DatabaseError:
+    message = " ".join(failure.message.split()).rstrip(".")
+    what = f"{step.action} {step.index or step.table}: {message}"
+    if lost(failure.code):
+        what += (
+            ". The connection to the database was lost; the next run finds and replaces an index"
+            " that was left unfinished"
         )
-    meaning = MEANING.get(failure.code, "").format(**context)
-    return f"{what}. That is: {meaning}" if meaning else what
+        return DatabaseError(what + _left(step, database), CONNECTION_LOST, failure.code)
+    remedy = REMEDIES.get(failure.code, "").format(**context)
+    what += f". That is: {remedy}" if remedy else ""
+    return DatabaseError(what + _left(step, database), STATEMENT_FAILED, failure.code)
 
 
 def _left(step: Step, database: Database) -> str:
-    """What a failed create has left, so that nobody has to guess."""
+    """What a failed create has left behind."""
     if step.action != "create":
         return ""
     try:
         left = database.leftover(step)
-    except ConnectionError:
+    except DatabaseError:
         return ""
     if left is None:
-        return f". Whether it has left an invalid index {step.index} behind, the next run tells"
+        return f". The next run shows whether it has left an invalid index {step.index} behind"
     if left:
         return (
-            f". The invalid index {step.index} is left behind, since its removal was held up as"
-            " well: no query uses it, writes pay for it, the next run replaces it"
+            f". The invalid index {step.index} is left behind, because dropping it was blocked as"
+            " well: no query uses it, every write maintains it, the next run replaces it"
         )
     return ". No invalid index is left behind"
 

@@ -22,7 +22,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.database.indexes
 
 @dataclass(frozen=True)
 class Postgresql:
-    """Statements of PostgreSQL. The CONCURRENTLY ones want to be outside a transaction."""
+    """Statements of PostgreSQL. Those with CONCURRENTLY must run outside a transaction."""
 
     schema: str
 
@@ -31,18 +31,18 @@ class Postgresql:
         return wish.keys
 
     def create(self, wish: Wish) -> str:
-        """Builds while reads and writes go on."""
+        """Builds while reads and writes continue."""
         return (
             f"CREATE INDEX CONCURRENTLY {quote(wish.name)}"
             f" ON {self._of(wish.table)} ({', '.join(map(self._key, self.keys(wish)))})"
         )
 
     def drop(self, table: str, name: str) -> str:
-        """Waits for the readers instead of stopping them."""
+        """Waits for readers instead of blocking them."""
         return f"DROP INDEX CONCURRENTLY IF EXISTS {self._index(table, name)}"
 
     def mark(self, table: str, name: str) -> str:
-        """Makes it known as ours."""
+        """Marks it as ours."""
         return f"COMMENT ON INDEX {self._index(table, name)} IS '{MARK}'"
 
     def analyze(self, table: str) -> str:
@@ -62,16 +62,17 @@ class Postgresql:
 class Yugabytedb(Postgresql):
     """Statements of YugabyteDB.
 
-    What queries fix is spread over the tablets by hash. What they read along is kept in order; ASC
-    is said, since the first column is hashed otherwise. DROP knows no CONCURRENTLY and needs none.
+    Equality columns are distributed over the tablets by hash, sort columns are kept in order. ASC
+    is explicit, because the first column would be hashed otherwise. DROP has no CONCURRENTLY and
+    needs none.
     """
 
     def keys(self, wish: Wish) -> tuple[Key, ...]:
-        """Fixed columns hashed, the others in order."""
+        """Equality columns hashed, the others in order."""
         return (*(Key(column, hashed=True) for column in wish.equal), *wish.order)
 
     def create(self, wish: Wish) -> str:
-        """The hash takes all its columns in one pair of brackets."""
+        """The hash has all its columns in one pair of brackets."""
         parts = [self._key(key) for key in wish.order]
         if wish.equal:
             names = ", ".join(map(quote, wish.equal))
@@ -94,7 +95,7 @@ class Cockroachdb(Postgresql):
     """Statements of CockroachDB: every change of the schema is online, an index is of a table."""
 
     def create(self, wish: Wish) -> str:
-        """Online by itself; CONCURRENTLY would be read and ignored."""
+        """Online by itself; CONCURRENTLY would be accepted and ignored."""
         return super().create(wish).replace(" CONCURRENTLY", "", 1)
 
     def drop(self, table: str, name: str) -> str:
@@ -119,11 +120,11 @@ def dialect_of(engine: str, schema: str) -> Postgresql:
     """The dialect of an engine, by its name."""
     if engine not in DIALECTS:
         raise PlanError(
-            f"no statements are known for the engine {engine}; known are {', '.join(DIALECTS)}."
+            f"the engine {engine} is not supported; supported are {', '.join(DIALECTS)}."
         )
     return DIALECTS[engine](schema)
 
 
 def quote(name: str) -> str:
-    """The name as SQL takes it, whatever it holds."""
+    """A name as SQL requires it, whatever characters it has."""
     return '"' + name.replace('"', '""') + '"'

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which engine of the PostgreSQL family answers, from what C(select version()) says."""
+"""Which engine of the PostgreSQL family answers, by its C(select version())."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ENGINES = (
 
 
 class EngineError(ValueError):
-    """An answer of no engine that is known."""
+    """The answer of an engine that is not supported."""
 
 
 def engine(text: str) -> tuple[str, str]:
@@ -28,6 +28,6 @@ def engine(text: str) -> tuple[str, str]:
         if found:
             return name, found.group(1)
     raise EngineError(
-        f"the database says that it is '{text}'. Known are PostgreSQL 9.5 and later, YugabyteDB"
-        " and CockroachDB"
+        f"it identifies itself as '{text}'. Supported are PostgreSQL 9.5 and later, YugabyteDB and"
+        " CockroachDB"
     )

@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# The comment by which an index is known as made here.
+# The comment that marks an index as built by the role.
 MARK = "Made by bookface.platform.db_optimize."
 
 
 class PlanError(ValueError):
-    """A wish or a catalogue that no plan can be made from."""
+    """A wish or a catalogue that does not make sense."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """A column of an index with its direction. C(hashed): spread by hash, so without one."""
+    """A column of an index with its direction. C(hashed): distributed by hash, without one."""
 
     column: str
     descending: bool = False
@@ -36,7 +36,7 @@ class Key:
 
     @property
     def mirrored(self) -> Key:
-        """The same column as a scan backwards meets it."""
+        """The same column as a backward scan reads it."""
         return Key(self.column, not self.descending, not self.nulls_first)
 
 
@@ -44,9 +44,9 @@ class Key:
 class Table:
     """A table of the database.
 
-    C(columns) has the average width in bytes of each, 0 where no statistics tell it. C(rows) is an
-    estimate, negative where the table was never analyzed. C(owner) is empty where the account may
-    make indexes on the table, else the one who may.
+    C(columns) maps each one to its average width in bytes, 0 without statistics. C(rows) is an
+    estimate, negative if the table was never analyzed. C(owner) is empty if the account may create
+    indexes on the table, else the account that may.
     """
 
     columns: Mapping[str, float]
@@ -57,9 +57,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Wish:
-    """An index that queries need: they fix the C(equal) columns and read along C(order).
+    """An index that queries need: they compare C(equal) columns with a value and sort by C(order).
 
-    C(cost) is what it takes beyond its size.
+    C(cost) says what it costs besides disk space.
     """
 
     name: str
@@ -80,8 +80,8 @@ class Index:
 
     C(plain) is false for an index that not every query on its columns can use: with a condition,
     an expression, a method other than btree, or another operator class or collation than the
-    column's own. C(building) is true while a session may be at work on it: dropping it would wait
-    for that session, and then drop what has become valid.
+    column's own. C(building) is true while a session may be building it: dropping it would wait
+    for that session, and then drop a valid index.
     """
 
     name: str
@@ -97,7 +97,7 @@ class Index:
 
     @property
     def ours(self) -> bool:
-        """Whether it was made here."""
+        """Whether it carries the mark."""
         return self.comment == MARK
 
 
@@ -110,10 +110,12 @@ def read_wish(data: Mapping[str, Any]) -> Wish:
     """A wish from C(name), C(table), C(equal), C(order) ("column" or "column desc"), C(cost)."""
     unknown = set(data) - {"name", "table", "equal", "order", "cost"}
     if unknown or not data.get("name") or not data.get("table"):
-        raise PlanError(f"{dict(data)} wants name, table, equal, order, cost, and nothing else.")
+        raise PlanError(
+            f"{dict(data)} is no index: expected name, table, equal, order and cost, nothing else."
+        )
     equal, order = data.get("equal") or (), data.get("order") or ()
     if isinstance(equal, str) or isinstance(order, str):
-        raise PlanError(f"equal and order of {data['name']} are lists of columns.")
+        raise PlanError(f"expected equal and order of {data['name']} to be lists of columns.")
     wish = Wish(
         str(data["name"]),
         str(data["table"]),
@@ -123,7 +125,7 @@ def read_wish(data: Mapping[str, Any]) -> Wish:
     )
     names = [key.column for key in wish.keys]
     if not names or len(set(names)) != len(names):
-        raise PlanError(f"{wish.name} wants at least one column, and each of them once.")
+        raise PlanError(f"expected {wish.name} to have at least one column, and each of them once.")
     if len(wish.name.encode()) > 63:
         raise PlanError(f"the name {wish.name} is longer than 63 bytes.")
     return wish
@@ -133,7 +135,7 @@ def _read_key(text: str) -> Key:
     column, _dummy, direction = str(text).strip().partition(" ")
     direction = direction.strip().lower()
     if not column or direction not in ("", "asc", "desc"):
-        raise PlanError(f"'{text}' is no column with asc or desc behind it.")
+        raise PlanError(f"'{text}' is not a column, optionally followed by asc or desc.")
     return Key(column, direction == "desc", direction == "desc")
 
 

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which statements turn the indexes that a database has into the ones that its queries need.
+"""Plan which statements give a database the indexes that its queries need.
 
-The engine's dialect decides how a statement reads, never which one is needed.
+The engine's dialect decides how a statement reads, never whether it is needed.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from ansible_collections.bookface.platform.plugins.module_utils.database.text im
 class Step:
     """One line of the plan. Without a C(statement) there is nothing to do.
 
-    C(action) is create, drop, mark, analyze (to be executed), keep, skip or redundant (all is well,
-    not for this database, or a word of advice), or wait or conflict (what is wished stays undone,
-    the reason says why). C(size) is what a create will take, by estimate, 0 where nothing tells.
+    C(action) is create, drop, mark or analyze (to be executed), keep, skip or redundant (nothing to
+    do), or wait or conflict (the index cannot be built now, for the reason given). C(size) is the
+    estimated size of a new index, 0 without statistics.
     """
 
     action: str
@@ -50,10 +50,10 @@ class Step:
 
 
 def serves(wish: Wish, index: Index, valid_only: bool = True) -> bool:
-    """Whether queries that need C(wish) get along with C(index).
+    """Whether C(index) serves the queries that need C(wish).
 
-    Longer indexes do. So do the fixed columns in another order or direction, and the read ones all
-    turned round, since an index can be read backwards.
+    A longer index does. So does one with the equality columns in another order or direction, or
+    with all sort columns reversed, since an index can be scanned backwards.
     """
     if index.table != wish.table or not index.plain or (valid_only and not index.valid):
         return False
@@ -61,7 +61,7 @@ def serves(wish: Wish, index: Index, valid_only: bool = True) -> bool:
     if {key.column for key in index.keys[:fixed]} != set(wish.equal):
         return False
     if any(key.hashed for key in index.keys[fixed:]):
-        return False  # a hash wants every one of its columns fixed
+        return False  # a hash requires a value for each of its columns
     along = index.keys[fixed:read]
     return along in (wish.order, tuple(key.mirrored for key in wish.order))
 
@@ -77,8 +77,8 @@ def plan(
     """The steps in the order of execution.
 
     C(tables) are those that exist, C(relations) the kinds of everything else whose name an index
-    cannot have. Drops come first, so that their names are free, ANALYZE last. Nothing is dropped
-    but invalid indexes that were made here or that are wished.
+    cannot have. Drops come first, so that their names are free, ANALYZE last. Only invalid indexes
+    that carry the mark or are wished for are dropped.
     """
     wishes, dialect = _distinct(wishes), dialect_of(engine, schema)
     possible, steps, left = list[Wish](), list[Step](), list[Index]()
@@ -91,13 +91,13 @@ def plan(
     for index in indexes:
         if not index.building and any(_broken(wish, index) for wish in possible):
             steps.append(
-                _drop(index, "invalid: no query uses it, every write pays for it", dialect)
+                _drop(index, "invalid: no query uses it, every write maintains it", dialect)
             )
         else:
             left.append(index)
     for wish in possible:
         steps += _of_wish(wish, tables[wish.table], left, relations or {}, dialect)
-    # Of what is refused one line is enough.
+    # One line for each conflict is enough.
     steps = list(dict.fromkeys(_allowed(step, tables) for step in steps))
     made = {step.index for step in steps if step.action == "create"}
     steps += _redundant(
@@ -106,7 +106,7 @@ def plan(
         {wish.table for wish in possible},
     )
     for table in dict.fromkeys(step.table for step in steps if step.action == "create"):
-        why = "a new index wants fresh statistics"
+        why = "a new index requires fresh statistics"
         steps.append(Step("analyze", table, "", why, dialect.analyze(table)))
     return steps
 
@@ -117,19 +117,21 @@ def undo(
     schema: str = "public",
     engine: str = POSTGRESQL,
 ) -> list[Step]:
-    """The steps that take away what was made here: by the mark, or begun and never finished."""
+    """The steps that drop what was made here: indexes with the mark, or never finished."""
     wishes, dialect, steps = _distinct(wishes), dialect_of(engine, schema), list[Step]()
     for index in indexes:
         broken = any(_broken(wish, index) for wish in wishes)
         if index.building and (broken or index.ours):
-            why = "a session holds its table as one that builds it does"
+            why = "a session locks its table as a build does"
             steps.append(Step("wait", index.table, index.name, why))
         elif index.ours and not index.constraint:
-            steps.append(_drop(index, f"made here, {in_bytes(index.size)}", dialect))
+            steps.append(_drop(index, f"made by this role, {in_bytes(index.size)}", dialect))
         elif broken:
-            steps.append(_drop(index, "invalid: a build that did not finish left it", dialect))
+            steps.append(
+                _drop(index, "invalid: left behind by a build that did not finish", dialect)
+            )
         elif index.name in {wish.name for wish in wishes}:
-            why = "has a wished name, but not the mark of what is made here"
+            why = "has a name on the list, but not the mark of the role"
             steps.append(Step("keep", index.table, index.name, why))
     return steps
 
@@ -137,7 +139,7 @@ def undo(
 def _distinct(wishes: Iterable[Wish]) -> list[Wish]:
     wishes = list(wishes)
     if len({wish.name for wish in wishes}) != len(wishes):
-        raise PlanError("two of the wished indexes have the same name.")
+        raise PlanError("two indexes on the list have the same name.")
     return wishes
 
 
@@ -150,14 +152,14 @@ def _allowed(step: Step, tables: Mapping[str, Table]) -> Step:
     owner = tables[step.table].owner if step.table in tables else ""
     if not step.statement or not owner:
         return step
-    why = f"{step.table} belongs to {owner}, whom its indexes are left to: connect as {owner}"
+    why = f"{step.table} belongs to {owner}, who alone may index it: connect as {owner}"
     return Step("conflict", step.table, step.index, why)
 
 
 def _redundant(indexes: Sequence[Index], wished: set[str], tables: set[str]) -> list[Step]:
-    """Indexes that another one makes superfluous. They are named and left alone."""
+    """Indexes that another one makes redundant. They are reported and kept."""
     usable = [index for index in indexes if index.plain and index.valid and index.table in tables]
-    # What is wished or needed for more than speed speaks first.
+    # Those on the list or needed for more than speed come first.
     usable.sort(
         key=lambda index: (not index.constraint, not index.unique, index.name not in wished)
     )
@@ -170,8 +172,9 @@ def _redundant(indexes: Sequence[Index], wished: set[str], tables: set[str]) -> 
             if other is index or (same and usable.index(other) > place) or not _leads(index, other):
                 continue
             why = (
-                f"{columns_of(other)} of {other.name} serves what {columns_of(index)} does: if"
-                f" nothing else needs it, drop it by hand and save {in_bytes(index.size)}"
+                f"{columns_of(other)} of {other.name} serves the same queries as"
+                f" {columns_of(index)}: if nothing else needs it, drop it by hand to save"
+                f" {in_bytes(index.size)}"
             )
             steps.append(Step("redundant", index.table, index.name, why))
             break
@@ -179,7 +182,7 @@ def _redundant(indexes: Sequence[Index], wished: set[str], tables: set[str]) -> 
 
 
 def _leads(index: Index, other: Index) -> bool:
-    """Whether the columns of C(index) are the first ones of C(other), either way round."""
+    """Whether the columns of C(index) are the first ones of C(other), in either direction."""
     if index.table != other.table or not index.keys:
         return False
     first = other.keys[: len(index.keys)]
@@ -189,7 +192,7 @@ def _leads(index: Index, other: Index) -> bool:
 
 
 def _lack(wish: Wish, tables: Mapping[str, Table]) -> str:
-    """What the database does not have for the wish. Empty: it has all."""
+    """What the database lacks for the wish. Empty: nothing."""
     if wish.table not in tables:
         return f"there is no table {wish.table}"
     present = tables[wish.table].columns
@@ -213,16 +216,16 @@ def _of_wish(
     if serving:
         index = serving[0]
         if index.name == wish.name and _as_made(wish, index, dialect) and not index.comment:
-            why = "is there without its mark: the run that made it was cut off"
+            why = "exists without its mark: the run that built it was cut off"
             return [step("mark", why, dialect.mark(index.table, index.name))]
-        name = "is there" if index.name == wish.name else f"serves in place of {wish.name}"
+        name = "exists" if index.name == wish.name else f"serves in place of {wish.name}"
         size = f", {in_bytes(index.size)}" if index.size else ""
         return [step("keep", f"{name}, on {columns_of(index)}{size}", index=index.name)]
 
-    # What is broken and still here is being built.
+    # An invalid one that is still here is being built.
     for index in indexes:
         if _broken(wish, index):
-            why = "invalid, and a session holds its table as one that builds it does"
+            why = "invalid, and a session locks its table as a build does"
             return [step("wait", why, index=index.name)]
     for index in indexes:
         if index.name == wish.name:
@@ -232,7 +235,7 @@ def _of_wish(
             )
             return [step("conflict", why)]
     if wish.name in relations:
-        why = f"a {relations[wish.name]} has this name: rename it, or wish another name"
+        why = f"a {relations[wish.name]} has this name: rename it, or choose another name"
         return [step("conflict", why)]
     expected = estimate(wish, table)
     why = f"no valid index serves {columns_of(wish)}; it will take "
@@ -240,30 +243,32 @@ def _of_wish(
     why += f", and {wish.cost}" if wish.cost else ""
     return [
         Step("create", wish.table, wish.name, why, dialect.create(wish), expected),
-        step("mark", "so that it is known as made here", dialect.mark(wish.table, wish.name)),
+        step(
+            "mark", "so that the role recognizes it as its own", dialect.mark(wish.table, wish.name)
+        ),
     ]
 
 
 def _broken(wish: Wish, index: Index) -> bool:
-    """Invalid, on the wish's table, and ours or with the wished name or definition."""
+    """Invalid, on the wish's table, and with our mark or the wish's name or definition."""
     if index.valid or index.constraint or index.table != wish.table:
         return False
     same_columns = index.plain and tuple(key.column for key in index.keys) == tuple(
         key.column for key in wish.keys
     )
     wished = same_columns and serves(wish, index, valid_only=False)
-    # REINDEX CONCURRENTLY names what it leaves behind after the index that it worked on.
+    # REINDEX CONCURRENTLY names what it leaves behind after the index it worked on.
     leftover = index.name.rstrip("0123456789") in (f"{wish.name}_ccnew", f"{wish.name}_ccold")
     return wished or leftover or index.name == wish.name or index.ours
 
 
 def _as_made(wish: Wish, index: Index, dialect: Postgresql) -> bool:
-    """Whether it is what C(create) makes, and not just something that serves the wish."""
+    """Whether it is exactly what C(create) builds, and not just an index that serves the wish."""
     return not index.unique and not index.constraint and index.keys == dialect.keys(wish)
 
 
 def estimate(wish: Wish, table: Table) -> int:
-    """Bytes that a btree for the wish will take, 0 where there are no statistics.
+    """Bytes that a btree for the wish will take, 0 without statistics.
 
     A leaf entry is a header of 8 bytes and the columns, rounded up to 8, and a pointer of 4; pages
     of 8 KiB are filled to nine tenths.

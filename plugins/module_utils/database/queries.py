@@ -12,18 +12,15 @@ from typing import Any
 
 from ansible_collections.bookface.platform.plugins.module_utils.database.dialects import quote
 
-# How the queries are run: as the database would without secondary indexes, and as it does.
+# How the queries are measured: as the database would run them without indexes, and as it does.
 WITHOUT, WITH = "without", "with"
+EXPLAIN = "explain (analyze, buffers, timing off, format json)"
 SWITCHES = ("enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan")
-
-
-class ReportError(ValueError):
-    """A measurement that no report can be made from."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """A query of the pages. C(fixed) is the column that it fixes, with values of C(sample)."""
+    """A query of the pages. C(fixed) is the column that it fixes to a value."""
 
     name: str
     page: str
@@ -34,7 +31,7 @@ class Query:
     limit: int = 0
 
     def template(self, schema: str, columns: Iterable[str]) -> str:
-        """The query with C(%L) in the place of the fixed value, of the columns that are there."""
+        """The query on the columns that exist, with C(%L) in place of the fixed value."""
         present = set(columns)
         shown = [quote(name) for name in self.columns if name in present]
         names = ", ".join(shown) or "*"
@@ -46,7 +43,7 @@ class Query:
 
     @property
     def needs(self) -> set[str]:
-        """Columns without which the query cannot be asked."""
+        """Columns that the query requires."""
         return {name for name in (self.fixed, self.order.partition(" ")[0]) if name}
 
 
@@ -77,9 +74,9 @@ PAGES = (
 def samples(
     tables: Mapping[str, Mapping[str, Any]], schema: str, runs: int
 ) -> list[dict[str, str]]:
-    """For each query that the tables allow, one that makes its statements, C(runs) at most.
+    """For each query that the tables allow, one that returns its statements, at most C(runs).
 
-    The values are those of different rows, so that no run finds just what the one before has read.
+    The values come from different rows, so that no run finds just what the previous one has read.
     """
     found = []
     for query in PAGES:
@@ -99,20 +96,15 @@ def samples(
     return found
 
 
-def measurement(statements: Sequence[str], how: str, timeout: int) -> list[str]:
-    """What to send in one transaction: settings, a run to warm up, and the runs that count."""
-    if how not in (WITHOUT, WITH):
-        raise ReportError(f"queries are measured {WITHOUT} or {WITH} indexes, not {how}.")
-    settings = [f"set local statement_timeout = '{timeout}s'", "set local jit = off"]
-    if how == WITHOUT:
-        settings += [f"set local {name} = off" for name in SWITCHES]
-    runs = [*statements[:1], *statements]
-    return settings + [f"explain (analyze, buffers, timing off, format json) {q}" for q in runs]
+def settings(how: str, timeout: int) -> list[str]:
+    """The settings of a transaction that measures C(how), WITH or WITHOUT indexes."""
+    made = [f"set local statement_timeout = '{timeout}s'", "set local jit = off"]
+    return made + [f"set local {name} = off" for name in SWITCHES if how == WITHOUT]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A query in the report: median milliseconds, pages read, what the plan does."""
+    """A measured query: median milliseconds, median pages read, what the plan does."""
 
     query: str
     page: str
@@ -125,10 +117,9 @@ class Row:
 
 
 def read(
-    name: str, page: str, how: str, statement: str, results: Iterable[Any], timeout: int
+    name: str, page: str, how: str, statement: str, plans: Sequence[Mapping[str, Any]], timeout: int
 ) -> Row:
-    """A row from what the database answered. No answers: a run took longer than it may."""
-    plans = [rows[0]["QUERY PLAN"][0] for rows in results if rows and "QUERY PLAN" in rows[0]]
+    """A row from the plans of all runs; the first one does not count. None: the query timed out."""
     counted = plans[1:]
     if not counted:
         return Row(name, page, how, 0, None, None, f"more than {timeout} s, given up", statement)
@@ -148,7 +139,7 @@ def read(
 
 
 def shape(plan: Mapping[str, Any]) -> str:
-    """A plan in a few words, from its leaf to its root."""
+    """A plan in a few words, from its leaves to its root."""
     words = str(plan["Node Type"])
     if "Index Name" in plan:
         words += f" {plan['Index Name']}"

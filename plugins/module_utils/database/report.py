@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the pages' queries cost with their indexes and without, as data, Markdown and SVG."""
+"""What the pages' queries cost with and without indexes, as data, Markdown and SVG."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ansible_collections.bookface.platform.plugins.module_utils.database.text im
 
 
 def markdown(rows: Sequence[Row], facts: Mapping[str, Any]) -> str:
-    """The report for people."""
+    """The report as Markdown."""
     lines = [
-        "# The pages' queries, with their indexes and without",
+        "# The pages' queries, with and without indexes",
         "",
         f"{facts['engine']} {facts['version']}, database {facts['database']}, {facts['date']}.",
         "Medians of the database's own execution times. *Without* is the same database with index"
-        " scans switched off for the measuring session.",
+        " scans disabled for the measuring transaction.",
         "",
         *(f"- {line}" for line in facts["tables"]),
         "",

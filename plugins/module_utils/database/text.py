@@ -44,16 +44,16 @@ def describe(name: str, data: Mapping[str, Any]) -> str:
 
 
 def outcome(done: Mapping[str, Any], expected: int = 0) -> str:
-    """A step that was carried out as a line for people; C(expected) is the estimate of its size."""
+    """An executed step as a line for people; C(expected) is its estimated size."""
     line = f"{done['action']} {done['index'] or done['table']}"
     if not done["tries"]:
-        return f"{line}: another session had done it meanwhile"
+        return f"{line}: another session had done it in the meantime"
     line += f": {done['seconds']:.1f} s"
     if done["tries"] > 1:
         line += f" in {done['tries']} tries"
     if done["size"]:
         line += f", {in_bytes(done['size'])}"
-        line += f" (about {in_bytes(expected)} were expected)" if expected else ""
+        line += f" (expected about {in_bytes(expected)})" if expected else ""
     return line
 
 

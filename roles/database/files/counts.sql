@@ -1,4 +1,4 @@
--- Rows of every table outside the system's own schemas, as {"schema.table": rows}.
+-- Rows of every table outside the system schemas, as {"schema.table": rows}.
 select coalesce(json_object_agg(name, rows order by name), '{}') as counts
 from (
   select

@@ -2,7 +2,7 @@
 
     dump.py PG_DUMP PORT DATABASE FILE < counts.sql
 
-Dump and counts look at one snapshot, so that both agree while writers go on.
+Dump and counts share one snapshot, so that they agree while others write.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import psycopg2
 
 
 def main() -> str | None:
-    """Do it; returns what went wrong, as sys.exit() prints it."""
+    """Returns the error, as sys.exit() prints it."""
     pg_dump, port, database, target = sys.argv[1:]
-    os.umask(0o077)  # the dump holds all that people wrote
+    os.umask(0o077)  # the dump contains everything that people wrote
     connection = psycopg2.connect(dbname=database, port=port)
     connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
     cursor = connection.cursor()

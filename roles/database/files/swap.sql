@@ -1,5 +1,5 @@
--- Statements, in order, that put the database "new" into the place of "old", which becomes "replaced". What belongs to
--- a database and to no dump goes along: rights on it, its settings, its limit of connections.
+-- Statements, in order, that replace the database "old" with "new" and rename it to "replaced". What belongs to a
+-- database but to no dump is copied: rights on it, its settings, its connection limit.
 with old as (select * from pg_database where datname = %(old)s)
 select statement
 from (

@@ -170,7 +170,7 @@ def ended(words: Sequence[str]) -> Ended:
         check=False,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=300,
     )
     return Ended(done.returncode, done.stdout + done.stderr)
 

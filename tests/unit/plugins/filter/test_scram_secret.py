@@ -28,8 +28,8 @@ def test_iterations_and_salt_are_told(iterations: int) -> None:
     ("password", "iterations", "complaint"),
     [
         (LONG, 0, "1 or more"),
-        ("passørd" * 4, 4096, "outside ASCII"),
-        ("p" * 19, 64, "take a longer password"),
+        ("passørd" * 4, 4096, "other than ASCII"),
+        ("p" * 19, 64, "set a longer password"),
     ],
 )
 def test_what_is_refused(password: str, iterations: int, complaint: str) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import pytest
 from ansible_collections.bookface.platform.plugins.module_utils.database.build import (
-    BuildError,
     Failure,
     Holder,
     Outcome,
@@ -14,6 +13,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.database.build i
     carry_out,
     holders,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.database.errors import DatabaseError
 from ansible_collections.bookface.platform.plugins.modules.index_build import Session
 
 CREATE = Step("create", "posts", "ours", "CREATE ours")
@@ -45,10 +45,11 @@ class Script:
         return 99
 
 
-def play(script: Script, step: Step = CREATE, tries: int = 3) -> str:
+def play(script: Script, step: Step = CREATE, tries: int = 3, reason: str = "") -> str:
     """The error's text."""
-    with pytest.raises(BuildError) as caught:
+    with pytest.raises(DatabaseError) as caught:
         carry_out([step], script, tries, {"user": "me"})
+    assert reason in ("", caught.value.reason)
     return f"{caught.value}"
 
 
@@ -75,7 +76,7 @@ def test_what_could_not_be_dropped_is_dropped_by_the_next_try() -> None:
 
 def test_tries_are_bounded_and_the_holder_is_named() -> None:
     script = Script([HELD, HELD, HELD])
-    text = play(script)
+    text = play(script, reason="blocked")
     assert len(script.executed) == 3
     assert "gave up after 3 tries" in text
     assert "pid 7 of ann, active, its transaction open for 5 s" in text
@@ -91,7 +92,7 @@ def test_what_the_engine_does_not_tell_is_not_asserted() -> None:
     script = Script([FULL], [None, None])
     text = play(script)
     assert script.executed == ["CREATE ours"]
-    assert "Whether it has left an invalid index ours behind, the next run tells" in text
+    assert "The next run shows whether it has left an invalid index ours behind" in text
     assert "No invalid index" not in text
 
 
@@ -104,25 +105,27 @@ def test_leftovers_of_other_engines(engine: str, left: bool | None) -> None:
 
 def test_other_failures_end_it_at_once_and_are_cleaned_up() -> None:
     script = Script([FULL, GOOD], [True, False])
-    text = play(script)
+    text = play(script, reason="statement_failed")
     assert script.executed == ["CREATE ours", "DROP ours"]
     assert "No space left. HINT: buy. That is: the database's disk is full" in text
-    assert "No invalid index is left behind. Done before it: nothing" in text
+    assert "No invalid index is left behind. Steps done before: none" in text
 
 
 def test_rights_name_the_account() -> None:
     failure = Outcome(Failure("42501", "must be owner"))
-    assert "the account me may not do this" in play(Script([failure]))
+    with pytest.raises(DatabaseError, match="the account me lacks the right") as caught:
+        carry_out([CREATE], Script([failure]), 3, {"user": "me"})
+    assert (caught.value.reason, caught.value.sqlstate) == ("statement_failed", "42501")
 
 
 def test_server_that_went_away() -> None:
     class Dead(Script):
         def leftover(self, step: Step) -> bool | None:
-            raise ConnectionError("gone")
+            raise DatabaseError("gone", "connection_lost")
 
     for outcome in (GONE, Outcome(Failure("57P01", "terminating"))):
-        text = play(Dead([outcome]))
-        assert "The database went away meanwhile" in text
+        text = play(Dead([outcome]), reason="connection_lost")
+        assert "The connection to the database was lost" in text
         assert "left behind" not in text
 
 
@@ -133,14 +136,14 @@ def test_somebody_was_quicker() -> None:
 
 def test_what_was_done_before_is_said() -> None:
     script = Script([GOOD, FULL])
-    with pytest.raises(BuildError, match="Done before it: analyze posts"):
+    with pytest.raises(DatabaseError, match="Steps done before: analyze posts"):
         carry_out([Step("analyze", "posts", "", "A"), CREATE], script, 1, {})
 
 
 def test_hidden_session_is_said_to_be_hidden() -> None:
     (hidden,) = holders([(9, "root", "psql", None, None, None, "<insufficient privilege>")])
     assert str(hidden) == (
-        "pid 9 of root (psql), whose transaction only members of pg_read_all_stats see"
+        "pid 9 of root (psql), whose transaction is visible to members of pg_read_all_stats only"
     )
     (seen,) = holders([(9, "root", "", "idle", "12.4", "2026-01-01", "select\n  1")])
     assert str(seen) == (

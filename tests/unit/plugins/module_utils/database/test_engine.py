@@ -26,5 +26,5 @@ def test_known(text: str, name: str, version: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "8.0.32", "PostgreSQL 8.0.2 on i686, Redshift 1.0.6", "x 15"])
 def test_unknown(text: str) -> None:
-    with pytest.raises(EngineError, match="Known are PostgreSQL"):
+    with pytest.raises(EngineError, match="Supported are PostgreSQL"):
         engine(text)

@@ -33,12 +33,15 @@ class TestReading:
     @pytest.mark.parametrize(
         ("wish", "message"),
         [
-            ({"name": "i"}, "wants name, table"),
+            ({"name": "i"}, "expected name, table"),
             ({"name": "i", "table": "t", "columns": ["a"]}, "nothing else"),
             ({"name": "i", "table": "t"}, "at least one column"),
             ({"name": "i", "table": "t", "equal": ["a"], "order": ["a desc"]}, "each of them once"),
-            ({"name": "i", "table": "t", "equal": "a"}, "are lists"),
-            ({"name": "i", "table": "t", "order": ["a sideways"]}, "no column with asc or desc"),
+            ({"name": "i", "table": "t", "equal": "a"}, "to be lists"),
+            (
+                {"name": "i", "table": "t", "order": ["a sideways"]},
+                "not a column, optionally followed by asc or desc",
+            ),
             ({"name": "i" * 64, "table": "t", "equal": ["a"]}, "longer than 63"),
         ],
     )

@@ -184,7 +184,9 @@ class TestPlan:
 
     @pytest.mark.parametrize("engine", ["oracle", ""])
     def test_unknown_engine_is_an_error(self, engine: str) -> None:
-        with pytest.raises(PlanError, match=f"engine {engine}; known are postgresql, yugabytedb"):
+        with pytest.raises(
+            PlanError, match=f"engine {engine} is not supported; supported are postgresql"
+        ):
             plan([POSTS], COLUMNS, [], engine=engine)
 
     def test_name_of_something_else_is_a_conflict(self) -> None:

@@ -39,6 +39,6 @@ def test_tables_are_described(age: float | None, rows: int, kind: str, text: str
 def test_outcome() -> None:
     done = {"action": "create", "index": "i", "table": "t", "seconds": 2.04, "size": 1 << 20}
     assert outcome({**done, "tries": 2}, 2 << 20) == (
-        "create i: 2.0 s in 2 tries, 1.0 MB (about 2.0 MB were expected)"
+        "create i: 2.0 s in 2 tries, 1.0 MB (expected about 2.0 MB)"
     )
-    assert outcome({**done, "tries": 0}).endswith("another session had done it meanwhile")
+    assert outcome({**done, "tries": 0}).endswith("another session had done it in the meantime")

@@ -1,0 +1,226 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SQL that reads tables, indexes, and builds under way. Parameters as psycopg2 names them."""
+
+from __future__ import annotations
+
+from ansible_collections.bookface.platform.plugins.module_utils.database.engine import (
+    COCKROACHDB,
+    POSTGRESQL,
+    YUGABYTEDB,
+)
+
+# Of pg_index as x. Only such an index serves queries.
+VALID = "x.indisvalid and x.indisready and x.indislive"
+# Another session holds, or waits for, the lock that a build of an index takes on its table {table}.
+# pg_stat_progress_create_index would show the builds of other accounts to the privileged only.
+_LOCKED = """
+  select from pg_locks as l
+  where l.database = (select d.oid from pg_database as d where d.datname = current_database())
+  and l.relation = {table} and l.mode = 'ShareUpdateExclusiveLock' and l.pid <> pg_backend_pid()
+"""
+LOCKED, LOCKED_TABLE = _LOCKED.format(table="x.indrelid"), _LOCKED.format(table="t.oid")
+
+# YugabyteDB has the same catalogue.
+_POSTGRESQL = f"""
+select
+  current_user::text as account,
+  pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' as read_only,
+  coalesce(has_schema_privilege(%(schema)s::text, 'CREATE'), false) as may_create,
+  (
+    select coalesce(json_object_agg(t.relname, json_build_object(
+      'columns', (
+        select json_object_agg(
+          a.attname,
+          json_build_object('type', format_type(a.atttypid, null), 'width', s.avg_width)
+          order by a.attnum
+        )
+        from pg_attribute as a
+        left join pg_stats as s
+        on s.schemaname = n.nspname and s.tablename = t.relname and s.attname = a.attname
+        and not s.inherited
+        where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
+      ),
+      'rows', t.reltuples,
+      'size', pg_relation_size(t.oid),
+      'owned', pg_has_role(t.relowner, 'USAGE'),
+      'owner', pg_get_userbyid(t.relowner),
+      'analyzed_seconds',
+      extract(epoch from clock_timestamp() - greatest(u.last_analyze, u.last_autoanalyze))
+    )), '{{}}')
+    from pg_class as t
+    join pg_namespace as n on n.oid = t.relnamespace
+    left join pg_stat_all_tables as u on u.relid = t.oid
+    where n.nspname = %(schema)s and t.relkind = 'r'
+    and t.relname in (select json_array_elements_text(%(tables)s))
+  ) as tables,
+  (
+    -- an index shares its names with these
+    select coalesce(json_object_agg(t.relname, case t.relkind
+      when 'r' then 'table' when 'p' then 'table' when 'f' then 'foreign table'
+      when 'v' then 'view' when 'm' then 'materialized view' when 'S' then 'sequence'
+      when 'I' then 'partitioned index' else 'type'
+    end), '{{}}')
+    from pg_class as t
+    join pg_namespace as n on n.oid = t.relnamespace
+    where n.nspname = %(schema)s and t.relkind not in ('i', 't')
+  ) as relations,
+  (
+    select coalesce(json_agg(indexes), '[]')
+    from (
+      select
+        i.relname as name,
+        t.relname as "table",
+        array(
+          select coalesce(a.attname::text, '')
+          from unnest(x.indkey) with ordinality as k(attnum, n)
+          left join pg_attribute as a on a.attrelid = x.indrelid and a.attnum = k.attnum
+          where k.n <= x.indnkeyatts
+          order by k.n
+        ) as columns,
+        array(
+          select o.option from unnest(x.indoption) with ordinality as o(option, n) order by o.n
+        ) as options,
+        -- usable by every query on its columns; lsm is what YugabyteDB calls its trees
+        m.amname in ('btree', 'lsm') and x.indpred is null and x.indexprs is null and not exists (
+          select
+          from generate_series(0, x.indnkeyatts - 1) as k
+          join pg_attribute as a on a.attrelid = x.indrelid and a.attnum = x.indkey[k]
+          join pg_opclass as c on c.oid = x.indclass[k]
+          where not c.opcdefault or x.indcollation[k] <> a.attcollation
+        ) as plain,
+        {VALID} as valid,
+        exists ({LOCKED}) as building,
+        exists (select from pg_constraint as c where c.conindid = x.indexrelid) as "constraint",
+        x.indisunique as "unique",
+        pg_relation_size(x.indexrelid) as size,
+        coalesce(obj_description(x.indexrelid, 'pg_class'), '') as comment,
+        pg_get_indexdef(x.indexrelid) as definition
+      from pg_index as x
+      join pg_class as i on i.oid = x.indexrelid
+      join pg_class as t on t.oid = x.indrelid
+      join pg_namespace as n on n.oid = i.relnamespace
+      join pg_am as m on m.oid = i.relam
+      where n.nspname = %(schema)s
+      order by t.relname, i.relname
+    ) as indexes
+  ) as indexes
+"""  # noqa: S608  (from constants above)
+
+# Indexes appear here once they are complete: a build is a job of the cluster, which rolls back one
+# that fails.
+_COCKROACHDB = """
+select
+  current_user as account,
+  current_setting('transaction_read_only') = 'on' as read_only,
+  true as may_create,
+  (
+    select coalesce(json_object_agg(t.table_name, json_build_object(
+      'columns', (
+        select json_object_agg(c.column_name, json_build_object('type', c.data_type, 'width', 0))
+        from information_schema.columns as c
+        where c.table_schema = t.table_schema and c.table_name = t.table_name
+      ),
+      'rows', -1,
+      'size', 0,
+      'owned', true,
+      'owner', '',
+      'analyzed_seconds', null
+    )), '{}')
+    from information_schema.tables as t
+    where t.table_schema = %(schema)s and t.table_type = 'BASE TABLE'
+    and t.table_name in (select json_array_elements_text(%(tables)s))
+  ) as tables,
+  '{}'::jsonb as relations,
+  (
+    select coalesce(json_agg(json_build_object(
+      'name', s.index_name,
+      'table', s.table_name,
+      'columns', s.columns,
+      'options', s.options,
+      -- neither partial nor inverted nor on an expression
+      'plain', d.indexdef not like '%% WHERE %%' and d.indexdef like '%% USING btree %%'
+        and s.named,
+      'valid', true,
+      'building', false,
+      'constraint', exists (
+        select 1 from information_schema.table_constraints as k
+        where k.table_schema = s.table_schema and k.table_name = s.table_name
+        and k.constraint_name = s.index_name
+      ),
+      'unique', s.is_unique,
+      'size', 0,
+      'comment', coalesce(obj_description(o.oid, 'pg_class'), ''),
+      'definition', d.indexdef
+    ) order by s.table_name, s.index_name), '[]')
+    from (
+      select
+        table_schema, table_name, index_name,
+        array_agg(column_name order by seq_in_index) as columns,
+        array_agg(case direction when 'DESC' then 3 else 0 end order by seq_in_index) as options,
+        bool_and(non_unique = 'NO') as is_unique,
+        bool_and(column_name not like 'crdb_internal_%%') as named
+      from information_schema.statistics
+      where table_schema = %(schema)s and storing = 'NO' and implicit = 'NO'
+      group by table_schema, table_name, index_name
+    ) as s
+    join pg_indexes as d
+    on d.schemaname = s.table_schema and d.tablename = s.table_name and d.indexname = s.index_name
+    left join pg_class as o on o.oid = d.crdb_oid
+  ) as indexes
+"""
+
+# One row, by the engine's name: the account's rights, tables, indexes.
+CATALOGUE = {POSTGRESQL: _POSTGRESQL, YUGABYTEDB: _POSTGRESQL, COCKROACHDB: _COCKROACHDB}
+
+# PostgreSQL's builds in this database, and whether any session locks one of the tables for a build.
+PROGRESS = f"""
+select
+  (
+    select coalesce(json_agg(json_build_object(
+      'index', coalesce(p.index_relid::regclass::text, ''),
+      'phase', p.phase,
+      'percent', case
+        when p.blocks_total > 0 then round(100.0 * p.blocks_done / p.blocks_total)
+        when p.tuples_total > 0 then round(100.0 * p.tuples_done / p.tuples_total)
+      end,
+      'waits_for', nullif(p.current_locker_pid, 0)
+    )), '[]')
+    from pg_stat_progress_create_index as p
+    where p.datname = current_database()
+  ) as builds,
+  exists (
+    select
+    from pg_class as t
+    join pg_namespace as n on n.oid = t.relnamespace
+    where n.nspname = %(schema)s and t.relname in (select json_array_elements_text(%(tables)s))
+    and exists ({LOCKED_TABLE})
+  ) as building
+"""  # noqa: S608  (from constants above)
+
+# Sessions that block the session %s.
+HOLDERS = """
+select a.pid, a.usename, a.application_name, a.state,
+  extract(epoch from clock_timestamp() - a.xact_start), a.query_start::timestamptz(0), a.query
+from unnest(pg_blocking_pids(%s)) as b (pid) join pg_stat_activity as a on a.pid = b.pid
+"""
+
+# Whether an index (schema, name, table) is invalid and no session is at work on its table.
+LEFTOVER = f"""
+select count(*)
+from pg_index as x
+join pg_class as i on i.oid = x.indexrelid
+join pg_namespace as n on n.oid = i.relnamespace
+join pg_class as t on t.oid = x.indrelid
+where n.nspname = %s and i.relname = %s and t.relname = %s
+and not ({VALID})
+and not exists ({LOCKED} and l.granted)
+"""  # noqa: S608  (from constants above)
+
+# Bytes of an index (schema, name).
+SIZE = """
+select pg_relation_size(i.oid)
+from pg_class as i join pg_namespace as n on n.oid = i.relnamespace
+where n.nspname = %s and i.relname = %s
+"""
