@@ -197,10 +197,8 @@ def running(
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    cluster = accounts(Cluster())
-    yield cluster
-    cluster.remove()
+def cluster(cluster: Cluster) -> Cluster:
+    return accounts(cluster)
 
 
 def accounts(cluster: Cluster) -> Cluster:

@@ -16,13 +16,6 @@ from .support import CODE, Cluster, Database, Site, memcached
 Configure = Callable[[Path], None]
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    cluster = Cluster()
-    yield cluster
-    cluster.remove()
-
-
 @pytest.fixture
 def database(cluster: Cluster) -> Database:
     return Database.fresh(cluster)
