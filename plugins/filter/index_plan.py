@@ -25,14 +25,14 @@ def index_plan(
 ) -> list[dict[str, Any]]:
     """See index_plan.yml beside this file."""
     try:
-        wanted = [reading.read_wish(wish) for wish in wishes]
+        wished = [reading.read_wish(wish) for wish in wishes]
         indexes = [reading.read_index(index) for index in catalogue["indexes"]]
         tables = {name: reading.read_table(data) for name, data in catalogue["tables"].items()}
         if state == "absent":
-            steps = planning.undo(wanted, indexes, schema, engine)
+            steps = planning.undo(wished, indexes, schema, engine)
         elif state == "present":
             relations = catalogue.get("relations") or {}
-            steps = planning.plan(wanted, tables, indexes, relations, schema, engine)
+            steps = planning.plan(wished, tables, indexes, relations, schema, engine)
         else:
             raise reading.PlanError(f"expected state to be present or absent, got {state}.")
     except KeyError as error:

@@ -114,16 +114,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 reason:
-  description: Why the module failed.
+  description:
+    - Why the module failed.
+    - "V(no_connection): nobody answers, or the login is refused. Nothing was changed."
+    - "V(unknown_engine): the server is none of the supported engines. Nothing was changed."
+    - "V(pooler): a connection pooler answers instead of the database. Nothing was changed."
+    - "V(blocked): other sessions held locks until all tries were used up."
+    - "V(connection_lost): the database went away while a statement ran."
+    - "V(statement_failed): the database refused a statement; RV(sqlstate) says why."
   returned: failure, unless the arguments are invalid or psycopg2 is missing
   type: str
-  choices:
-    no_connection: Nobody answers, or the login is refused. Nothing was changed.
-    unknown_engine: The server is none of the supported engines. Nothing was changed.
-    pooler: A connection pooler answers instead of the database. Nothing was changed.
-    blocked: Other sessions held locks until all tries were used up.
-    connection_lost: The database went away while a statement ran.
-    statement_failed: The database refused a statement; RV(sqlstate) says why.
   sample: blocked
 sqlstate:
   description: PostgreSQL's error code; empty if the database gave none.

@@ -60,15 +60,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 reason:
-  description: Why the module failed.
+  description:
+    - Why the module failed.
+    - "V(no_connection): nobody answers, or the login is refused."
+    - "V(unknown_engine): the server is none of the supported engines."
+    - "V(pooler): a connection pooler answers instead of the database."
+    - "V(connection_lost): the database went away while a query ran."
+    - "V(statement_failed): the database refused a query; RV(sqlstate) says why."
   returned: failure, unless the arguments are invalid or psycopg2 is missing
   type: str
-  choices:
-    no_connection: Nobody answers, or the login is refused.
-    unknown_engine: The server is none of the supported engines.
-    pooler: A connection pooler answers instead of the database.
-    connection_lost: The database went away while a query ran.
-    statement_failed: The database refused a query; RV(sqlstate) says why.
   sample: statement_failed
 sqlstate:
   description: PostgreSQL's error code; empty if the database gave none.

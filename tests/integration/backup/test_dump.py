@@ -68,10 +68,10 @@ def test_counts_are_those_of_the_dump_while_others_write(
         stop.set()
         writer.join()
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert before["public.posts"] <= told["public.posts"] < after["public.posts"]
+    counted = json.loads(done.stdout)
+    assert before["public.posts"] <= counted["public.posts"] < after["public.posts"]
     assert restore(tmp_path / "dump", "copy").returncode == 0
-    assert counts(cluster, "copy") == told
+    assert counts(cluster, "copy") == counted
 
 
 def test_dump_is_for_its_owner_alone(cluster: Cluster, dump: Run, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ class Database:
         return {name: (valid, comment) for name, valid, comment in json.loads(rows or "[]")}
 
     def variables(self, **more: Any) -> dict[str, Any]:
-        """What the role is told about this database."""
+        """The variables of the role for this database."""
         given = {
             "ansible_python_interpreter": "/usr/bin/python3",
             "db_optimize_host": LOOPBACK,

@@ -133,7 +133,7 @@ def test_refusals(cluster: Cluster, make: Make, tmp_path: Path) -> None:
         }
         ended = run(tmp_path, hosts)
     cluster.sql(f"drop database {plain.name}_bare")
-    wanted = {
+    expected = {
         "password": [
             "password authentication failed",
             "Check db_optimize_host",
@@ -156,7 +156,7 @@ def test_refusals(cluster: Cluster, make: Make, tmp_path: Path) -> None:
         "strange": ["identifies itself as 'Oracle 23'", "CockroachDB"],
         "numbers": ["1 or more for each", "Nothing was changed"],
     }
-    for host, texts in wanted.items():
+    for host, texts in expected.items():
         for text in texts:
             assert text in ended.message(host), f"{host}: {ended.output}"
         assert ended.count("changed", host) == 0
@@ -236,7 +236,7 @@ def test_builds_that_fail(cluster: Cluster, fragile: Cluster, make: Make, tmp_pa
                     "waiting for writers before build, waits for pid"
                     in (tmp_path / "output").read_text()
                 ),
-                "the progress is told",
+                "the progress is shown",
             )
             assert fragile._process
             end(fragile._process, signal.SIGQUIT)
@@ -294,7 +294,7 @@ class Writer:
     def ended(self) -> tuple[int, float]:
         """How many transactions there were until now, and how long the longest one took."""
         assert self._process.poll() is None, self._process.communicate()
-        self._process.send_signal(signal.SIGALRM)  # which also tells it that its time is up
+        self._process.send_signal(signal.SIGALRM)  # what it gets when its time is up
         output, _ = self._process.communicate(timeout=60)
         assert self._process.returncode == 0, output
         lines = [

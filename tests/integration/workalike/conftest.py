@@ -21,6 +21,12 @@ def database(cluster: Cluster) -> Database:
     return Database.fresh(cluster)
 
 
+def complaint(log: str) -> str:
+    """What PHP complains about, or nothing."""
+    found = re.search(r"PHP (Warning|Notice|Deprecated|Fatal|Parse).*", log)
+    return found[0] if found else ""
+
+
 class Sites:
     """Starts sites and, when the test is over, looks whether PHP complained about the code."""
 
@@ -46,8 +52,7 @@ class Sites:
         for site in self._sites:
             site.stop()
         for site in self._sites:
-            complaint = re.search(r"PHP (Warning|Notice|Deprecated|Fatal|Parse).*", site.log())
-            assert self.may_warn or complaint is None, complaint
+            assert self.may_warn or not complaint(site.log()), complaint(site.log())
 
 
 @pytest.fixture

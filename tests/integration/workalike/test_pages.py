@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Sites
+from .conftest import Sites, complaint
 from .support import (
     CODE,
     DB_PASSWORD,
     JPEG,
     LOOPBACK,
     POST_JPEG,
+    Cluster,
     Database,
     Site,
     black_hole,
@@ -27,6 +28,7 @@ from .support import (
 )
 
 Start = Callable[..., Site]
+Write = Callable[[Path, Mapping[str, object]], None]
 
 # Every page that asks the database, with a request that it would answer.
 DATABASE_PAGES = {
@@ -42,12 +44,29 @@ DATABASE_PAGES = {
 }
 
 
-@pytest.fixture(params=[write_config_json, write_config_php])
-def start(
-    request: pytest.FixtureRequest, sites: Sites, database: Database, tmp_path: Path
-) -> Start:
-    """Return a function that starts a site on the test's database, in each style in turn."""
-    write: Callable[[Path, Mapping[str, object]], None] = request.param
+@pytest.fixture(scope="module", params=[write_config_json, write_config_php])
+def write(request: pytest.FixtureRequest) -> Write:
+    """Both styles of configuration, in turn."""
+    style: Write = request.param
+    return style
+
+
+@pytest.fixture(scope="module")
+def standing(
+    write: Write, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """A site for all tests without settings of their own: it keeps nothing between requests."""
+    place = tmp_path_factory.mktemp("standing")
+    database = Database(cluster, "bf", 0)
+    env, settings = database.passfile(place / "pgpass"), database.settings()
+    sites = Sites(place)
+    yield sites.start(lambda root: write(root, settings), env)
+    sites.stop()
+
+
+@pytest.fixture
+def start(write: Write, sites: Sites, database: Database, tmp_path: Path) -> Start:
+    """Return a function that starts a site on the test's database, with settings of its own."""
 
     def start(php_options: list[str] | None = None, **changes: object) -> Site:
         env = database.passfile(tmp_path / "pgpass")
@@ -58,8 +77,12 @@ def start(
 
 
 @pytest.fixture
-def site(start: Start) -> Site:
-    return start()
+def site(standing: Site, database: Database) -> Iterator[Site]:
+    """The standing site on the test's database, about whose code PHP must not complain."""
+    assert database.name == "bf"
+    before = len(standing.log())
+    yield standing
+    assert not complaint(standing.log()[before:])
 
 
 @pytest.fixture

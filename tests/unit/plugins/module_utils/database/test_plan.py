@@ -338,13 +338,13 @@ class TestEstimate:
 
 def applied(steps: Iterable[Step], wishes: list[Wish], indexes: list[Index]) -> list[Index]:
     """What the database holds after the steps; an impossible step fails."""
-    by_name, wanted = {index.name: index for index in indexes}, {wish.name: wish for wish in wishes}
+    by_name, wished = {index.name: index for index in indexes}, {wish.name: wish for wish in wishes}
     for step in steps:
         if step.action == "drop":
             del by_name[step.index]
         elif step.action == "create":
             assert step.index not in by_name
-            wish = wanted[step.index]
+            wish = wished[step.index]
             by_name[step.index] = Index(wish.name, wish.table, wish.keys)
         elif step.action == "mark":
             by_name[step.index] = replace(by_name[step.index], comment=MARK)
