@@ -9,7 +9,7 @@ ARGS ?=
 # What test-changed compares with: a branch or a commit.
 BASE ?= main
 # Modules of bench/ that measure; report.py is what they share.
-BENCHES := switch docker_ce database image
+BENCHES := switch docker_ce database image ansible
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
