@@ -6,6 +6,10 @@ from collections.abc import Sequence
 
 from tests.runner.steps import Step
 
+# Loads are averages: steps that together keep a little more than the processors busy still wait
+# at times.
+ROOM = 1.1
+
 
 def next_steps(
     waiting: Sequence[Step], running: Sequence[Step], processors: float
@@ -23,8 +27,8 @@ def next_steps(
             continue
         if any(step.alone & other.alone for other in beside):
             continue
-        # A hundredth, so that ten tenths are one.
-        if beside and sum(other.load for other in beside) + step.load > processors + 0.01:
+        load = step.load + sum(other.load for other in beside)
+        if beside and round(load, 3) > processors * ROOM:
             continue
         started.append(step)
     return tuple(started)

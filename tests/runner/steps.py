@@ -127,6 +127,7 @@ STEPS = (
         ("ansible-playbook", "tests/lab/images.yml"),
         120,
         ("tests/lab/images.yml",),
+        load=0.8,
         alone=frozenset(APT),
     ),
     pytest(

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[3]
 LOAD = {"Load", "load"}
 FILES = sorted(
     path.relative_to(ROOT)
-    for pattern in ("tests/[eiop]*/**/test_*.py", "molecule/*/*/test_*.py")
+    for pattern in ("tests/[eilop]*/**/test_*.py", "molecule/*/*/test_*.py")
     for path in ROOT.glob(pattern)
 )
 
