@@ -11,31 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.commands import recap
+from tests.support.commands import Run
+from tests.support.engine import docker
 from tests.support.paths import ROOT
-
-
-def engine(*command: str) -> str:
-    """What a docker command prints on this machine, whose containers are the lab's machines."""
-    prefix = [] if os.geteuid() == 0 else ["sudo"]
-    done = subprocess.run(
-        [*prefix, "docker", *command], check=False, capture_output=True, text=True
-    )
-    assert done.returncode == 0, f"docker {' '.join(command)}: {done.stdout}{done.stderr}"
-    return done.stdout.strip()
-
-
-@dataclass(frozen=True)
-class Run:
-    """How one ansible-playbook ended."""
-
-    status: int
-    output: str
-
-    @property
-    def changed(self) -> dict[str, int]:
-        """Host → changed tasks, from the recap."""
-        return {host: counts["changed"] for host, counts in recap(self.output).items()}
 
 
 @dataclass(frozen=True)
@@ -55,7 +33,7 @@ class Platform:
         """Run a playbook to its end."""
         command = self.command(name, *arguments)
         done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
-        return Run(done.returncode, done.stdout + done.stderr)
+        return Run.of(done)
 
     def switch(self, target: str, *arguments: str) -> Run:
         """ansible-playbook switch_backend.yml -e target=..."""
@@ -68,7 +46,7 @@ class Platform:
 
     def node(self, host: str, command: str) -> str:
         """All that a shell command prints on a machine of the lab, as root."""
-        return engine("exec", f"{self.name}-{host}", "sh", "-c", f"exec 2>&1; {command}")
+        return docker("exec", f"{self.name}-{host}", "sh", "-c", f"exec 2>&1; {command}")
 
     def config(self) -> str:
         """Text and file facts of the load balancer's configuration."""

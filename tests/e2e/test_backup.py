@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
 from conftest import Platform
+
+from tests.support.waiting import until
 
 DIRECTORY = "/var/backups/bookface"
 MACHINE = "db1"
@@ -38,14 +39,11 @@ def page(platform: Platform, path: str, **parameters: str) -> str:
         return str(answer.read().decode())
 
 
-def shows(platform: Platform, user: str, text: str) -> bool:
-    """Whether the user's page comes to show it; a cache may need a moment."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if text in page(platform, "showuser.php", user=user):
-            return True
-        time.sleep(0.5)
-    return False
+def wait_for_page(platform: Platform, user: str, text: str) -> None:
+    """Wait until the user's page shows it; a cache may need a moment."""
+    until(
+        lambda: text in page(platform, "showuser.php", user=user), f"{user}'s page shows {text}", 30
+    )
 
 
 @pytest.fixture
@@ -64,35 +62,35 @@ def test_backup_brings_back_what_was_broken(platform: Platform) -> None:
     busiest = "select userid, name from users order by posts desc limit 1"
     user, name = sql(platform, busiest).split("|")
     owners = sql(platform, OWNERS)
-    assert shows(platform, user, f"<h1>{name}</h1>")
+    wait_for_page(platform, user, f"<h1>{name}</h1>")
 
     backup = platform.playbook("playbooks/backup.yml")
-    assert backup.status == 0, backup.output
+    assert backup.code == 0, backup.output
     made = files(platform) - before
     assert [bool(re.fullmatch(r"bf-\d{8}T\d{6}Z\.dump", name)) for name in made] == [True]
     (dump,) = made
     assert databases(platform) == {"bf"}
 
     sql(platform, "update users set name = 'Broken'")
-    assert shows(platform, user, "<h1>Broken</h1>")
+    wait_for_page(platform, user, "<h1>Broken</h1>")
     platform.node(MACHINE, f"cd {DIRECTORY}; head -c 50000 {dump} > cut.dump; chmod 644 cut.dump")
     restore = ("playbooks/restore.yml", "-e", "confirm_restore=bf", "-e")
     cut = platform.playbook(*restore, "database_restore_file=cut.dump")
-    assert cut.status != 0
+    assert cut.code != 0
     assert "cut.dump was not restored" in cut.output
     assert "bf serves as before" in cut.output
     assert databases(platform) == {"bf"}
-    assert shows(platform, user, "<h1>Broken</h1>")
+    wait_for_page(platform, user, "<h1>Broken</h1>")
 
     restored = platform.playbook(*restore, f"database_restore_file={dump}")
-    assert restored.status == 0, restored.output
-    assert shows(platform, user, f"<h1>{name}</h1>")
+    assert restored.code == 0, restored.output
+    wait_for_page(platform, user, f"<h1>{name}</h1>")
     assert sql(platform, "select count(*) from users where name = 'Broken'") == "0"
     assert len(databases(platform)) == 2  # the broken one is still there, beside
 
     # Accounts and rights are those from before: pages can still write, all has its owner.
     page(platform, "addpost.php", user=user, post="written after the restore")
-    assert shows(platform, user, "written after the restore")
+    wait_for_page(platform, user, "written after the restore")
     assert sql(platform, OWNERS) == owners
 
 
@@ -112,6 +110,6 @@ def test_refusal_changes_nothing(
     platform: Platform, arguments: tuple[str, ...], message: str
 ) -> None:
     run = platform.playbook("playbooks/restore.yml", *arguments)
-    assert run.status != 0
+    assert run.code != 0
     assert message in " ".join(run.output.split())
     assert run.changed[MACHINE] == 0

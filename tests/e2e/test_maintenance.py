@@ -46,7 +46,7 @@ def images(platform: Platform) -> set[str]:
 def maintain(platform: Platform, *arguments: str) -> tuple[str, int]:
     """Run the playbook on the Docker host; output and changes there."""
     run = platform.playbook("playbooks/maintenance.yml", "--limit", HOST, *arguments)
-    assert run.status == 0, run.output
+    assert run.code == 0, run.output
     return run.output, run.changed[HOST]
 
 

@@ -30,7 +30,7 @@ def containers(platform: Platform) -> dict[str, str]:
 def traffic(platform: Platform) -> None:
     """All of it goes to the containers, whichever of these tests are run."""
     done = platform.switch("docker")
-    assert done.status == 0, done.output
+    assert done.code == 0, done.output
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def load(platform: Platform) -> Load:
 def site(platform: Platform, *options: str) -> str:
     """site.yml on the containers and the load balancer; what it printed."""
     done = platform.playbook("site.yml", "--limit", f"{HOST},loadbalancers", *options)
-    assert done.status == 0, done.output
+    assert done.code == 0, done.output
     return done.output
 
 

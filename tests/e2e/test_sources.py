@@ -25,7 +25,7 @@ def test_older_release_on_machines_and_in_containers(platform: Platform, older: 
     """Both ways of serving take over to it and back again."""
     limit = ["--limit", "legacy_web,docker_hosts"]
     run = platform.playbook("site.yml", *limit, *older)
-    assert run.status == 0, run.output
+    assert run.code == 0, run.output
     try:
         for host in ("web1", "web2"):
             assert "dbhost" in platform.node(host, "cat /var/www/html/config.php")
@@ -37,8 +37,8 @@ def test_older_release_on_machines_and_in_containers(platform: Platform, older: 
         assert containers.split() == ["/etc/bookface/config.php"] * 2
         for target in ("legacy", "docker"):
             run = platform.switch(target)
-            assert run.status == 0, run.output
+            assert run.code == 0, run.output
             assert platform.backend() == target
     finally:
         run = platform.playbook("site.yml", *limit)
-    assert run.status == 0, run.output
+    assert run.code == 0, run.output

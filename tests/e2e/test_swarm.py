@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Platform, engine
+from conftest import ROOT, Platform
 
+from tests.support.engine import docker
 from tests.support.load import Load, Summary
+from tests.support.waiting import until
 
 PAGE = "Users:"
 SWARM = "swarm_managers:swarm_workers"
-
-
-def wait_until(true: Callable[[], bool], seconds: float, what: str) -> float:
-    """Wait, and say how long it took."""
-    began = time.monotonic()
-    while not true():
-        assert time.monotonic() - began < seconds, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.5)
-    return time.monotonic() - began
 
 
 class Swarm:
@@ -49,7 +41,7 @@ class Swarm:
 
     def _docker(self, command: str, form: str) -> list[str]:
         words = ["docker", *command.split(), "--format", form]
-        return engine("exec", self.container(self.manager), *words).splitlines()
+        return docker("exec", self.container(self.manager), *words).splitlines()
 
     def serving(self) -> list[str]:
         """Nodes on which a task runs."""
@@ -70,7 +62,7 @@ class Swarm:
 
     def scale(self, *arguments: str) -> None:
         run = self.platform.playbook("site.yml", "--limit", SWARM, *arguments)
-        assert run.status == 0, run.output
+        assert run.code == 0, run.output
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +72,10 @@ def swarm(platform: Platform) -> Iterator[Swarm]:
     found = Swarm(platform)
     yield found
     for node in [found.manager, *found.workers]:
-        engine("start", found.container(node))
+        docker("start", found.container(node))
     if platform.backend() != before:
         run = platform.switch(before)
-        assert run.status == 0, run.output
+        assert run.code == 0, run.output
 
 
 @pytest.fixture
@@ -91,7 +83,7 @@ def on_swarm(platform: Platform, swarm: Swarm) -> None:
     """The traffic goes to the swarm."""
     if platform.backend() != "swarm":
         run = platform.switch("swarm")
-        assert run.status == 0, run.output
+        assert run.code == 0, run.output
 
 
 def load(platform: Platform, **options: Any) -> Load:
@@ -106,7 +98,7 @@ def report(what: str, summary: Summary) -> None:
 def test_there_and_back_under_load(platform: Platform, swarm: Swarm) -> None:
     before = "docker"
     if platform.backend() != before:
-        assert platform.switch(before).status == 0
+        assert platform.switch(before).code == 0
     with load(platform, at_least=2000) as clients:
         assert clients.wait_for(200, seconds=60)
         there = platform.switch("swarm")
@@ -115,11 +107,11 @@ def test_there_and_back_under_load(platform: Platform, swarm: Swarm) -> None:
         back = platform.switch(before)
         assert clients.wait_for(clients.requests + 200, seconds=60)
     report(f"{before} -> swarm -> {before}", clients.summary)
-    assert there.status == 0, there.output
+    assert there.code == 0, there.output
     assert f"{before} -> swarm in" in there.output
     assert "5 of 5 requests served by" in there.output
     assert at_swarm == "swarm"
-    assert back.status == 0, back.output
+    assert back.code == 0, back.output
     assert platform.backend() == before
     assert clients.summary.requests >= 2000
     assert clients.summary.by_backend["swarm"] >= 600
@@ -168,7 +160,7 @@ def test_a_change_that_is_not_ready_is_taken_back(platform: Platform, swarm: Swa
     before = swarm.serving()
     wrong = ["-e", "bookface_db_password=not-the-one"]
     run = platform.playbook("site.yml", "--limit", SWARM, *wrong)
-    assert run.status != 0
+    assert run.code != 0
     said = " ".join(run.output.split())
     assert "answers 503 (not ready: database)" in said
     assert "The change of secrets was taken back" in said
@@ -185,15 +177,15 @@ def test_a_worker_dies(platform: Platform, swarm: Swarm) -> None:
     victim = next(node for node in swarm.serving() if node in swarm.workers)
     with load(platform) as clients:
         assert clients.wait_for(200, seconds=60)
-        engine("kill", swarm.container(victim))
+        docker("kill", swarm.container(victim))
         try:
-            recovered = wait_until(
-                lambda: len(set(swarm.serving()) - {victim}) == 2, 120, "two tasks on other nodes"
+            recovered = until(
+                lambda: len(set(swarm.serving()) - {victim}) == 2, "two tasks on other nodes", 120
             )
             assert clients.wait_for(clients.requests + 300, seconds=60)
         finally:
-            engine("start", swarm.container(victim))
-        rejoined = wait_until(lambda: victim in swarm.ready(), 120, f"{victim} is ready again")
+            docker("start", swarm.container(victim))
+        rejoined = until(lambda: victim in swarm.ready(), f"{victim} is ready again", 120)
     summary = clients.summary
     report(f"{victim} killed: {summary.failed} of {summary.requests} requests lost", summary)
     print(f"two tasks again after {recovered:.1f} s, {victim} ready after {rejoined:.1f} s")

@@ -18,7 +18,7 @@ def traffic(platform: Platform) -> None:
     """It goes to the containers, whichever of these tests are run."""
     if platform.backend() != "docker":
         run = platform.switch("docker")
-        assert run.status == 0, run.output
+        assert run.code == 0, run.output
 
 
 @pytest.mark.load
@@ -43,7 +43,7 @@ def test_demonstration_loses_no_request(platform: Platform) -> None:
 
 def test_a_second_switch_to_the_same_backend_changes_nothing(platform: Platform) -> None:
     run = platform.switch("docker")
-    assert run.status == 0, run.output
+    assert run.code == 0, run.output
     assert run.changed == {"lb1": 0}
     assert "docker has the traffic already" in run.output
 
@@ -51,7 +51,7 @@ def test_a_second_switch_to_the_same_backend_changes_nothing(platform: Platform)
 def test_check_mode_tells_and_changes_nothing(platform: Platform) -> None:
     before = platform.config()
     run = platform.switch("legacy", "--check", "--diff")
-    assert run.status == 0, run.output
+    assert run.code == 0, run.output
     assert run.changed == {"lb1": 1}
     assert "docker -> legacy (would be)" in run.output
     assert "+default_backend legacy" in run.output.replace("    ", "")
@@ -65,7 +65,7 @@ def test_wrong_or_missing_target_names_the_choices(
 ) -> None:
     before = platform.config()
     run = platform.playbook("switch_backend.yml", *arguments)
-    assert run.status != 0
+    assert run.code != 0
     assert "Choices: legacy, docker" in run.output
     assert "Nothing was changed" in run.output
     assert platform.config() == before
@@ -78,7 +78,7 @@ def test_a_target_without_a_passed_check_is_refused(platform: Platform) -> None:
         platform.node(host, "systemctl stop apache2")
     try:
         run = platform.switch("legacy")
-        assert run.status != 0
+        assert run.code != 0
         assert "0 of 2 servers have passed a check" in run.output
         assert platform.config() == before
         assert platform.backend() == "docker"
@@ -91,7 +91,7 @@ def test_a_target_that_does_not_serve_is_taken_back(platform: Platform) -> None:
     """Checks pass, the page is wrong: only the proof after the switch can see that."""
     proof = {"url": "http://127.0.0.1:80/", "content": "no such words", "requests": 2}
     run = platform.switch("legacy", "-e", json.dumps({"haproxy_switch_proof": proof}))
-    assert run.status != 0
+    assert run.code != 0
     assert "the traffic goes to docker again" in run.output
     assert platform.backend() == "docker"
 
@@ -99,20 +99,20 @@ def test_a_target_that_does_not_serve_is_taken_back(platform: Platform) -> None:
 def test_the_proof_needs_no_headers(platform: Platform) -> None:
     """With haproxy_identify_server off, HAProxy's counters are the witness."""
     hidden = ["-e", '{"haproxy_identify_server": false}']
-    assert platform.playbook("site.yml", "--limit", "lb1", *hidden).status == 0
+    assert platform.playbook("site.yml", "--limit", "lb1", *hidden).code == 0
     try:
         run = platform.switch("legacy", *hidden)
-        assert run.status == 0, run.output
+        assert run.code == 0, run.output
         run = platform.switch("docker", *hidden)
-        assert run.status == 0, run.output
+        assert run.code == 0, run.output
     finally:
-        assert platform.playbook("site.yml", "--limit", "lb1").status == 0
+        assert platform.playbook("site.yml", "--limit", "lb1").code == 0
     assert platform.backend() == "docker"
 
 
 def test_status_tells_who_serves(platform: Platform) -> None:
     run = platform.playbook("playbooks/status.yml")
-    assert run.status == 0, run.output
+    assert run.code == 0, run.output
     assert "traffic goes to: docker" in run.output
     for server in ("web1", "web2", "docker1-32001", "docker1-32002"):
         assert re.search(rf"{server}\s+\S+:\d+\s+UP\s+L7OK", run.output), run.output
@@ -122,7 +122,7 @@ def test_status_tells_who_serves(platform: Platform) -> None:
 def test_site_again_in_check_mode_changes_nothing(platform: Platform) -> None:
     """For real it is run again with all levers on (tests/levers)."""
     run = platform.playbook("site.yml", "--check", "--diff")
-    assert run.status == 0, run.output
+    assert run.code == 0, run.output
     assert set(run.changed) == set(platform.hosts)
     assert set(run.changed.values()) == {0}, run.output
     assert platform.backend() == "docker"
