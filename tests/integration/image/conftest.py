@@ -34,7 +34,7 @@ from workalike.support import (
     write_config_json,
 )
 
-from tests.support.commands import failures, kill_tree, recap
+from tests.support.commands import Run, kill_tree
 from tests.support.engine import see_it_run
 from tests.support.waiting import until
 
@@ -76,18 +76,8 @@ KINDS = [
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How ansible-playbook ended."""
-
-    code: int
-    output: str
-
-    def changed(self, host: str = "one") -> int:
-        return recap(self.output)[host]["changed"]
-
-    def message(self, host: str = "one") -> str:
-        """Why the host failed, in the end."""
-        return " ".join(dict(failures(self.output)).get(host, "").split())
+class ImageRun(Run):
+    """How ansible-playbook ended, and the image that it is about."""
 
     @property
     def reference(self) -> str:
@@ -95,10 +85,6 @@ class Ended:
         found = re.search(r'"bookface_image_reference": "([^"]+)"', self.output)
         assert found, self.output[-6000:]
         return found[1]
-
-    def ok(self) -> Ended:
-        assert self.code == 0, self.output[-6000:]
-        return self
 
 
 @dataclass(frozen=True)
@@ -146,7 +132,7 @@ def play(
     under: Sequence[str] = (),
     until_it: Callable[[], object] | None = None,
     env: Mapping[str, str] | None = None,
-) -> Ended:
+) -> ImageRun:
     """A play on hosts that are all this machine.
 
     C(under) is a program that runs ansible-playbook. As soon as C(until_it) all of it is killed.
@@ -173,7 +159,7 @@ def play(
             finally:
                 kill_tree(process)
             output.seek(0)
-            return Ended(code, output.read())
+            return ImageRun(code, output.read())
 
 
 @pytest.fixture(scope="session")
@@ -243,7 +229,7 @@ class Role:
         engines: Sequence[Engine] = (),
         how: Mapping[str, Any] | None = None,
         **variables: Any,
-    ) -> Ended:
+    ) -> ImageRun:
         """The role for hosts named one, two, ... each with an engine; C(how) is for play()."""
         how = dict(how or {})
         how["env"] = {"TMPDIR": str(self.tmp), **how.get("env", {})}

@@ -53,7 +53,7 @@ def test_a_build_that_breaks_in_the_middle(
     images, pid = engine.images(), web.state()["Pid"]
     ended = role.run(**{**release, "bookface_image_packages": ["no-such-package"]})
     assert ended.code != 0
-    said = ended.message()
+    said = ended.message("one")
     assert f"{ended.reference} could not be built on one: " in said
     assert "Unable to locate package no-such-package" in said
     assert "Images and containers are as they were. Mend what is said above" in said
@@ -107,7 +107,7 @@ def test_the_registry_is_away(role: Role, release: dict[str, object]) -> None:
     for given in ({}, account):
         ended = role.run(**release, bookface_image_registry=address, **given)
         assert ended.code != 0
-        said = ended.message()
+        said = ended.message("one")
         assert said.startswith(f"{ended.reference}, asked for by one: ")
         assert "connection refused" in said
         assert f"Wanted: a registry at {address} that this host reaches and " in said
@@ -119,15 +119,15 @@ def test_wrong_credentials(role: Role, registry: Registry, release: dict[str, ob
     wrong = registry.variables() | {"bookface_image_registry_password": "wr0ng"}
     ended = role.run(**release, **wrong)
     assert ended.code != 0
-    assert "401" in ended.message() or "unauthorized" in ended.message()
+    assert "401" in ended.message("one") or "unauthorized" in ended.message("one")
     assert (
         f"that lets {registry.username} in with bookface_image_registry_password."
-        in ended.message()
+        in ended.message("one")
     )
     assert "wr0ng" not in ended.output
     none = role.run(**release, bookface_image_registry=registry.address)
     assert none.code != 0
-    assert "else set bookface_image_registry_username and _password" in none.message()
+    assert "else set bookface_image_registry_username and _password" in none.message("one")
     assert role.leftovers() == []
 
 
@@ -143,7 +143,7 @@ def test_the_disk_is_full_where_it_is_loaded(role: Role, engine: Engine) -> None
             assert "no space left on device" in said
             assert "Wanted: room for the packed image in /var/tmp" in said
             assert not second.has(image)
-        assert role.run(engines=(engine, second), **CHOICE).ok().changed("two") == 1
+        assert role.run(engines=(engine, second), **CHOICE).ok().changed["two"] == 1
         assert second.has(image)
 
 
@@ -155,8 +155,8 @@ def test_the_disk_is_full_where_it_is_built(
     under = ["unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh"]
     ended = role.run(how={"under": under}, **release)
     assert ended.code != 0
-    assert f"{ended.reference} could not be built on one: " in ended.message()
-    assert "No space left on device" in ended.message()
-    assert "room in /var/tmp and in Docker's own directory" in ended.message()
+    assert f"{ended.reference} could not be built on one: " in ended.message("one")
+    assert "No space left on device" in ended.message("one")
+    assert "room in /var/tmp and in Docker's own directory" in ended.message("one")
     assert not engine.has(ended.reference)
     role.run(**release).ok()

@@ -33,8 +33,8 @@ def test_an_unchanged_source_builds_nothing(role: Role, engine: Engine) -> None:
     image = role.build(KINDS[0])
     before = engine.inspect(image)["Id"]
     again = role.run(**CHOICE).ok()
-    assert (again.changed(), again.reference) == (0, image)
-    assert role.run("--check", **CHOICE).ok().changed() == 0
+    assert (again.changed["one"], again.reference) == (0, image)
+    assert role.run("--check", **CHOICE).ok().changed["one"] == 0
     assert engine.inspect(image)["Id"] == before
     assert role.leftovers() == []
 
@@ -49,7 +49,7 @@ def test_a_changed_source_is_another_image(role: Role, engine: Engine, tmp_path:
     source = {"type": "path", "location": str(tmp_path)}
     first = role.build(KINDS[0])
     checked = role.run("--check", **CHOICE, bookface_source=source).ok()
-    assert checked.changed() == 1
+    assert checked.changed["one"] == 1
     assert f"{checked.reference} would be built" in checked.output
     assert not engine.has(checked.reference)
     image = role.run(**CHOICE, bookface_source=source).ok().reference
@@ -74,7 +74,7 @@ def test_something_else_with_its_name_is_replaced(
     engine("rmi", other)
     assert labels(engine, image)["platform.bookface.content"] == content
     engine("rmi", "-f", image)
-    assert role.run(**CHOICE).ok().changed() > 0
+    assert role.run(**CHOICE).ok().changed["one"] > 0
     assert labels(engine, image)["platform.bookface.content"] == content
 
 
@@ -82,13 +82,13 @@ def test_it_is_built_once_and_carried(role: Role, engine: Engine, second: Engine
     image = role.build(KINDS[0])
     engines = (engine, second)
     checked = role.run("--check", engines=engines, **CHOICE).ok()
-    assert (checked.changed("one"), checked.changed("two")) == (0, 1)
+    assert (checked.changed["one"], checked.changed["two"]) == (0, 1)
     assert f"{image} would be brought from one" in checked.output
     ended = role.run(engines=engines, **CHOICE).ok()
-    assert ended.changed("one") == 0
+    assert ended.changed["one"] == 0
     assert second.inspect(image)["Id"] == engine.inspect(image)["Id"]
     again = role.run(engines=engines, **CHOICE).ok()
-    assert (again.changed("one"), again.changed("two")) == (0, 0)
+    assert (again.changed["one"], again.changed["two"]) == (0, 0)
     # Whoever has it gives it: nothing is built again for a new first host.
     engine("rmi", "-f", image)
     role.run(engines=engines, **CHOICE).ok()
@@ -106,7 +106,7 @@ def test_it_goes_through_a_registry(
     assert second.inspect(image)["Id"] == engine.inspect(image)["Id"]
     assert "Carry the image" not in ended.output
     again = role.run(engines=engines, **choice).ok()
-    assert (again.changed("one"), again.changed("two")) == (0, 0)
+    assert (again.changed["one"], again.changed["two"]) == (0, 0)
     # Others who ask the same registry build nothing.
     for one in engines:
         one("rmi", "-f", image)
@@ -115,7 +115,7 @@ def test_it_goes_through_a_registry(
     assert second.has(image)
     # A registry that has lost it gets it again, though the engine of who has it remembers the push.
     registry.lose(NAME)
-    assert role.run(engines=engines, **choice).ok().changed("two") == 1
+    assert role.run(engines=engines, **choice).ok().changed["two"] == 1
     assert engine.inspect(image)["Id"] == second.inspect(image)["Id"]
     # Neither shown nor left behind.
     assert registry.password not in ended.output + pulled.output
