@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from workalike.support import BOOTSTRAP_SQL, LOOPBACK, PROJECT, Cluster, postgresql_program
 
-from tests.support.commands import failures, kill_tree, recap
+from tests.support.commands import Run, kill_tree
 
 OWNER, OWNER_PASSWORD = "bfowner", "o'wner %s"
 PAGES, PAGES_PASSWORD = "bfpages", "look-at-it"
@@ -49,32 +49,6 @@ insert into pictures (pictureID, picture)
   select n || '.jpg', 'ff' from generate_series(1, 100) as n;
 analyze;
 """
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a run of the role ended."""
-
-    code: int
-    output: str
-
-    @property
-    def text(self) -> str:
-        """The output without line breaks of the terminal."""
-        return " ".join(self.output.split())
-
-    def count(self, what: str, host: str = "localhost") -> int:
-        """What the recap counts: changed, failed, ..."""
-        return recap(self.output)[host][what]
-
-    @property
-    def changed(self) -> int:
-        return self.count("changed")
-
-    def message(self, host: str) -> str:
-        """Why the host failed."""
-        said = dict(reversed(failures(self.output))).get(host, "")
-        return " ".join(said.split())
 
 
 @dataclass(frozen=True)
@@ -117,7 +91,7 @@ class Database:
         }
         return given | more
 
-    def run(self, *options: str, **variables: Any) -> Ended:
+    def run(self, *options: str, **variables: Any) -> Run:
         """The role on this database, to its end."""
         return run(self.directory, {"localhost": self.variables(**variables)}, *options)
 
@@ -156,12 +130,12 @@ def command(directory: Path, hosts: Mapping[str, Mapping[str, Any]], *options: s
     return ["ansible-playbook", "-i", str(inventory), *options, str(play)]
 
 
-def run(directory: Path, hosts: Mapping[str, Mapping[str, Any]], *options: str) -> Ended:
+def run(directory: Path, hosts: Mapping[str, Mapping[str, Any]], *options: str) -> Run:
     """The role on many databases at once, to its end."""
     return ended(command(directory, hosts, *options))
 
 
-def ended(words: Sequence[str]) -> Ended:
+def ended(words: Sequence[str]) -> Run:
     """A command of Ansible's, to its end."""
     done = subprocess.run(
         words,
@@ -172,7 +146,7 @@ def ended(words: Sequence[str]) -> Ended:
         text=True,
         timeout=300,
     )
-    return Ended(done.returncode, done.stdout + done.stderr)
+    return Run.of(done)
 
 
 @contextmanager

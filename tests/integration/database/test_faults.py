@@ -25,7 +25,7 @@ from workalike.support import (
     program,
 )
 
-from tests.support.commands import kill_tree
+from tests.support.commands import Run, kill_tree
 from tests.support.waiting import until
 
 from .conftest import (
@@ -36,7 +36,6 @@ from .conftest import (
     PAGES,
     PAGES_PASSWORD,
     Database,
-    Ended,
     accounts,
     run,
     running,
@@ -248,7 +247,7 @@ def test_builds_that_fail(cluster: Cluster, fragile: Cluster, make: Make, tmp_pa
         assert full.indexes() == {}
         cluster.sql(f"alter database {full.name} reset default_tablespace")
 
-    ended = Ended(ansible.returncode, output)
+    ended = Run(ansible.returncode, output)
     for text in (
         "create bookface_posts_of_user: gave up after 2 tries",
         "(psql), idle in transaction, its transaction open for",
@@ -321,7 +320,7 @@ def test_killed_while_pages_write(database: Database, tmp_path: Path) -> None:
             until(lambda: "waits for pid" in output.read_text(), "the next run waits as well")
             holder.kill()
             code = ansible.wait(300)
-    again = Ended(code, output.read_text())
+    again = Run(code, output.read_text())
     written, longest = writer.ended()
     print(f"{written} transactions, the longest took {longest:.3f} s")
     assert again.code == 0, again.output

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from workalike.support import LOOPBACK
 
-from tests.support.commands import recap
+from tests.support.commands import Run, recap
 
-from .conftest import INDEXES, MARK, OWNER, OWNER_PASSWORD, Database, Ended, ended
+from .conftest import INDEXES, MARK, OWNER, OWNER_PASSWORD, Database, ended
 
 Groups = Mapping[str, Sequence[str]]
 
@@ -38,7 +38,7 @@ def play(
     groups: Groups,
     variables: Mapping[str, Any],
     *options: str,
-) -> Ended:
+) -> Run:
     """Playbooks of the project, to their end."""
     children = {group: {"hosts": {host: {} for host in hosts}} for group, hosts in groups.items()}
     inventory = place / "inventory.yml"
