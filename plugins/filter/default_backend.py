@@ -8,8 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy import (
-    config as haproxy_config,
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules import (
+    default_backend as read_default_backend,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
+    HaproxyConfigError,
+    find_frontend,
+    frontend_names,
+    parse,
 )
 
 
@@ -19,14 +25,14 @@ def default_backend(text: str | None, frontend: str) -> str | None:
         return None
     if not isinstance(text, str):
         raise AnsibleFilterError(
-            f"default_backend wants the text of a configuration, not {type(text).__name__}"
+            f"default_backend: expected the text of a configuration, got {type(text).__name__}"
         )
-    config = haproxy_config.parse(str(text))
-    if frontend not in haproxy_config.frontend_names(config):
+    config = parse(str(text))
+    if frontend not in frontend_names(config):
         return None
     try:
-        found = haproxy_config.default_backend(config, frontend)
-    except haproxy_config.HaproxyConfigError as error:
+        found = read_default_backend(config, find_frontend(config, frontend))
+    except HaproxyConfigError as error:
         raise AnsibleFilterError(f"default_backend: {error}") from error
     return found.name
 

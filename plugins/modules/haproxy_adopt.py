@@ -131,12 +131,6 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.adopt im
     plan,
     take_out,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
-    HaproxyConfigError,
-    decode,
-    encode,
-    printable,
-)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file import (
     ConfigFile,
     FileError,
@@ -152,6 +146,12 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.program 
     ProgramError,
     find_haproxy,
     judge,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
+    HaproxyConfigError,
+    decode,
+    encode,
+    printable,
 )
 
 UNTOUCHED = "Nothing was changed."

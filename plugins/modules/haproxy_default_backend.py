@@ -336,14 +336,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
-    HaproxyConfigError,
-    decode,
-    encode,
-    find_frontend,
-    parse_files,
-    printable,
-)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file import (
     ConfigFile,
     FileError,
@@ -407,6 +399,14 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.switch i
     judge_gate,
     plan_disk,
     plan_switch,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
+    HaproxyConfigError,
+    decode,
+    encode,
+    find_frontend,
+    parse_files,
+    printable,
 )
 
 UNTOUCHED = "Nothing was changed, neither the file nor the running HAProxy."
@@ -704,14 +704,15 @@ class Shell:
     def switch(self) -> dict[str, Any]:
         files = tuple(read_file(path) for path in self.loaded)
         text = parse_files((file.path, file.data) for file in files)
-        config = files[text.file_of(find_frontend(text, self.frontend).start)]
+        section = find_frontend(text, self.frontend)
+        config = files[text.file_of(section.start)]
         record = record_path(config.path)
         if not self.module.check_mode:
             discard_leftovers(config.path)
             discard_leftovers(record)
         moves = self.moves(record)
         wanted = self.wish(record, moves)
-        disk = plan_disk(text, wanted)
+        disk = plan_disk(text, section, wanted)
         self.check_map(disk)
         self.phases.end("read")
 

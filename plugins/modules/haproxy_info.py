@@ -216,18 +216,6 @@ from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
-    Config,
-    HaproxyConfigError,
-    binds,
-    decode,
-    default_backend,
-    find_frontend,
-    frontend_names,
-    map_rules,
-    parse_files,
-    printable,
-)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file import (
     ConfigFile,
     FileError,
@@ -245,6 +233,11 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.record i
     previous,
     record_path,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules import (
+    binds,
+    default_backend,
+    map_rules,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import (
     HaproxyRuntimeError,
     HaproxySocket,
@@ -257,6 +250,15 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.shift im
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.switch import (
     is_stale,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
+    Config,
+    HaproxyConfigError,
+    decode,
+    find_frontend,
+    frontend_names,
+    parse_files,
+    printable,
 )
 
 
@@ -296,7 +298,7 @@ def frontend(
         result["bind"] = [printable(address) for address in binds(config, section)]
         rules = [rule for rule in map_rules(config, section) if chosen in (None, rule.path)]
         result["map"] = rules[0].path if rules else None
-        result["default_backend"] = default_backend(config, name).name
+        result["default_backend"] = default_backend(config, section).name
         # A listen section without default_backend serves from its own servers.
         served_by_itself = name if section.kind == "listen" else None
     except HaproxyConfigError as error:

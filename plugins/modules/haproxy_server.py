@@ -181,10 +181,6 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
-    parse_files,
-    printable,
-)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file import (
     all_locked,
@@ -212,6 +208,10 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.server i
     not_serving,
     parse_states,
     sessions,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
+    parse_files,
+    printable,
 )
 
 UNTOUCHED = "Nothing was changed."

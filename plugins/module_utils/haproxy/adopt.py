@@ -13,17 +13,19 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules import (
+    default_backend,
+    map_rules,
+    mode,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
     BACKENDS,
     Config,
     HaproxyConfigError,
     Section,
-    default_backend,
     find_frontend,
     frontend_names,
     keyword,
-    map_rules,
-    mode,
     parse,
     printable,
     split_lines,
@@ -220,7 +222,7 @@ def _check_unused(config: Config, bare: Bare, backends: tuple[Backend, ...]) -> 
 
 def _decides(config: Config, frontend: str) -> str | None:
     try:
-        return default_backend(config, frontend).name
+        return default_backend(config, find_frontend(config, frontend)).name
     except HaproxyConfigError:
         # Ambiguous by the text alone: haproxy -c has the last word.
         return None
@@ -243,7 +245,7 @@ def _rule_blocks(config: Config, wanted: Wanted) -> dict[int, str]:
         for number in range(section.start, section.end)
         if config.conditions[number] == section.condition and keyword(config.lines[number])
     ]
-    own_default = default_backend(config, frontend).line
+    own_default = default_backend(config, section).line
     last_rule = max(_lines(config, section, "use_backend"), default=section.start)
     # Before default_backend, as one reads it; behind everything where that stands above a rule.
     late = said[-1] + 1 if own_default is None or own_default < last_rule else own_default
@@ -291,7 +293,7 @@ def _check_frontend(config: Config, section: Section) -> None:
             if found
             else f"an .if block decides about the mode of {section.title}; the switch wants http"
         )
-    if default_backend(config, section.name).name is None:
+    if default_backend(config, section).name is None:
         raise AdoptError(
             f"{section.title} has no default_backend, so the traffic could not be switched back. "
             "Move its servers into a backend of their own and name that by default_backend"

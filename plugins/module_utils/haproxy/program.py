@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import printable
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import printable
 
 
 class ProgramError(Exception):

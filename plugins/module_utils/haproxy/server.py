@@ -13,17 +13,17 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules import default_backend
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import Server, Stat
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
     FRONTENDS,
     Config,
     HaproxyConfigError,
     Section,
-    default_backend,
     keyword,
     split_words,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import Server, Stat
 
 READY = "ready"
 DRAIN = "drain"
@@ -140,7 +140,7 @@ def _targets(config: Config, section: Section, entries: Entries) -> set[str] | N
     if mirrored:
         return found
     try:
-        default = default_backend(config, section.name)
+        default = default_backend(config, section)
     except HaproxyConfigError:
         return None
     if default.variable:

@@ -7,7 +7,7 @@ The ``default_backend`` line on disk is the one truth. Where the frontend carrie
 entry in the running worker's map is its live mirror. A map without the entry does not tell which
 default the worker loaded, so a missing entry is always a difference.
 
-A gradual shift leaves the line alone. It lives in further entries of the map, see haproxy_shift,
+A gradual shift leaves the line alone. It lives in further entries of the map, see shift.py,
 and only there: the next reload ends it.
 """
 
@@ -15,25 +15,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
-    Config,
-    DefaultBackend,
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.edit import (
     Edit,
-    MapRule,
-    Section,
-    default_backend,
-    find_backend,
-    find_frontend,
-    follows_cohorts,
-    is_disabled,
     keep_default_backend,
-    map_rules,
-    mode,
-    parse_map_file,
     set_default_backend,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.record import (
     Move,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules import (
+    DefaultBackend,
+    MapRule,
+    default_backend,
+    follows_cohorts,
+    is_disabled,
+    map_rules,
+    mode,
+    parse_map_file,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import (
     Info,
@@ -49,6 +47,11 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.shift im
     own,
     under_way,
     wanted_entries,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
+    Config,
+    Section,
+    find_backend,
 )
 
 NOTHING = "nothing"
@@ -224,9 +227,8 @@ def cohort_text(path: str) -> str:
     )
 
 
-def plan_disk(config: Config, wanted: Wanted) -> Disk:
-    """What the text needs. Raises where the frontend or backend is unknown or unusable."""
-    section = find_frontend(config, wanted.frontend)
+def plan_disk(config: Config, section: Section, wanted: Wanted) -> Disk:
+    """What the text needs. Raises where the frontend or backend cannot be used."""
     target = find_backend(config, wanted.backend)
     if is_disabled(config, target):
         raise SwitchError(
@@ -235,14 +237,14 @@ def plan_disk(config: Config, wanted: Wanted) -> Disk:
         )
     rules = map_rules(config, section)
     chosen = [rule for rule in rules if wanted.map is None or rule.path == wanted.map]
-    before = default_backend(config, wanted.frontend)
+    before = default_backend(config, section)
     rule = chosen[0] if chosen else None
     if wanted.shift is None:
-        after, edit = wanted.backend, set_default_backend(config, wanted.frontend, wanted.backend)
+        after, edit = wanted.backend, set_default_backend(config, section, wanted.backend)
     else:
         _check_shift(wanted, before)
         _check_shift_rules(config, section, wanted, rule)
-        after, edit = before.name or "", keep_default_backend(config, wanted.frontend)
+        after, edit = before.name or "", keep_default_backend(config, section)
     other_maps = tuple(rule.path for rule in rules if rule not in chosen)
     return Disk(before, after, edit, rule, other_maps)
 

@@ -17,14 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.edit import (
+    Edit,
+    set_default_backend,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules import default_backend
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
     HaproxyConfigError,
     decode,
-    default_backend,
     encode,
+    find_frontend,
     frontend_names,
     parse,
-    set_default_backend,
     split_lines,
 )
 from conftest import haproxy_program
@@ -61,10 +65,15 @@ def judge(directory: Path, text: str) -> Judgement:
     return Judgement(done.returncode == 0, frozenset(COMPLAINT.findall(printed)), printed)
 
 
+def edit(text: str, frontend: str, backend: str) -> Edit:
+    config = parse(text)
+    return set_default_backend(config, find_frontend(config, frontend), backend)
+
+
 def switched(text: str, moves: dict[str, str]) -> str:
     """The text with several frontends switched, one after the other."""
     for frontend, backend in moves.items():
-        text = set_default_backend(parse(text), frontend, backend).text
+        text = edit(text, frontend, backend).text
     return text
 
 
@@ -91,17 +100,17 @@ def test_written_by_hand(tmp_path: Path, file: Path, variant: Callable[[bytes], 
     for name, (now, other) in expected.items():
         if not now:
             with pytest.raises(HaproxyConfigError, match=r"\.if block"):
-                set_default_backend(config, name, "any")
+                edit(text, name, "any")
             continue
-        found = default_backend(config, name)
+        found = default_backend(config, find_frontend(config, name))
         assert found.name == (None if now == "-" else now)
         elsewhere[name] = other
         nowhere[name] = f"no-such.{name}"
         # There and back; where there was no plain line, the line that was added stays.
-        there = set_default_backend(config, name, other)
+        there = edit(text, name, other)
         assert different_lines(text, there.text) == 1
         if found.line is not None and not found.variable:
-            back = set_default_backend(parse(there.text), name, found.name or "")
+            back = edit(there.text, name, found.name or "")
             assert unquoted(back.text) == unquoted(text)
 
     moved = judge(tmp_path, switched(text, elsewhere))
@@ -187,9 +196,9 @@ def test_the_editor_means_the_line_that_haproxy_obeys(
     assert before.valid, before.printed
     frontend = data.draw(st.sampled_from(frontend_names(parse(text))))
     backend = data.draw(st.sampled_from(_BACKENDS))
-    edited = set_default_backend(parse(text), frontend, backend).text
+    edited = edit(text, frontend, backend).text
     assert different_lines(text, edited) <= 1
     after = judge(tmp_path, edited)
     assert after.valid, after.printed
-    lost = judge(tmp_path, set_default_backend(parse(edited), frontend, "no-such").text)
+    lost = judge(tmp_path, edit(edited, frontend, "no-such").text)
     assert lost.complaints == {(frontend, "no-such")}

@@ -46,7 +46,7 @@ def test_what_cannot_be_told_is_an_error(text: str) -> None:
 
 
 def test_wrong_type_is_an_error() -> None:
-    with pytest.raises(AnsibleFilterError, match="not list"):
+    with pytest.raises(AnsibleFilterError, match="got list"):
         default_backend([SITE], "bookface")  # type: ignore[arg-type]
 
 

@@ -11,13 +11,17 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.adopt im
     plan,
     take_out,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.edit import (
+    Edit,
+    set_default_backend,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
     HaproxyConfigError,
     decode,
     encode,
-    set_default_backend,
+    find_frontend,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
     parse as parse_config,
 )
 from hypothesis import given
@@ -131,17 +135,22 @@ def test_carriage_returns_are_kept_and_used() -> None:
     assert plan(planned, Wanted()) == text
 
 
+def set_www(text: str, backend: str) -> Edit:
+    config = parse_config(text)
+    return set_default_backend(config, find_frontend(config, "www"), backend)
+
+
 def test_a_default_that_the_switch_wrote_into_the_block_is_kept() -> None:
     text = SITE.replace("    default_backend web\n", "").replace(
         "    mode http\n", "    mode http\n    default_backend web\n"
     )
     planned = plan(text, WANTED)
-    switched = set_default_backend(parse_config(planned), "www", "docker").text
+    switched = set_www(planned, "docker").text
     assert switched != planned
     again = plan(switched, WANTED)
     assert again.count("    default_backend docker\n") == 1
     assert plan(again, WANTED) == again
-    back = set_default_backend(parse_config(again), "www", "web").text
+    back = set_www(again, "web").text
     added = "    default_backend web\n"
     assert plan(back, Wanted()) == text.replace("/img }\n", "/img }\n" + added)
 

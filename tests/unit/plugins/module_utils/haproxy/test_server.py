@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import parse
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import Server, Stat
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.server import (
     Administered,
@@ -17,6 +16,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.server i
     parse_states,
     sessions,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import parse
 
 HEADER = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight\n"
 

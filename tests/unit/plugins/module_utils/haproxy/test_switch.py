@@ -6,11 +6,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.config import (
-    HaproxyConfigError,
-    parse,
-    parse_files,
-)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.record import (
     Move,
 )
@@ -25,6 +20,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.shift im
     wanted_entries,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.switch import (
+    Disk,
     Live,
     Plan,
     SwitchError,
@@ -37,6 +33,13 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.switch i
     plan_disk,
     plan_switch,
     rule_text,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
+    Config,
+    HaproxyConfigError,
+    find_frontend,
+    parse,
+    parse_files,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +65,10 @@ def live(entries: tuple[str, ...] | None = (), stale: bool = False, **stat: obje
     return Live(Info("2.6", 10, 1000, 5), Stat(**values), pairs, stale)
 
 
+def disk(config: Config, wanted: Wanted) -> Disk:
+    return plan_disk(config, find_frontend(config, wanted.frontend), wanted)
+
+
 def plan(
     text: str,
     state: Live | None,
@@ -71,7 +78,7 @@ def plan(
     path: str | None = None,
 ) -> Plan:
     wanted = Wanted("f", backend, engine, path, percent)
-    return plan_switch(plan_disk(parse(text), wanted), state, wanted)
+    return plan_switch(disk(parse(text), wanted), state, wanted)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +163,7 @@ def test_refusals_of_the_text() -> None:
     with pytest.raises(HaproxyConfigError, match="legacy, docker, off, stats"):
         plan(site(), live(), backend="nosuch")
     with pytest.raises(HaproxyConfigError, match="frontends there: f, stats"):
-        plan_disk(parse(site()), Wanted("nosuch", "docker"))
+        disk(parse(site()), Wanted("nosuch", "docker"))
 
 
 def shifting(default: str = "legacy", mode: str = "  mode http\n") -> str:
@@ -294,16 +301,16 @@ def test_a_tree_of_files() -> None:
         ("/d/30.cfg", b"backend docker\nbackend off\n  disabled\nbackend legacy\n"),
     ]
     parts[1] = (parts[1][0], parts[1][1] + b"default_backend legacy\n")
-    disk = plan_disk(parse_files(parts), Wanted("f", "docker"))
-    assert (disk.edit.file, disk.edit.line) == (1, 11)
-    assert disk.edit.text == parts[1][1].decode().replace("d legacy", "d docker")
+    planned = disk(parse_files(parts), Wanted("f", "docker"))
+    assert (planned.edit.file, planned.edit.line) == (1, 11)
+    assert planned.edit.text == parts[1][1].decode().replace("d legacy", "d docker")
     # The mode is that of the first file's defaults.
-    assert plan_disk(parse_files(parts), Wanted("f", "docker", percent=5)).after == "legacy"
+    assert disk(parse_files(parts), Wanted("f", "docker", percent=5)).after == "legacy"
     with pytest.raises(SwitchError, match=r"line /d/30\.cfg:2 on"):
-        plan_disk(parse_files(parts), Wanted("f", "off"))
+        disk(parse_files(parts), Wanted("f", "off"))
     parts.append(("/d/40.cfg", b"frontend f\n"))
     with pytest.raises(HaproxyConfigError, match=r"lines /d/20\.cfg:2, /d/40\.cfg:1"):
-        plan_disk(parse_files(parts), Wanted("f", "docker"))
+        disk(parse_files(parts), Wanted("f", "docker"))
 
 
 def test_map_file_must_be_empty() -> None:
