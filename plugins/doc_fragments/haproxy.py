@@ -13,20 +13,43 @@ options:
       - The configuration file; or what HAProxy is started with (C(-f)), files and directories in
         its order. Of a directory HAProxy loads the files that end in C(.cfg), in the order of their
         names.
-      - The frontend is found in whichever file has it. Two frontends of one name are an error.
+      - A frontend is found in whichever file has it. Two frontends of one name are an error.
       - A symbolic link is followed and stays a link.
     type: list
     elements: path
     default: [/etc/haproxy/haproxy.cfg]
+"""
+
+    SOCKET = r"""
+options:
   socket:
     description:
-      - HAProxy's statistics socket.
+      - HAProxy's statistics socket. Modules that change something require C(level admin).
     type: path
     default: /run/haproxy/admin.sock
+"""
+
+    MAP = r"""
+options:
   map:
     description:
       - The map file whose live entry decides, as it is written in the frontend's rule.
       - By default it is taken from the rule V(use_backend %[fe_name,map(FILE\)] if {
         fe_name,map(FILE\) -m found }) in the frontend.
     type: str
+"""
+
+    MASTER = r"""
+options:
+  master_socket:
+    description:
+      - Socket of the HAProxy master process (C(-S)), which knows all its workers. Used if it
+        exists. An empty string means that it is not used.
+    type: path
+    default: /run/haproxy-master.sock
+  lock_timeout:
+    description:
+      - Seconds to wait for another change of a file in the same directories.
+    type: float
+    default: 30
 """

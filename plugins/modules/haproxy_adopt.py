@@ -7,11 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: haproxy_adopt
-short_description: Add backends and the switch's rule to an HAProxy configuration of somebody else
+short_description: Add backends and the switch's rule to an existing HAProxy configuration
 version_added: 0.1.0
 description:
-  - Puts marked blocks into a configuration that was written by hand, and takes them out again.
-    Every byte outside the blocks stays, so taking them out gives back the file as it was.
+  - Adds marked blocks to a configuration that was written by hand, and removes them again. Every
+    byte outside the blocks stays, so removing them restores the file.
   - A block stands between C(# BEGIN bookface.platform ...) and C(# END bookface.platform ...).
     Changes by hand inside a block are lost, as with M(ansible.builtin.blockinfile).
   - Backends go to the end of the file. The rule goes to the end of its frontend, behind the
@@ -25,19 +25,19 @@ options:
     default: /etc/haproxy/haproxy.cfg
   backends:
     description:
-      - The C(backend) sections that shall be there, as text. Blocks of others are taken out.
-      - A section outside of the blocks must not have one of these names.
+      - The C(backend) sections to add, as text. Blocks of other backends are removed.
+      - No section outside the blocks may have one of these names.
     type: str
     default: ""
   frontend:
     description:
-      - The C(frontend) or C(listen) section that gets the rule. Wanted are C(mode http) and a
+      - The C(frontend) or C(listen) section that gets the rule. It requires C(mode http) and a
         C(default_backend).
     type: str
   rule:
     description:
-      - The lines by which the frontend follows the switch. Without them a rule is taken out. Wants
-        O(frontend).
+      - The lines by which the frontend follows the switch. Without them an existing rule is
+        removed. Requires O(frontend).
     type: str
   haproxy:
     description:
@@ -67,7 +67,7 @@ attributes:
   idempotent:
     support: full
     description:
-      - Compares the blocks with what is wanted.
+      - Compares the blocks with the parameters.
   platform:
     support: full
     platforms: posix
@@ -92,12 +92,23 @@ EXAMPLES = r"""
       use_backend %[fe_name,map(/etc/haproxy/d.map)] if { fe_name,map(/etc/haproxy/d.map) -m found }
   notify: Reload HAProxy
 
-- name: Give back the file as it was
+- name: Restore the file
   bookface.platform.haproxy_adopt:
   notify: Reload HAProxy
 """
 
 RETURN = r"""
+reason:
+  description:
+    - Why the module failed.
+    - V(configuration) means that the blocks cannot be added to or removed from this text, and
+      V(no_such_section) that it has no such frontend.
+    - V(invalid) means that C(haproxy -c) refuses the candidate, V(no_program) that there is no
+      program which could validate it.
+    - V(file) means that the file cannot be read, locked or replaced.
+  returned: failure
+  type: str
+  sample: invalid
 config:
   description: The file, links resolved.
   returned: success
@@ -131,9 +142,9 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.adopt im
     plan,
     take_out,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file import (
     ConfigFile,
-    FileError,
     discard,
     discard_leftovers,
     locked,
@@ -143,9 +154,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file imp
     write_candidate,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.program import (
-    ProgramError,
-    find_haproxy,
-    judge,
+    validate,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
     HaproxyConfigError,
@@ -157,23 +166,15 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
 UNTOUCHED = "Nothing was changed."
 
 
-class RefusedError(Exception):
-    """The candidate was not accepted."""
-
-
-def validate(module: AnsibleModule, config: ConfigFile, text: str) -> tuple[str, str]:
+def accepted(module: AnsibleModule, config: ConfigFile, text: str) -> tuple[str, str]:
     """What haproxy -c printed of this text, and the accepted candidate that holds it."""
-    haproxy = find_haproxy(module)
     candidate = write_candidate(config, encode(text))
     module.add_cleanup_file(candidate)
-    code, printed = judge(module, haproxy, [candidate], candidate, config.path)
-    if code != 0:
+    try:
+        return validate(module, [candidate], candidate, config.path, "these blocks"), candidate
+    except HaproxyError:
         discard(candidate)
-        raise RefusedError(
-            f"haproxy -c refuses {config.path} with these blocks (status {code}): {printed}. If it "
-            "refuses the file without them, too, repair that first"
-        )
-    return printed, candidate
+        raise
 
 
 def diff(path: str, before: str, after: str) -> list[dict[str, str]]:
@@ -206,11 +207,11 @@ def adopt(module: AnsibleModule) -> dict[str, Any]:
         return result
     if module.check_mode:
         absent = missing_maps_empty(after, lambda path: Path(path).exists())
-        result["validator"], candidate = validate(module, config, absent)
+        result["validator"], candidate = accepted(module, config, absent)
         discard(candidate)
         return result
     discard_leftovers(config.path)
-    result["validator"], candidate = validate(module, config, after)
+    result["validator"], candidate = accepted(module, config, after)
     try:
         if params["backup"]:
             result["backup_file"] = write_backup(config)
@@ -240,12 +241,11 @@ def main() -> None:
         else:
             with locked(module.params["config"], module.params["lock_timeout"]):
                 result = adopt(module)
-    except HaproxyConfigError as error:
-        module.fail_json(msg=f"{module.params['config']}: {printable(str(error))}. {UNTOUCHED}")
-    except ProgramError as error:
-        module.fail_json(msg=". ".join(filter(None, (f"{error}", error.remedy, UNTOUCHED))))
-    except (FileError, RefusedError) as error:
-        module.fail_json(msg=f"{error}. {UNTOUCHED}")
+    except HaproxyError as error:
+        message = printable(error.message(UNTOUCHED))
+        if isinstance(error, HaproxyConfigError):
+            message = f"{module.params['config']}: {message}"
+        module.fail_json(msg=message, reason=error.reason, **error.fields)
     else:
         module.exit_json(**result)
 

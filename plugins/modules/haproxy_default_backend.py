@@ -32,8 +32,8 @@ options:
     required: true
   backend:
     description:
-      - Name of the C(backend) or C(listen) section that shall get the traffic.
-      - It must stand in the configuration and must not be C(disabled).
+      - Name of the C(backend) or C(listen) section that receives the traffic.
+      - It must exist in the configuration and must not be C(disabled).
       - Required unless O(rollback=true).
     type: str
   percent:
@@ -43,7 +43,7 @@ options:
       - The clients are in a hundred cohorts by a hash of their address, or by a cookie that repeats
         the cohort of their first request. So a client that was moved stays moved while the share
         grows, and clients behind one address move together.
-      - Needs HTTP mode and rules in the frontend, which a message prints where they are missing;
+      - Requires HTTP mode and rules in the frontend, which a message prints if they are missing;
         the role P(bookface.platform.haproxy#role) writes them. They use the map of O(map). HAProxy
         must have read them, so reload it once after you have added them.
       - The share lives in the running HAProxy only; the file stays as it is. So the next reload
@@ -70,35 +70,24 @@ options:
       - V(reload) reloads HAProxy and waits until the new worker answers.
       - V(file) edits and validates the file only. HAProxy is not asked for anything, and no server
         is judged.
-      - V(auto) takes V(runtime) if the frontend has the rule and the running worker knows its map
+      - V(auto) selects V(runtime) if the frontend has the rule and the running worker knows its map
         and the backend, else V(reload).
     type: str
     choices: [auto, runtime, reload, file]
     default: auto
   require_healthy:
     description:
-      - At least so many servers of the backend must be up I(and) have passed a check since the
+      - Number of servers of the backend that must be up I(and) have passed a check since the
         worker started (C(L4OK), C(L6OK), C(L7OK) and the like). A server that HAProxy shows as up
         only because its first check has not ended does not count.
       - A server without health checks (status C(no check)) counts as healthy, because HAProxy
         itself sends traffic to it whatever its state. Give your servers C(check).
-      - Checks that have not made up their mind are waited for, at most O(wait) seconds.
+      - Undecided checks are waited for, at most O(wait) seconds.
       - Servers marked C(backup) do not count. They stand in for the others and would let the
         traffic into a backend that has nothing else left.
-      - V(0) does not ask. Nothing is asked where nothing has to change.
+      - V(0) disables the gate. It is not asked if nothing has to change.
     type: int
     default: 1
-  master_socket:
-    description:
-      - Socket of the HAProxy master process (C(-S)).
-      - Where it exists it is used to reload, and to exclude that a reload which is under way brings
-        a worker that has read the old file. An empty string means that it is not used.
-      - Without it such a reload cannot be seen in time. The module then watches the worker for at
-        least half a second after it has written the live entry, and writes again if the worker is
-        replaced; a reload of its own waits for the next full second, because HAProxy tells no more
-        of a worker's start. Give HAProxy a master socket if others may reload it at any time.
-    type: path
-    default: /run/haproxy-master.sock
   haproxy:
     description:
       - The HAProxy program that validates the candidate. Searched in E(PATH), C(/usr/sbin) and the
@@ -109,17 +98,17 @@ options:
       - The systemd unit that is reloaded where there is no master socket.
     type: str
     default: haproxy
+  cookie:
+    description:
+      - Name of the cookie in the rules that a message prints, see O(percent).
+    type: str
+    default: bookface_cohort
   wait:
     description:
-      - Seconds that each wait may last at most. There are three; for a settled HAProxy at the
-        start, for undecided checks, and for the confirmation of the change.
+      - Maximum seconds of each wait. There are three; for a settled HAProxy at the start, for
+        undecided checks, and for the confirmation of the change.
     type: float
     default: 10
-  lock_timeout:
-    description:
-      - Seconds to wait for another switch on files in the same directories.
-    type: float
-    default: 30
   backup:
     description:
       - Keep a copy of the file as it was before.
@@ -127,6 +116,16 @@ options:
     default: false
 extends_documentation_fragment:
   - bookface.platform.haproxy
+  - bookface.platform.haproxy.socket
+  - bookface.platform.haproxy.map
+  - bookface.platform.haproxy.master
+notes:
+  - Where O(master_socket) exists it is used to reload, and to exclude that a reload which is under
+    way brings a worker that has read the old file. Without it such a reload cannot be seen in time.
+    The module then watches the worker for at least half a second after it has written the live
+    entry, and writes again if the worker is replaced; a reload of its own waits for the next full
+    second, because HAProxy tells no more of a worker's start. Give HAProxy a master socket if
+    others may reload it at any time.
 attributes:
   check_mode:
     support: full
@@ -248,8 +247,22 @@ action:
   type: str
   sample: map
 reason:
-  description: Why this engine.
-  returned: success
+  description:
+    - Why this engine. On failure, what went wrong, one of the following.
+    - V(unhealthy) means that too few servers of the backend have passed a check.
+    - V(no_such_section) means that the configuration has no such frontend or backend.
+    - V(configuration) means that the text cannot be understood or edited without guessing,
+      V(unsuitable) that it, the running HAProxy or the parameters do not permit this switch.
+    - V(invalid) means that C(haproxy -c) refuses the candidate, V(no_program) that there is no
+      program which could validate it.
+    - V(no_record) means that there is nothing to roll back to.
+    - V(file) means that a file cannot be read, locked or replaced.
+    - V(unreachable) means that nobody answers on a socket, V(denied) that it may not be used,
+      V(no_answer) that an answer did not come or broke off, and V(refused) that HAProxy refused a
+      command, for example because the socket lacks C(level admin).
+    - V(not_confirmed) means that the running HAProxy could not be read in time, or could not be
+      switched. The message says what is there now.
+  returned: always
   type: str
   sample: the frontend follows the map
 servers:
@@ -283,6 +296,13 @@ servers:
       check_status: L7OK
       passed: true
       backup: false
+counted:
+  description:
+    - What the servers of the backend had counted before the switch, without backup servers; for
+      O(bookface.platform.haproxy_proof#module:before). Null with engine V(file).
+  returned: success
+  type: dict
+  sample: {pid: 4711, sessions: 17, responses: 17, errors: 0}
 elapsed_ms:
   description:
     - Milliseconds of each phase and in all. A phase that was not needed is 0.
@@ -336,6 +356,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.arguments import (
+    HAPROXY_ARGUMENTS,
+    MAP_ARGUMENTS,
+    MASTER_ARGUMENTS,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file import (
     ConfigFile,
     FileError,
@@ -361,10 +387,9 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live imp
     write_entries,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.program import (
-    ProgramError,
-    find_haproxy,
-    judge,
+    validate,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.proof import count
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.record import (
     Move,
     RecordError,
@@ -412,12 +437,11 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
 UNTOUCHED = "Nothing was changed, neither the file nor the running HAProxy."
 
 
-class SwitchFailedError(Exception):
-    """What main() turns into fail_json."""
+class NotSwitchedError(HaproxyError):
+    """The running HAProxy could not be switched. The message says what is there now."""
 
-    def __init__(self, message: str, **fields: Any) -> None:
-        super().__init__(message)
-        self.fields = fields
+    reason = "not_confirmed"
+    untouched = False
 
 
 @dataclass
@@ -467,8 +491,6 @@ class Shell:
         self.master = (
             master_socket(self.params["master_socket"]) if self.params["engine"] != "file" else None
         )
-        self.reload_method = ""
-        self.master_pid = 0
 
     def deadline(self) -> Deadline:
         return Deadline(self.params["wait"])
@@ -479,10 +501,10 @@ class Shell:
         """The relations that an argument spec cannot tell: rollback=false is as good as none."""
         backend, percent = self.params["backend"], self.params["percent"]
         if not 1 <= percent <= COHORTS:
-            raise SwitchError(f"percent is {percent}, wanted is a number from 1 to {COHORTS}")
+            raise SwitchError(f"percent is {percent}, expected a number from 1 to {COHORTS}")
         if backend is None and not self.params["rollback"]:
             raise SwitchError(
-                "neither backend nor rollback=true is given. Name the backend that shall get the "
+                "neither backend nor rollback=true is given. Name the backend that receives the "
                 "traffic"
             )
         if self.params["rollback"] and (backend is not None or percent < COHORTS):
@@ -514,6 +536,7 @@ class Shell:
             self.params["engine"],
             self.params["map"],
             self.params["percent"],
+            self.params["cookie"],
         )
 
     def check_map(self, disk: Disk) -> None:
@@ -527,37 +550,14 @@ class Shell:
         path = disk.rule.path if disk.rule else None
         try:
             seen = observe(self.stats, self.master, path, self.frontend, self.deadline(), backend)
-        except HaproxyRuntimeError as error:
-            raise SwitchFailedError(f"{self.explain(error)} {UNTOUCHED}") from None
-        except LiveError as error:
-            raise SwitchFailedError(
-                f"the running HAProxy could not be read: {error}. {UNTOUCHED} If no reload "
-                "is under way, see whether HAProxy runs, and whether socket and master_socket "
-                "belong to it; with engine file the file can be edited all the same"
-            ) from None
+        except (HaproxyRuntimeError, LiveError) as error:
+            if error.reason in ("unreachable", "not_confirmed"):
+                error.remedy += "; engine file edits the file alone"
+            raise
+        systemd = Path("/run/systemd/system").is_dir()
+        reload = choose_reload(self.master is not None, systemd, parent_master(seen.info.pid))
         stale = is_stale(changed_at, seen.info, time.time())
-        return Live(seen.info, seen.stat, seen.entries, stale)
-
-    def explain(self, error: HaproxyRuntimeError) -> str:
-        if error.cause in ("absent", "refused"):
-            return (
-                f"HAProxy does not answer on {error.path} ({error.detail}). Wanted: a running "
-                "HAProxy with a line 'stats socket' for this path in its global section, to write "
-                "the switch to. Start HAProxy or set the parameter socket; with engine file the "
-                "file can be edited all the same."
-            )
-        if error.cause == "denied":
-            return (
-                f"{error.path} cannot be used ({error.detail}). Run the task with become, or give "
-                "the socket a user, group or mode that lets this user in."
-            )
-        if error.cause == "refusal":
-            level = " Give the socket 'level admin'." if "ermission" in error.detail else ""
-            return (
-                f"HAProxy refused '{error.command}' on {error.path}: "
-                f"{error.detail.rstrip('.')}.{level}"
-            )
-        return f"HAProxy did not answer '{error.command}' on {error.path}: {error.detail}."
+        return Live(seen.info, seen.stat, seen.entries, stale, reload)
 
     # gate
 
@@ -575,20 +575,13 @@ class Shell:
 
     # apply
 
-    def validate(self, haproxy: str, candidate: str, config: ConfigFile, wanted: Wanted) -> str:
+    def validate(self, candidate: str, config: ConfigFile, wanted: Wanted) -> str:
         """Let HAProxy judge all files, the candidate in the place of its original."""
         files = [
             candidate if os.path.realpath(path) == config.path else path for path in self.loaded
         ]
-        code, printed = judge(self.module, haproxy, files, candidate, config.path)
-        if code != 0:
-            raise SwitchFailedError(
-                f"haproxy -c refuses {config.path} with default_backend {wanted.backend} in "
-                f"frontend {wanted.frontend} (status {code}): {printed}. {UNTOUCHED} Repair "
-                "the configuration first",
-                validator=printed,
-            )
-        return printed
+        what = f"default_backend {wanted.backend} in frontend {wanted.frontend}"
+        return validate(self.module, files, candidate, config.path, what)
 
     @contextmanager
     def recorded(self, plan: Plan, record: str, moves: dict[str, Move]) -> Iterator[None]:
@@ -629,16 +622,18 @@ class Shell:
         return max(0.5, 3 * self.phases.spent["validate"])
 
     def reload(self, live: Live) -> Confirmed:
-        if self.reload_method == "master" and self.master is not None:
+        if live.reload is None:
+            raise LiveError("HAProxy cannot be reloaded", settled=True)
+        method, pid = live.reload.method, live.reload.pid
+        if method == "master" and self.master is not None:
             return reload_by_master(self.master, self.stats, self.deadline())
 
         def run() -> tuple[int, str]:
-            if self.reload_method == "systemd":
-                code, out, err = self.module.run_command(
-                    ["systemctl", "reload", self.params["service"]]
-                )
+            if method == "systemd":
+                command = ["systemctl", "reload", self.params["service"]]
+                code, out, err = self.module.run_command(command)
                 return code, out + err
-            os.kill(self.master_pid, signal.SIGUSR2)
+            os.kill(pid, signal.SIGUSR2)
             return 0, ""
 
         return reload_by_command(run, self.stats, live.info, self.deadline())
@@ -667,11 +662,11 @@ class Shell:
             done.append(self.undo_reload(live))
         else:
             done.append("the running HAProxy goes on as before")
-        cause = self.explain(error) if isinstance(error, HaproxyRuntimeError) else str(error)
-        raise SwitchFailedError(
+        cause = error.message("") if isinstance(error, HaproxyError) else str(error)
+        raise NotSwitchedError(
             f"the running HAProxy could not be switched to {plan.wanted.backend}: "
-            f"{cause.rstrip('.')}. Now: {'; '.join(done)}. "
-            "Correct the cause and run this task again"
+            f"{cause.rstrip('.')}. Now: {'; '.join(done)}",
+            "Correct the cause and run this task again",
         )
 
     def undo_entry(self, plan: Plan, live: Live) -> str:
@@ -722,12 +717,6 @@ class Shell:
         plan = plan_switch(disk, live, wanted)
         gate: Gate | None = None
         if live is not None:
-            if plan.action == RELOAD:
-                parent = parent_master(live.info.pid)
-                self.reload_method = choose_reload(
-                    self.master is not None, Path("/run/systemd/system").is_dir(), parent
-                )
-                self.master_pid = parent or 0
             self.phases.end("observe")
             gate = (
                 self.gate(live, wanted.backend)
@@ -736,9 +725,9 @@ class Shell:
             )
             self.phases.end("gate")
             if not gate.open:
-                raise SwitchFailedError(
-                    f"{gate.refusal()}. {UNTOUCHED}", servers=servers(gate.servers)
-                )
+                refusal = gate.refusal()
+                refusal.fields["servers"] = servers(gate.servers)
+                raise refusal
 
         validator, backup, confirmed = self.apply(plan, live, config, record, moves)
         worker = None
@@ -758,6 +747,7 @@ class Shell:
             "action": plan.action,
             "reason": plan.reason,
             "servers": servers(gate.servers) if gate else [],
+            "counted": count(live.info.pid, gate.servers).as_dict() if live and gate else None,
             "validator": validator,
             "worker": worker,
             "config": config.path,
@@ -782,10 +772,9 @@ class Shell:
         new: ConfigFile | None = None
         try:
             if plan.disk.edit.changed:
-                haproxy = find_haproxy(self.module)
                 candidate = write_candidate(config, encode(plan.disk.edit.text))
                 self.module.add_cleanup_file(candidate)
-                validator = self.validate(haproxy, candidate, config, plan.wanted)
+                validator = self.validate(candidate, config, plan.wanted)
                 self.phases.end("validate")
             if self.module.check_mode:
                 return validator, "", None
@@ -852,11 +841,9 @@ def servers(found: tuple[Server, ...]) -> list[dict[str, Any]]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "config": {
-                "type": "list",
-                "elements": "path",
-                "default": ["/etc/haproxy/haproxy.cfg"],
-            },
+            **HAPROXY_ARGUMENTS,
+            **MAP_ARGUMENTS,
+            **MASTER_ARGUMENTS,
             "frontend": {"type": "str", "required": True},
             "backend": {"type": "str"},
             "percent": {"type": "int", "default": COHORTS},
@@ -867,13 +854,10 @@ def main() -> None:
                 "default": "auto",
             },
             "require_healthy": {"type": "int", "default": 1},
-            "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
-            "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
             "haproxy": {"type": "path"},
             "service": {"type": "str", "default": "haproxy"},
-            "map": {"type": "str"},
+            "cookie": {"type": "str", "default": "bookface_cohort"},
             "wait": {"type": "float", "default": 10.0},
-            "lock_timeout": {"type": "float", "default": 30.0},
             "backup": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -882,14 +866,11 @@ def main() -> None:
         shell = Shell(module)
         shell.check_parameters()
         result = shell.run()
-    except SwitchFailedError as error:
-        module.fail_json(msg=str(error), **error.fields)
-    except ProgramError as error:
-        module.fail_json(msg=f"{error}. {UNTOUCHED} {error.remedy}".rstrip())
-    except (HaproxyConfigError, SwitchError, RecordError) as error:
-        module.fail_json(msg=f"{', '.join(module.params['config'])}: {error}. {UNTOUCHED}")
-    except FileError as error:
-        module.fail_json(msg=f"{error}. {UNTOUCHED}")
+    except HaproxyError as error:
+        message = error.message(UNTOUCHED)
+        if isinstance(error, (HaproxyConfigError, SwitchError, RecordError)):
+            message = f"{', '.join(module.params['config'])}: {message}"
+        module.fail_json(msg=message, reason=error.reason, **error.fields)
     else:
         module.exit_json(**result)
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: haproxy_info
-short_description: Tell what a running HAProxy does with its traffic
+short_description: Gather facts about the traffic of a running HAProxy
 version_added: 0.1.0
 description:
-  - Tells for each frontend which backend the configuration names, which one the traffic follows and
-    which share of the clients goes elsewhere, and for each backend its servers with their health
-    and their counters.
+  - Returns for each frontend which backend the configuration names, which one the traffic follows
+    and which share of the clients goes elsewhere, and for each backend its servers with their
+    health and counters.
   - Changes nothing.
 options:
   map:
@@ -25,6 +25,8 @@ options:
     default: 5
 extends_documentation_fragment:
   - bookface.platform.haproxy
+  - bookface.platform.haproxy.socket
+  - bookface.platform.haproxy.map
 attributes:
   check_mode:
     support: full
@@ -64,6 +66,16 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+reason:
+  description:
+    - Why the module failed.
+    - V(unreachable) means that nobody answers on the socket, V(denied) that it may not be used,
+      V(no_answer) that the answer did not come or broke off, V(refused) that HAProxy refused the
+      command, and V(not_confirmed) that there was no settled answer within O(wait).
+    - V(file) means that a file of the configuration cannot be read.
+  returned: failure
+  type: str
+  sample: unreachable
 version:
   description: Version of the running HAProxy.
   returned: success
@@ -216,6 +228,11 @@ from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.arguments import (
+    HAPROXY_ARGUMENTS,
+    MAP_ARGUMENTS,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file import (
     ConfigFile,
     FileError,
@@ -224,7 +241,6 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file imp
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live import (
     Deadline,
-    LiveError,
     observe,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.record import (
@@ -239,7 +255,6 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules im
     map_rules,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import (
-    HaproxyRuntimeError,
     HaproxySocket,
     Stat,
 )
@@ -360,26 +375,16 @@ def collect(params: dict[str, Any], now: float) -> dict[str, Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "config": {
-                "type": "list",
-                "elements": "path",
-                "default": ["/etc/haproxy/haproxy.cfg"],
-            },
-            "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
-            "map": {"type": "str"},
+            **HAPROXY_ARGUMENTS,
+            **MAP_ARGUMENTS,
             "wait": {"type": "float", "default": 5.0},
         },
         supports_check_mode=True,
     )
     try:
         result = collect(module.params, time.time())
-    except FileError as error:
-        module.fail_json(msg=f"{error}")
-    except (HaproxyRuntimeError, LiveError) as error:
-        module.fail_json(
-            msg=f"HAProxy does not answer on {module.params['socket']}: {error}. Start HAProxy, "
-            "give it a line 'stats socket' for this path, or set the parameter socket"
-        )
+    except HaproxyError as error:
+        module.fail_json(msg=printable(error.message("")), reason=error.reason)
     else:
         module.exit_json(changed=False, **result)
 

@@ -10,23 +10,11 @@ module: haproxy_server
 short_description: Take a server out of an HAProxy backend for maintenance, and back in
 version_added: 0.1.0
 description:
-  - Sets the administrative state of a server in the running HAProxy and waits for what it means;
+  - Sets the administrative state of a server in the running HAProxy and waits until it is reached;
     a drained server has answered its last request, a ready one has passed a check.
   - The state lives in the running process only. A reload or a restart ends it; the file decides
     again.
 options:
-  config:
-    description:
-      - The configuration file; or what HAProxy is started with (C(-f)), files and directories in
-        its order.
-    type: list
-    elements: path
-    default: [/etc/haproxy/haproxy.cfg]
-  socket:
-    description:
-      - HAProxy's statistics socket. Wants C(level admin).
-    type: path
-    default: /run/haproxy/admin.sock
   server:
     description:
       - Name of the server.
@@ -34,12 +22,12 @@ options:
     required: true
   backend:
     description:
-      - Name of its backend. By default the server is meant in every backend that has it.
+      - Name of its backend. By default the server is changed in every backend that has it.
     type: str
   state:
     description:
-      - V(drain) gives the server no new requests and lets it finish those that it has. Its checks
-        go on.
+      - V(drain) sends the server no new requests and lets it finish the current ones. Its checks
+        continue.
       - V(maint) also ends its checks.
       - V(ready) lets it serve again.
     type: str
@@ -47,17 +35,17 @@ options:
     required: true
   keep:
     description:
-      - So many other servers of its backend must pass their checks, or the server is not taken out.
-        V(0) does not ask.
-      - Asked only for a backend that gets traffic, by the rules in O(config) and the live maps.
-        Where these do not tell, every backend counts as one.
+      - Number of other servers of its backend that must pass their checks, or the server is not
+        taken out. V(0) disables this check.
+      - Applies only to a backend that gets traffic, by the rules in O(config) and the live maps. If
+        these are inconclusive, every backend counts as one.
     type: int
     default: 1
   wait:
     description:
-      - Seconds to wait at most until the server has no session any more (V(drain), V(maint)), or
+      - Maximum seconds to wait until the server has no session any more (V(drain), V(maint)), or
         has passed a check (V(ready)). V(0) does not wait.
-      - When time is up, the module fails and says how many sessions are left. The state stays.
+      - On timeout the module fails and reports the sessions that are left. The state stays.
     type: float
     default: 60
   missing:
@@ -70,17 +58,12 @@ options:
     type: str
     choices: [fail, ignore]
     default: fail
-  master_socket:
-    description:
-      - Socket of the HAProxy master process (C(-S)). Where it exists, the sessions of workers
-        that a reload has replaced count, too. An empty string means that it is not used.
-    type: path
-    default: /run/haproxy-master.sock
-  lock_timeout:
-    description:
-      - Seconds to wait for a switch on a file in the same directory.
-    type: float
-    default: 30
+extends_documentation_fragment:
+  - bookface.platform.haproxy
+  - bookface.platform.haproxy.socket
+  - bookface.platform.haproxy.master
+notes:
+  - Where O(master_socket) exists, the sessions of workers that a reload has replaced count, too.
 attributes:
   check_mode:
     support: full
@@ -93,7 +76,7 @@ attributes:
   idempotent:
     support: full
     description:
-      - Waits for what the state means even where the state is as wanted.
+      - Waits even if the state is set already.
   platform:
     support: full
     platforms: posix
@@ -146,8 +129,8 @@ reason:
   type: str
   sample: too_few_servers
 servers:
-  description: The servers that are meant.
-  returned: success, and when time is up
+  description: The selected servers.
+  returned: success, and on timeout
   type: list
   elements: dict
   contains:
@@ -167,12 +150,12 @@ servers:
     - {backend: docker, name: docker1-32001, before: ready, state: drain}
 sessions:
   description: Sessions of these servers at the end, those of replaced workers included.
-  returned: success, and when time is up
+  returned: success, and on timeout
   type: int
   sample: 0
 waited:
   description: Seconds that were waited.
-  returned: success, and when time is up
+  returned: success, and on timeout
   type: float
   sample: 1.4
 """
@@ -181,6 +164,10 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.arguments import (
+    HAPROXY_ARGUMENTS,
+    MASTER_ARGUMENTS,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file import (
     all_locked,
@@ -273,7 +260,7 @@ class Shell:
             except HaproxyRuntimeError as error:
                 done = ", ".join(one.title for one in servers[:number])
                 changed = f"Set before this one: {done}" if done else UNTOUCHED
-                self.module.fail_json(msg=error.told(changed), reason=error.reason)
+                self.module.fail_json(msg=error.message(changed), reason=error.reason)
 
     def all_stats(self) -> list[Stat]:
         """What each worker says: the one that serves, and those that a reload has replaced."""
@@ -375,27 +362,21 @@ class Shell:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "config": {
-                "type": "list",
-                "elements": "path",
-                "default": ["/etc/haproxy/haproxy.cfg"],
-            },
+            **HAPROXY_ARGUMENTS,
+            **MASTER_ARGUMENTS,
             "server": {"type": "str", "required": True},
             "backend": {"type": "str"},
             "state": {"type": "str", "required": True, "choices": ["ready", "drain", "maint"]},
             "keep": {"type": "int", "default": 1},
             "wait": {"type": "float", "default": 60.0},
             "missing": {"type": "str", "default": "fail", "choices": ["fail", "ignore"]},
-            "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
-            "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
-            "lock_timeout": {"type": "float", "default": 30.0},
         },
         supports_check_mode=True,
     )
     try:
         result = Shell(module).run()
     except HaproxyError as error:
-        module.fail_json(msg=printable(error.told(UNTOUCHED)), reason=error.reason)
+        module.fail_json(msg=printable(error.message(UNTOUCHED)), reason=error.reason)
     else:
         module.exit_json(**result)
 

@@ -5,18 +5,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class HaproxyError(Exception):
-    """What is wrong, ``reason`` as the modules return it, and what to do about it."""
+    """What is wrong, ``reason`` as the modules return it, and what to do about it.
+
+    ``fields`` are further return values. ``untouched``: everything was left as it was.
+    """
 
     reason = "configuration"
+    untouched = True
 
-    def __init__(self, problem: str, remedy: str = "", reason: str = "") -> None:
+    def __init__(self, problem: str, remedy: str = "", reason: str = "", **fields: Any) -> None:
         super().__init__(problem)
         self.remedy = remedy
         self.reason = reason or self.reason
+        self.fields = fields
 
-    def told(self, untouched: str = "") -> str:
-        """The whole message, with what was left as it was between problem and remedy."""
-        sentences = (str(self), untouched, self.remedy)
-        return " ".join(f"{part.rstrip('.')}." for part in sentences if part)
+    def message(self, untouched: str) -> str:
+        """Problem, what was left as it was, and remedy, in sentences."""
+        parts = (str(self), untouched if self.untouched else "", self.remedy)
+        return " ".join(f"{part.rstrip('.')}." for part in parts if part)

@@ -46,8 +46,8 @@ class LiveError(HaproxyError):
 
     reason = "not_confirmed"
 
-    def __init__(self, message: str, settled: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, problem: str, settled: bool = False, remedy: str = "") -> None:
+        super().__init__(problem, remedy)
         self.settled = settled
 
 
@@ -160,7 +160,13 @@ def observe(
                 raise
             last = str(error)
         if deadline.expired:
-            raise LiveError(f"no settled answer within {deadline.seconds:g} s; last: {last}", True)
+            raise LiveError(
+                f"the running HAProxy could not be read: no settled answer within "
+                f"{deadline.seconds:g} s; last: {last}",
+                settled=True,
+                remedy="If no reload is under way, check that HAProxy runs and that socket and "
+                "master_socket belong to it",
+            )
         deadline.pause()
 
 

@@ -9,15 +9,20 @@ import os
 from collections.abc import Sequence
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import printable
 
 
-class ProgramError(Exception):
-    """There is no program that could judge. C(remedy) says what to do."""
+class ProgramError(HaproxyError):
+    """There is no program that could judge."""
 
-    def __init__(self, problem: str, remedy: str = "") -> None:
-        super().__init__(problem)
-        self.remedy = remedy
+    reason = "no_program"
+
+
+class CandidateError(HaproxyError):
+    """HAProxy refused the candidate."""
+
+    reason = "invalid"
 
 
 def find_haproxy(module: AnsibleModule) -> str:
@@ -25,7 +30,9 @@ def find_haproxy(module: AnsibleModule) -> str:
     given = module.params["haproxy"]
     if given:
         if not os.access(given, os.X_OK):
-            raise ProgramError(f"{given} is not a program that can be run")
+            raise ProgramError(
+                f"{given} is not an executable program", "Correct the parameter haproxy"
+            )
         return str(given)
     found = module.get_bin_path("haproxy", opt_dirs=["/usr/sbin", "/usr/local/sbin", "/sbin"])
     if not found:
@@ -36,12 +43,19 @@ def find_haproxy(module: AnsibleModule) -> str:
     return str(found)
 
 
-def judge(
-    module: AnsibleModule, haproxy: str, files: Sequence[str], candidate: str, path: str
-) -> tuple[int, str]:
-    """Status and words of C(haproxy -c) on these files, the candidate named as what it replaces."""
-    command = [haproxy, "-c"]
+def validate(
+    module: AnsibleModule, files: Sequence[str], candidate: str, path: str, what: str
+) -> str:
+    """What C(haproxy -c) printed of these files, the candidate named as what it replaces."""
+    command = [find_haproxy(module), "-c"]
     for file in files:
         command += ["-f", file]
     code, out, err = module.run_command(command, cwd="/", errors="replace")
-    return code, printable((out + err).strip().replace(candidate, path))
+    printed = printable((out + err).strip().replace(candidate, path))
+    if code != 0:
+        raise CandidateError(
+            f"haproxy -c refuses {path} with {what} (status {code}): {printed}",
+            "If it refuses the file without this change, too, repair that first",
+            validator=printed,
+        )
+    return printed

@@ -12,11 +12,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
+
 _SUFFIX = ".previous.json"
 
 
-class RecordError(Exception):
-    """A record that is not there or not as this module writes it."""
+class RecordError(HaproxyError):
+    """A record that is missing, or not as this module writes it."""
+
+    reason = "no_record"
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ def parse_record(path: str, text: str) -> dict[str, Move]:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise RecordError(
             f'the record {path} is not what a switch writes, {{"FRONTEND": {{"from": "BACKEND", '
-            '"to": "BACKEND"}}; a switch to a backend that is named writes it anew'
+            '"to": "BACKEND"}}; the next switch to a named backend replaces it'
         ) from None
 
 

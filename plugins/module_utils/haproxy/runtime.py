@@ -48,6 +48,14 @@ _REASONS = {
     "reset": "no_answer",
     "refusal": "refused",
 }
+_PROBLEMS = {
+    "absent": "HAProxy does not answer on {path} ({detail})",
+    "refused": "HAProxy does not answer on {path} ({detail})",
+    "denied": "{path} cannot be used ({detail})",
+    "timeout": "HAProxy did not answer '{command}' on {path}: {detail}",
+    "reset": "HAProxy did not answer '{command}' on {path}: {detail}",
+    "refusal": "HAProxy refused '{command}' on {path}: {detail}",
+}
 _START = "Start HAProxy with 'stats socket PATH level admin' in its global section, or set socket"
 _REMEDIES = {
     "absent": _START,
@@ -67,13 +75,13 @@ class HaproxyRuntimeError(HaproxyError):
     """
 
     def __init__(self, path: str, command: str, cause: str, detail: str) -> None:
-        super().__init__(f"{path}: {command}: {detail}")
+        problem = _PROBLEMS[cause].format(path=path, command=command, detail=detail)
+        super().__init__(problem, _REMEDIES.get(cause, ""))
         self.path = path
         self.command = command
         self.cause = cause
         self.detail = detail
         self.reason = _REASONS[cause]
-        self.remedy = _REMEDIES.get(cause, "")
         if cause == "refusal" and "ermission" in detail:
             self.remedy = "Give the socket 'level admin'"
 

@@ -20,6 +20,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.edit imp
     keep_default_backend,
     set_default_backend,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.record import (
     Move,
 )
@@ -59,8 +60,16 @@ MAP = "map"
 RELOAD = "reload"
 
 
-class SwitchError(Exception):
-    """The switch must not be made. The message says what was found, wanted and what to do."""
+class SwitchError(HaproxyError):
+    """The switch must not be made. The message says what was expected, found, and what to do."""
+
+    reason = "unsuitable"
+
+
+class UnhealthyError(SwitchError):
+    """Too few servers of the target have passed a check."""
+
+    reason = "unhealthy"
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,7 @@ class Wanted:
     engine: str = "auto"
     map: str | None = None
     percent: int = COHORTS
+    cookie: str = "cohort"
 
     @property
     def shift(self) -> Shift | None:
@@ -89,16 +99,25 @@ class Disk:
 
 
 @dataclass(frozen=True)
+class Reload:
+    """How HAProxy can be reloaded: master (its socket), systemd, or signal (to ``pid``)."""
+
+    method: str
+    pid: int = 0
+
+
+@dataclass(frozen=True)
 class Live:
     """The running worker. ``entries``: what decides about the frontend, None without the map.
 
-    ``stale``: the file changed after the worker had read it.
+    ``stale``: the file changed after the worker had read it. ``reload``: None if nothing can.
     """
 
     info: Info
     stat: Stat
     entries: Entries | None
     stale: bool
+    reload: Reload | None = None
 
 
 @dataclass(frozen=True)
@@ -180,12 +199,12 @@ class Gate:
         )
         return not self.open and self.passed + waiting >= self.required
 
-    def refusal(self) -> str:
+    def refusal(self) -> UnhealthyError:
         if not self.known:
-            return (
+            return UnhealthyError(
                 f"the running HAProxy does not know backend '{self.backend}' yet (the file has "
-                "it): its servers have passed no check. Reload HAProxy first, or set "
-                "require_healthy to 0"
+                "it): its servers have passed no check",
+                "Reload HAProxy first, or set require_healthy to 0",
             )
         seen = "; ".join(
             f"{server.name} ({server.address or 'no address'}) status {server.status or 'none'}, "
@@ -193,10 +212,10 @@ class Gate:
             f"{', a backup server, which does not count' if server.backup else ''}"
             for server in self.servers
         )
-        return (
+        return UnhealthyError(
             f"backend '{self.backend}': {self.passed} of {len(self.servers)} servers have passed a "
-            f"check, wanted at least {self.required}. Found: {seen or 'no servers'}. Repair the "
-            "servers or their checks, or set require_healthy lower"
+            f"check, expected at least {self.required} (servers: {seen or 'none'})",
+            "Repair the servers or their checks, or set require_healthy lower",
         )
 
 
@@ -205,9 +224,8 @@ def rule_text(path: str) -> str:
     return f"use_backend %[fe_name,map({path})] if {{ fe_name,map({path}) -m found }}"
 
 
-def cohort_text(path: str) -> str:
+def cohort_text(path: str, cookie: str) -> str:
     """The lines by which a frontend can also send a share of its clients elsewhere."""
-    cookie = "bookface_cohort"
     key = f"var(txn.cohort_key),map({path})"
     here, sent = "{ var(txn.cohort) -m found }", "{ var(txn.cohort_sent) -m found }"
     return "\n".join(
@@ -286,7 +304,7 @@ def _check_shift_rules(
         raise SwitchError(
             f"{share}, but {section.title} has no rules that tell a share of its clients from the "
             "others. Put these lines before its default_backend, in this order (the last one may "
-            f"be there already):\n{cohort_text(path)}\nThen reload HAProxy once"
+            f"be there already):\n{cohort_text(path, wanted.cookie)}\nThen reload HAProxy once"
         )
 
 
@@ -358,6 +376,12 @@ def plan_switch(disk: Disk, live: Live | None, wanted: Wanted) -> Plan:
     reason = "asked for" if wanted.engine == "reload" else obstacle
     overruled = bool(entries) and not as_wanted
     action = RELOAD if disk.edit.changed or live.stale or overruled else NOTHING
+    if action == RELOAD and live.reload is None:
+        raise SwitchError(
+            "HAProxy cannot be reloaded: there is no master socket, no systemd, and the running "
+            "worker has no master process",
+            "Start HAProxy with -W, better with -W -S SOCKET",
+        )
     before = entry
     if not values and not live.stale:
         before = disk.before.name
@@ -392,16 +416,10 @@ def judge_gate(stat: Stat, backend: str, required: int) -> Gate:
     return Gate(backend, backend in stat.backend_names, required, stat.servers_of(backend))
 
 
-def choose_reload(master: bool, systemd: bool, parent: int | None) -> str:
-    """How to reload: the master's socket reports best, then the service manager, then a signal."""
+def choose_reload(master: bool, systemd: bool, parent: int | None) -> Reload | None:
+    """The master's socket reports best, then the service manager; a signal reports nothing."""
     if master:
-        return "master"
+        return Reload("master")
     if systemd:
-        return "systemd"
-    if parent is not None:
-        return "signal"
-    raise SwitchError(
-        "HAProxy cannot be reloaded: there is no master socket, no systemd, and the running worker "
-        "has no master process (start HAProxy with -W, better with -W -S SOCKET), so nothing was "
-        "changed"
-    )
+        return Reload("systemd")
+    return Reload("signal", parent) if parent is not None else None

@@ -245,7 +245,7 @@ def test_what_haproxy_refuses_does_not_land(stopped: Lab) -> None:
         ({"frontend": "shop"}, "frontends there: www"),
         ({"backends": "backend web\n"}, "'backend web' stands in the configuration already"),
         ({"frontend": None}, "missing parameter(s) required by 'rule': frontend"),
-        ({"haproxy": "/nowhere/haproxy"}, "/nowhere/haproxy is not a program"),
+        ({"haproxy": "/nowhere/haproxy"}, "/nowhere/haproxy is not an executable program"),
         ({"config": "/nowhere/haproxy.cfg"}, "/nowhere cannot be opened"),
     ],
 )

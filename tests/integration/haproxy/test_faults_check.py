@@ -70,7 +70,7 @@ def test_check_of_what_is_refused_touches_nothing(lab: Lab) -> None:
     before = untouched(lab)
     said = ansible(lab, "dead", "--check", "--diff")
     assert "localhost | FAILED" in said, said
-    assert "wanted at least 1" in said
+    assert "expected at least 1" in said
     assert "default_backend\tdead" not in said
     assert untouched(lab) == before
 

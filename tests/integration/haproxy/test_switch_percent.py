@@ -31,7 +31,7 @@ def text(lab: Lab, **more: str) -> str:
     third = f"backend swarm\n    server s1 127.0.0.1:{lab.web['docker'].port} check\n"
     third += "    http-response set-header X-Third yes\n"
     plain = lab.text(extra=third, **more)
-    return plain.replace(f"    {rule}\n", indented(cohort_text(str(lab.map))))
+    return plain.replace(f"    {rule}\n", indented(cohort_text(str(lab.map), "bookface_cohort")))
 
 
 def indented(lines: str) -> str:
@@ -237,7 +237,7 @@ def test_what_is_refused(ready: Lab) -> None:
         ("legacy", {"percent": 10}, "is the default of frontend 'book-face' already"),
         ("nosuch", {"percent": 10}, "backends there: legacy, docker, dead"),
         ("off", {"percent": 10}, "backend off is disabled"),
-        ("docker", {"percent": 0}, "percent is 0, wanted is a number from 1 to 100"),
+        ("docker", {"percent": 0}, "percent is 0, expected a number from 1 to 100"),
         ("docker", {"percent": 101}, "percent is 101"),
     ]
     for backend, options, why in refusals:

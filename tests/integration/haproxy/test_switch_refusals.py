@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ansible_collections.bookface.platform.plugins.modules.haproxy_default_backend import RETURN
 
 if TYPE_CHECKING:
     from conftest import Lab
@@ -34,6 +35,7 @@ def refused(lab: Lab, backend: str, *parts: str, **more: Any) -> dict[str, Any]:
     for check in (True, False):
         result = lab.switch(backend, check=check, **more)
         assert result.get("failed") is True, result
+        assert f"V({result['reason']})" in RETURN, result
         for part in (*parts, UNTOUCHED):
             assert part in result["msg"], result["msg"]
     return result
@@ -41,7 +43,10 @@ def refused(lab: Lab, backend: str, *parts: str, **more: Any) -> dict[str, Any]:
 
 def test_unknown_names_are_refused_with_the_choices(lab: Lab) -> None:
     with nothing_changes(lab):
-        refused(lab, "nosuch", "backend 'nosuch'", "legacy, docker, dead, slow, unchecked, off")
+        result = refused(
+            lab, "nosuch", "backend 'nosuch'", "legacy, docker, dead, slow, unchecked, off"
+        )
+        assert result["reason"] == "no_such_section"
         refused(lab, "docker", "frontend 'nosuch'", "frontends there: book-face", frontend="nosuch")
 
 
@@ -57,12 +62,13 @@ def test_target_without_enough_passed_checks(lab: Lab, backend: str, required: i
             lab,
             backend,
             f"backend '{backend}'",
-            f"wanted at least {required}",
+            f"expected at least {required}",
             "status DOWN, last check L4CON",
             "require_healthy",
             require_healthy=required,
         )
     assert result["servers"][-1]["passed"] is False
+    assert result["reason"] == "unhealthy"
     # Definite failures are not waited for.
     assert lab.switch(backend, require_healthy=0)["changed"] is True
 
@@ -139,8 +145,9 @@ def test_candidate_that_haproxy_refuses(lab: Lab) -> None:
     with lab.config.open("a") as config:
         config.write("backend odd\n    bogus keyword\n")
     with nothing_changes(lab):
-        result = refused(lab, "docker", "haproxy -c refuses", "bogus", "Repair")
+        result = refused(lab, "docker", "haproxy -c refuses", "bogus", "repair that first")
     assert "bogus" in result["validator"]
+    assert result["reason"] == "invalid"
     assert ".candidate" not in result["msg"]
 
 
@@ -191,6 +198,7 @@ def test_stopped_haproxy(stopped: Lab, engine: str) -> None:
     assert "HAProxy does not answer" in result["msg"]
     assert UNTOUCHED in result["msg"]
     assert "engine file" in result["msg"]
+    assert result["reason"] == "unreachable"
     assert lab.config.read_text() == lab.text()
 
 
@@ -230,7 +238,7 @@ def test_missing_things(lab: Lab) -> None:
         refused(lab, "docker", f"{missing} cannot be read", config=str(missing))
         refused(lab, "docker", "/nonexistent", "No such file", config="/nonexistent/haproxy.cfg")
         refused(lab, "docker", "no file that HAProxy would load", config=str(lab.map.parent))
-        refused(lab, "docker", "not a program", haproxy="/nonexistent/haproxy")
+        refused(lab, "docker", "not an executable program", haproxy="/nonexistent/haproxy")
 
 
 def test_wrong_parameters(lab: Lab) -> None:

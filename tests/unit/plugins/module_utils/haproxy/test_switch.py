@@ -23,6 +23,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.switch i
     Disk,
     Live,
     Plan,
+    Reload,
     SwitchError,
     Wanted,
     check_map_file,
@@ -62,7 +63,7 @@ def live(entries: tuple[str, ...] | None = (), stale: bool = False, **stat: obje
         **stat,
     }
     pairs = None if entries is None else tuple(("f", entry) for entry in entries)
-    return Live(Info("2.6", 10, 1000, 5), Stat(**values), pairs, stale)
+    return Live(Info("2.6", 10, 1000, 5), Stat(**values), pairs, stale, Reload("master"))
 
 
 def disk(config: Config, wanted: Wanted) -> Disk:
@@ -167,7 +168,9 @@ def test_refusals_of_the_text() -> None:
 
 
 def shifting(default: str = "legacy", mode: str = "  mode http\n") -> str:
-    return site(default, mode + "".join(f"  {line}\n" for line in cohort_text("/m").splitlines()))
+    return site(
+        default, mode + "".join(f"  {line}\n" for line in cohort_text("/m", "cohort").splitlines())
+    )
 
 
 def during(percent: int, backend: str = "docker", default: str = "legacy") -> Live:
@@ -297,7 +300,7 @@ def test_rules_in_the_wrong_order_are_none() -> None:
 def test_a_tree_of_files() -> None:
     parts = [
         ("/d/10.cfg", b"defaults\n  mode http\n"),
-        ("/d/20.cfg", b"# front\nfrontend f\n" + cohort_text("/m").encode() + b"\n"),
+        ("/d/20.cfg", b"# front\nfrontend f\n" + cohort_text("/m", "cohort").encode() + b"\n"),
         ("/d/30.cfg", b"backend docker\nbackend off\n  disabled\nbackend legacy\n"),
     ]
     parts[1] = (parts[1][0], parts[1][1] + b"default_backend legacy\n")
@@ -353,21 +356,27 @@ def test_gate(states: list[str], required: int, backups: list[str]) -> None:
 
 def test_gate_says_what_it_saw() -> None:
     gate = judge_gate(live(servers=(server(False, name="d1"),)).stat, "docker", 1)
-    assert "0 of 1 servers" in gate.refusal()
-    assert "d1 (a:1) status UP, last check INI" in gate.refusal()
+    assert "0 of 1 servers" in str(gate.refusal())
+    assert "d1 (a:1) status UP, last check INI" in str(gate.refusal())
     spare = judge_gate(live(servers=(server(True, name="d2", backup=True),)).stat, "docker", 1)
-    assert "0 of 1 servers" in spare.refusal()
-    assert "a backup server, which does not count" in spare.refusal()
-    assert "backup" not in gate.refusal()
-    assert "no servers" in judge_gate(live().stat, "docker", 1).refusal()
+    assert "0 of 1 servers" in str(spare.refusal())
+    assert "a backup server, which does not count" in str(spare.refusal())
+    assert "backup" not in str(gate.refusal())
+    assert "(servers: none)" in str(judge_gate(live().stat, "docker", 1).refusal())
     unknown = judge_gate(live().stat, "new", 1)
     assert not unknown.open
-    assert "does not know backend 'new' yet" in unknown.refusal()
+    assert "does not know backend 'new' yet" in str(unknown.refusal())
 
 
 def test_ways_to_reload() -> None:
-    assert choose_reload(True, True, 1) == "master"
-    assert choose_reload(False, True, 1) == "systemd"
-    assert choose_reload(False, False, 7) == "signal"
+    assert choose_reload(True, True, 1) == Reload("master")
+    assert choose_reload(False, True, 1) == Reload("systemd")
+    assert choose_reload(False, False, 7) == Reload("signal", 7)
+    assert choose_reload(False, False, None) is None
+
+
+def test_a_haproxy_that_cannot_be_reloaded_is_refused_where_it_would_have_to_be() -> None:
+    fixed = replace(live(), reload=None)
     with pytest.raises(SwitchError, match="cannot be reloaded"):
-        choose_reload(False, False, None)
+        plan(site(), fixed, "reload")
+    assert plan(site(default="docker"), fixed, "reload").action == "nothing"

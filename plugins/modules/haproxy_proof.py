@@ -1,0 +1,270 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: haproxy_proof
+short_description: Prove that a backend serves the clients of an HAProxy frontend
+version_added: 0.1.0
+description:
+  - Requests a page through the front door, several times, and checks every answer. No request is
+    repeated.
+  - Then asks HAProxy whether the servers of the backend counted these requests, and how many of
+    their answers to all clients were errors.
+  - Changes nothing.
+options:
+  backend:
+    description:
+      - The backend that must serve. Its backup servers do not count.
+    type: str
+    required: true
+  url:
+    description:
+      - The page to request. Certificates are not validated, since the front door may be asked by
+        its address.
+    type: str
+    required: true
+  status:
+    description:
+      - The status that is expected.
+    type: int
+    default: 200
+  content:
+    description:
+      - Text that every answer must contain.
+    type: str
+    required: true
+  headers:
+    description:
+      - Headers of the requests.
+    type: dict
+    default: {}
+  identified:
+    description:
+      - Whether answers name their backend in the header C(X-Bookface-Backend), which then must be
+        O(backend).
+    type: bool
+    default: true
+  requests:
+    description:
+      - How many requests are made.
+    type: int
+    default: 5
+  seconds:
+    description:
+      - The time over which they are spread, so that servers which fail soon after are seen, too.
+    type: float
+    default: 3
+  timeout:
+    description:
+      - Seconds that one answer may take.
+    type: float
+    default: 120
+  before:
+    description:
+      - What the servers had counted before, as
+        RV(bookface.platform.haproxy_default_backend#module:counted) of the switch. Without it
+        everything counts since the worker started.
+    type: dict
+    suboptions:
+      pid:
+        description: Process id of the HAProxy worker that counted.
+        type: int
+        required: true
+      sessions:
+        description: Sessions.
+        type: int
+        required: true
+      responses:
+        description: Answers over HTTP.
+        type: int
+        required: true
+      errors:
+        description: Answers that were errors.
+        type: int
+        required: true
+  errors_percent:
+    description:
+      - How many percent of the answers to all clients may be errors; answers with status 5xx, and
+        those that broke off or never came.
+    type: float
+    default: 1
+extends_documentation_fragment:
+  - bookface.platform.haproxy.socket
+attributes:
+  check_mode:
+    support: full
+    description:
+      - The module only reads.
+  diff_mode:
+    support: N/A
+    description:
+      - The module only reads.
+  idempotent:
+    support: full
+    description:
+      - The module only reads. Counters grow by themselves.
+  platform:
+    support: full
+    platforms: posix
+    description:
+      - Linux with HAProxy 2.4 or later.
+seealso:
+  - module: bookface.platform.haproxy_default_backend
+author:
+  - The bookface.platform authors (@bookface-platform)
+"""
+
+EXAMPLES = r"""
+- name: Switch
+  bookface.platform.haproxy_default_backend:
+    frontend: bookface
+    backend: docker
+  register: switched
+
+- name: Prove that the containers serve
+  bookface.platform.haproxy_proof:
+    backend: docker
+    url: http://127.0.0.1/
+    content: "Users:"
+    before: "{{ switched.counted }}"
+"""
+
+RETURN = r"""
+counted:
+  description: What the servers have counted since O(before).
+  returned: success
+  type: dict
+  contains:
+    pid:
+      description: Process id of the HAProxy worker that counted.
+      type: int
+    sessions:
+      description: Sessions; in HTTP mode every request is one.
+      type: int
+    responses:
+      description: Answers over HTTP.
+      type: int
+    errors:
+      description: Answers with status 5xx, and those that broke off or never came.
+      type: int
+  sample: {pid: 4711, sessions: 105, responses: 105, errors: 0}
+reason:
+  description:
+    - Why the module failed.
+    - V(no_answer) means that a request got no complete answer, or HAProxy did not answer in time.
+    - V(status), V(content) and V(backend) mean that an answer had another status, lacked the
+      content, or came from another backend.
+    - V(not_counted) means that the servers counted fewer requests than were made, and V(errors)
+      that too many of their answers were errors.
+    - V(unreachable) means that nobody answers on the socket, V(denied) that it may not be used, and
+      V(refused) that HAProxy refused the command.
+  returned: failure
+  type: str
+  sample: backend
+"""
+
+import time
+from typing import Any
+from urllib.error import HTTPError
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.urls import open_url
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.arguments import (
+    SOCKET_ARGUMENTS,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.proof import (
+    Answer,
+    Counted,
+    Expected,
+    ProofError,
+    check_answer,
+    check_counted,
+    count,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import HaproxySocket
+
+# Seconds for one reply of HAProxy.
+PATIENCE = 5.0
+
+
+def ask(params: dict[str, Any], which: str) -> Answer:
+    try:
+        with open_url(
+            params["url"],
+            headers=params["headers"],
+            timeout=params["timeout"],
+            validate_certs=False,
+            force=True,
+        ) as reply:
+            return Answer(reply.status, _text(reply.read()), dict(reply.headers))
+    except HTTPError as error:
+        return Answer(error.code, _text(error.read()), dict(error.headers))
+    # What urllib and http.client raise has no common type below this one.
+    except Exception as error:
+        raise ProofError(f"{which}: no complete answer: {error}", reason="no_answer") from None
+
+
+def _text(body: bytes) -> str:
+    return body.decode("utf-8", "replace")
+
+
+def prove(params: dict[str, Any]) -> dict[str, Any]:
+    requests: int = params["requests"]
+    backend: str = params["backend"]
+    named = backend if params["identified"] else None
+    expected = Expected(params["status"], params["content"], named)
+    pause = params["seconds"] / max(requests - 1, 1)
+    began = time.monotonic()
+    for number in range(requests):
+        time.sleep(max(began + number * pause - time.monotonic(), 0))
+        which = f"request {number + 1} of {requests} to {params['url']}"
+        check_answer(ask(params, which), expected, which)
+    haproxy = HaproxySocket(params["socket"])
+    servers = haproxy.stat_of((), (backend,), PATIENCE).servers_of(backend)
+    now = count(haproxy.info(PATIENCE).pid, servers)
+    counted = now.since(Counted(**(params["before"] or {})))
+    check_counted(counted, backend, requests, params["errors_percent"])
+    return {"counted": counted.as_dict()}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **SOCKET_ARGUMENTS,
+            "backend": {"type": "str", "required": True},
+            "url": {"type": "str", "required": True},
+            "status": {"type": "int", "default": 200},
+            "content": {"type": "str", "required": True},
+            "headers": {"type": "dict", "default": {}},
+            "identified": {"type": "bool", "default": True},
+            "requests": {"type": "int", "default": 5},
+            "seconds": {"type": "float", "default": 3.0},
+            "timeout": {"type": "float", "default": 120.0},
+            "before": {
+                "type": "dict",
+                "options": {
+                    "pid": {"type": "int", "required": True},
+                    "sessions": {"type": "int", "required": True},
+                    "responses": {"type": "int", "required": True},
+                    "errors": {"type": "int", "required": True},
+                },
+            },
+            "errors_percent": {"type": "float", "default": 1.0},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = prove(module.params)
+    except HaproxyError as error:
+        module.fail_json(msg=error.message(""), reason=error.reason)
+    else:
+        module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()
