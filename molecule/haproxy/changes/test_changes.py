@@ -35,20 +35,6 @@ def faults() -> Iterator[None]:
 
 @pytest.mark.load
 @pytest.mark.parametrize("backend", ["docker", "legacy"])
-def test_runtime_switch_loses_nothing(host: Host, backend: str) -> None:
-    with Load([url_of(host)], clients=16, rate=400, expect="Users:") as load:
-        assert load.wait_for(500, seconds=30)
-        result = switch(host, backend)
-        assert load.wait_for(load.requests + 500, seconds=30)
-    assert result["changed"], result
-    assert result["engine"] == "runtime"
-    assert serving(host) == default_on_disk(host) == backend
-    assert load.summary.failed == 0, load.summary.as_text()
-    print(f"runtime: {load.summary.requests} requests, {result['elapsed_ms']} ms")
-
-
-@pytest.mark.load
-@pytest.mark.parametrize("backend", ["docker", "legacy"])
 def test_reload_switch_loses_nothing(host: Host, backend: str) -> None:
     """Clients that keep their connection among them: the old worker serves each once more."""
     with Load([url_of(host)], clients=16, rate=200, expect="Users:") as load:

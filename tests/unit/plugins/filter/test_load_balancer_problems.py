@@ -1,14 +1,14 @@
-"""Bad input ends before anything is looked at, with what was given and what to do."""
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bad input of the role haproxy: what was given, and what to do."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-import yaml
-
-from tests.support.commands import ansible
+from ansible_collections.bookface.platform.plugins.filter.load_balancer_problems import (
+    load_balancer_problems,
+)
 
 LEGACY = {"name": "legacy", "servers": [{"name": "web1", "address": "192.0.2.1", "port": 80}]}
 DOCKER = {"name": "docker", "servers": [{"name": "web1", "address": "192.0.2.2", "port": 80}]}
@@ -89,40 +89,58 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What the role's first steps say to each case, from one run of Ansible."""
-    folder = tmp_path_factory.mktemp("preflight")
-    role = {"name": "bookface.platform.haproxy", "tasks_from": "preflight"}
-    tasks: list[dict[str, Any]] = [
-        {
-            "vars": variables,
-            "block": [{"ansible.builtin.include_role": role}],
-            "rescue": [
-                {
-                    "ansible.builtin.set_fact": {
-                        "said": "{{ said | default({}) | combine({name: why | to_json}) }}"
-                    },
-                    "vars": {"name": name, "why": "{{ ansible_failed_result }}"},
-                }
-            ],
-        }
-        for name, variables in [("nothing", {}), *((n, v) for n, (v, _words) in CASES.items())]
-    ]
-    report = {"dest": str(folder / "said.json"), "content": "{{ said | to_json }}", "mode": "0600"}
-    tasks.append({"ansible.builtin.copy": report, "delegate_to": "localhost"})
-    playbook = folder / "playbook.yml"
-    playbook.write_text(yaml.dump([{"hosts": "lb26", "gather_facts": False, "tasks": tasks}]))
-    done = ansible("ansible-playbook", str(playbook))
-    assert done.returncode == 0, done.stdout + done.stderr
-    said: dict[str, str] = json.loads((folder / "said.json").read_text())
-    return said
+SITE: dict[str, Any] = {
+    "haproxy_frontend": "bookface",
+    "haproxy_backends": [
+        LEGACY,
+        {"name": "docker", "servers": [{"name": "docker1", "address": "192.0.2.2", "port": 1}]},
+    ],
+    "haproxy_initial_backend": "legacy",
+    "haproxy_fallback_backend": "legacy",
+    "haproxy_tcp_services": [{"name": "database"} | SERVICE],
+    "haproxy_check": {"path": "/platform/ready", "status": 200, "content": "ready"},
+    "haproxy_backend_checks": {"docker": {"path": "/", "header": {"name": "X", "value": "y"}}},
+    "haproxy_backend_server_options": {"legacy": "inter 2s"},
+    "haproxy_backend_server_maxconn": {"docker": 50},
+    "haproxy_tls_bind": "*:443",
+    "haproxy_tls_certificate": "self-signed",
+    "haproxy_tls_redirect": False,
+    "haproxy_tls_hsts_seconds": 3600,
+    "pem": "",
+    "haproxy_cache": True,
+    "haproxy_cache_seconds": 60,
+    "haproxy_cache_megabytes": 4,
+    "haproxy_cache_object_kilobytes": 100,
+    "haproxy_global_extra": "maxconn 5000",
+    "haproxy_defaults_extra": "",
+    "haproxy_frontend_extra": "use_backend aside if { path_beg /aside/ }",
+    "haproxy_backend_extra": {"docker": "http-response set-header X-Through docker"},
+    "haproxy_stats_password": "secret",
+}
+PEM = "-----BEGIN CERTIFICATE-----\n-----BEGIN EC PRIVATE KEY-----"
 
 
-def test_good_input_is_not_refused(refusals: dict[str, str]) -> None:
-    assert "nothing" not in refusals, refusals["nothing"]
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"haproxy_tls_certificate": PEM, "pem": PEM, "haproxy_tls_redirect": True},
+        HTTPS_OFF | {"haproxy_tls_certificate": ""},
+        {"haproxy_fallback_backend": "", "haproxy_tcp_services": []},
+        {"haproxy_cache": "false", "haproxy_cache_megabytes": 0},
+    ],
+)
+def test_good_input(settings: dict[str, Any]) -> None:
+    assert load_balancer_problems(SITE | settings) == []
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_bad_input_is_refused(refusals: dict[str, str], case: str) -> None:
-    assert CASES[case][1] in refusals.get(case, "not refused")
+def test_bad_input(case: str) -> None:
+    settings, words = CASES[case]
+    problems = load_balancer_problems(SITE | settings)
+    assert [words in problem for problem in problems].count(True) == 1, problems
+
+
+def test_all_problems_are_found_at_once() -> None:
+    wrong = {"haproxy_stats_password": "", "haproxy_initial_backend": "nosuch"}
+    assert len(load_balancer_problems(SITE | wrong)) == 2

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bad input ends before anything is looked at, with what was given and what to do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.paths import ROOT
+
+# What is asked of the switch. None is as good as what the playbook passes on if nothing is given.
+WISHES: dict[str, tuple[dict[str, Any], str]] = {
+    "no target": ({}, "No target was given. Choices: legacy, docker."),
+    "unknown target": ({"haproxy_switch_target": "nosuch"}, "There is no backend nosuch."),
+    "no percent": (
+        {"haproxy_switch_target": "docker", "haproxy_switch_percent": 0},
+        "percent is 0; it must be a whole number from 1 to 100",
+    ),
+    "too many percent": (
+        {"haproxy_switch_target": "docker", "haproxy_switch_percent": 101},
+        "percent is 101; it must be a whole number from 1 to 100",
+    ),
+    "percent that is no number": (
+        {"haproxy_switch_target": "docker", "haproxy_switch_percent": "some"},
+        "argument 'haproxy_switch_percent' is of type str",
+    ),
+    "target and rollback": (
+        {"haproxy_switch_target": "legacy", "haproxy_switch_rollback": True},
+        "it takes no target and no percent (given: target=legacy, percent=100)",
+    ),
+    "share and rollback": (
+        {"haproxy_switch_percent": 10, "haproxy_switch_rollback": True},
+        "it takes no target and no percent (given: target=, percent=10)",
+    ),
+}
+# The site whose input is right.
+SITE = {
+    "haproxy_stats_password": "secret",
+    "haproxy_backends": [
+        {"name": name, "servers": [{"name": f"{name}1", "address": "192.0.2.1", "port": 80}]}
+        for name in ("legacy", "docker")
+    ],
+    "haproxy_initial_backend": "legacy",
+    "ansible_connection": "local",
+    "ansible_python_interpreter": sys.executable,
+}
+INPUT: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown backend": (
+        {"haproxy_initial_backend": "nosuch"},
+        "haproxy_initial_backend is nosuch; the inventory gives the backends legacy, docker",
+    ),
+    "no certificate": (
+        {"haproxy_tls_bind": "*:443", "haproxy_tls_certificate": "/nosuch.pem"},
+        "haproxy_tls_certificate (/nosuch.pem) gives no certificate with its key",
+    ),
+}
+
+
+def refusals(folder: Path, entry: str, cases: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """What an entry point of the role says to each case: one play, a host per case."""
+    inventory = folder / "hosts.json"
+    inventory.write_text(json.dumps({"all": {"hosts": cases, "vars": SITE}}))
+    task = {
+        "block": [
+            {
+                "ansible.builtin.include_role": {
+                    "name": "bookface.platform.haproxy",
+                    "tasks_from": entry,
+                }
+            }
+        ],
+        "rescue": [
+            {
+                "ansible.builtin.copy": {
+                    "dest": f"{folder}/{{{{ inventory_hostname }}}}.said",
+                    "content": "{{ ansible_failed_result.msg }}",
+                    "mode": "0600",
+                }
+            }
+        ],
+    }
+    playbook = folder / "playbook.yml"
+    playbook.write_text(yaml.dump([{"hosts": "all", "gather_facts": False, "tasks": [task]}]))
+    done = subprocess.run(
+        [Path(sys.executable).parent / "ansible-playbook", "-i", inventory, playbook],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {file.stem: file.read_text() for file in folder.glob("*.said")}
+
+
+def test_bad_input_is_refused_by_the_role(tmp_path: Path) -> None:
+    """Each problem is the matter of the filter's tests: here, that the role asks it."""
+    said = refusals(tmp_path, "preflight", {"good": {}} | {n: v for n, (v, _w) in INPUT.items()})
+    assert set(said) == set(INPUT), said
+    for case, (_variables, words) in INPUT.items():
+        assert words in said[case]
+
+
+def test_wrong_wishes_are_refused_by_the_gate(tmp_path: Path) -> None:
+    said = refusals(tmp_path, "gate", {name: variables for name, (variables, _w) in WISHES.items()})
+    assert set(said) == set(WISHES)
+    for case, (_variables, words) in WISHES.items():
+        assert words in said[case], said[case]
