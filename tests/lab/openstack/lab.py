@@ -26,6 +26,7 @@ import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from string import Template
 
@@ -70,9 +71,10 @@ class Lab:
         if not self.clouds.exists() or not self._golden().exists():
             self.down()
             self._configure()
-            if not self._golden().exists():
+            if self._golden().exists():
+                self._restore()
+            else:
                 self._make()
-            self._restore()
         self.start()
 
     def reset(self) -> None:
@@ -230,38 +232,36 @@ class Lab:
             archive.extractall(self.state)  # noqa: S202
 
     def _make(self) -> None:
-        """Make the databases and fill them."""
-        etc = self.state / "etc"
+        """Make the databases, fill them, and keep a copy. The services then run."""
         address = f"http://127.0.0.1:{self.ports['keystone']}/v3"
         owner = ("--keystone-user", str(os.getuid()), "--keystone-group", str(os.getgid()))
         cell = ("--database_connection", "sqlite:///db/nova_cell1.sqlite?timeout=60")
         cell0 = ("--database_connection", "sqlite:///db/nova_cell0.sqlite?timeout=60")
 
         def keystone() -> None:
-            program = ("keystone-manage", "--config-file", f"{etc}/keystone.conf")
-            self._run(*program, "db_sync")
-            self._run(*program, "fernet_setup", *owner)
-            self._run(*program, "receipt_setup", *owner)
-            self._run(*program, "credential_setup", *owner)
             addresses = [f"--bootstrap-{kind}-url" for kind in ("admin", "internal", "public")]
             told = [word for option in addresses for word in (option, address)]
-            self._run(
-                *program, "bootstrap", "--bootstrap-password", PASSWORD,
-                "--bootstrap-region-id", "RegionOne", *told,
+            self._manage(
+                "keystone",
+                ("db_sync",),
+                ("fernet_setup", *owner),
+                ("receipt_setup", *owner),
+                ("credential_setup", *owner),
+                ("bootstrap", "--bootstrap-password", PASSWORD,
+                 "--bootstrap-region-id", "RegionOne", *told),
             )  # fmt: skip
 
         def nova() -> None:
-            program = ("nova-manage", "--config-file", f"{etc}/nova.conf")
-            self._run(*program, "api_db", "sync")
-            self._run(*program, "cell_v2", "map_cell0", *cell0)
-            self._run(*program, "db", "sync")
-            self._run(
-                *program, "cell_v2", "create_cell", "--name", "cell1",
-                "--transport-url", "fake://", *cell,
-            )  # fmt: skip
+            self._manage(
+                "nova",
+                ("api_db", "sync"),
+                ("cell_v2", "map_cell0", *cell0),
+                ("db", "sync"),
+                ("cell_v2", "create_cell", "--name", "cell1", "--transport-url", "fake://", *cell),
+            )
 
         def glance() -> None:
-            self._run("glance-manage", "--config-file", f"{etc}/glance-api.conf", "db_sync")
+            self._manage("glance", ("db_sync",))
 
         def neutron() -> None:
             self._run("python", str(HERE / "schema.py"), "neutron", "sqlite:///db/neutron.sqlite")
@@ -276,12 +276,29 @@ class Lab:
         self._run("python", str(HERE / "seed.py"), "identity")
         self.start()
         self._run("python", str(HERE / "seed.py"), "cloud")
-        self.stop()
+        self._keep()
+
+    def _keep(self) -> None:
+        """Keep what `reset` puts back, while the services run: SQLite copies a consistent state."""
+        copy = self.state / "copy"
+        for name in KEPT:
+            shutil.copytree(self.state / name, copy / name, ignore=_databases)
+        for file in (self.state / "db").glob("*.sqlite"):
+            kept = copy / "db" / file.name
+            with closing(sqlite3.connect(file)) as there, closing(sqlite3.connect(kept)) as here:
+                there.backup(here)
         whole = self._golden().with_suffix(".part")
         with tarfile.open(whole, "w") as archive:
-            for name in KEPT:
-                archive.add(self.state / name, arcname=name)
+            archive.add(copy, arcname=".")
         whole.rename(self._golden())
+        shutil.rmtree(copy)
+
+    def _manage(self, service: str, *commands: tuple[str, ...]) -> None:
+        """Commands of a service's management program, one after the other."""
+        config = "glance-api" if service == "glance" else service
+        first = ("--config-file", f"{self.state}/etc/{config}.conf")
+        told = json.dumps([[*first, *command] for command in commands])
+        self._run("python", str(HERE / "manage.py"), f"{service}.cmd.manage", told)
 
     def _run(self, program: str, *arguments: str) -> None:
         log = self.state / "log/make.log"
@@ -294,6 +311,11 @@ class Lab:
             raise LabError(f"{program} {' '.join(arguments)} failed: see {log}")
 
 
+def _databases(_directory: str, names: list[str]) -> set[str]:
+    """Files that belong to a database, its journal among them."""
+    return {name for name in names if ".sqlite" in name}
+
+
 def install() -> None:
     """The services' programs, once, in a virtual environment of their own."""
     pins = (HERE / "requirements.txt").read_text() + (HERE / "constraints.txt").read_text()
@@ -301,8 +323,10 @@ def install() -> None:
     if mark.exists() and mark.read_text() == pins:
         return
     subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
-    told = ["--requirement", HERE / "requirements.txt", "--constraint", HERE / "constraints.txt"]
-    subprocess.run([VENV / "bin/pip", "install", "--quiet", *told], check=True)
+    # The set is complete, so nothing needs to be resolved; and most of its modules are never
+    # imported, so Python compiles those that are when it first does.
+    options = ["--quiet", "--no-deps", "--no-compile", "--requirement", HERE / "constraints.txt"]
+    subprocess.run([VENV / "bin/pip", "install", *options], check=True)
     mark.write_text(pins)
 
 
