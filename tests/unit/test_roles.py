@@ -106,3 +106,9 @@ def test_no_role_uses_a_private_variable_of_the_shared_ones() -> None:
         if path.suffix in (".yml", ".j2") and {"bookface", "toolbox"}.isdisjoint(path.parts):
             found = re.findall(r"__(?:bookface_(?!image)|toolbox_)\w+", path.read_text())
             assert not found, f"{path}: {found}"
+
+
+def test_the_lab_provides_the_base_image_that_its_web_image_is_built_on() -> None:
+    release = load(ROOT / "roles/bookface_image/defaults/main.yml")["bookface_image_release"]
+    lab = load(ROOT / "inventories/lab/group_vars/lab.yml")
+    assert repr(release) in lab["lab_base_images"]

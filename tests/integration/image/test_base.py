@@ -58,23 +58,27 @@ def base(engine: Engine, open_registry: str) -> Iterator[str]:
             engine("rmi", "-f", image)
 
 
-def test_another_origin_is_fetched(
-    engine: Engine, open_registry: str, base: str, tmp_path: Path
-) -> None:
-    """And what somebody else has put there under its name stays."""
-    for name in ("one", "two"):
+@pytest.fixture
+def origins(engine: Engine, open_registry: str, tmp_path: Path) -> dict[str, str]:
+    """Two images of the registry by name."""
+    made = {name: f"{open_registry}/{NAME}:{name}" for name in ("one", "two")}
+    for name, image in made.items():
         with tarfile.open(tmp_path / "tree.tar", "w") as tree:
             tree.add(tmp_path / "config.yml", name)
-        image = f"{open_registry}/{NAME}:{name}"
         engine("import", str(tmp_path / "tree.tar"), image)
         engine("push", "--quiet", image)
+    return made
+
+
+def test_another_origin_is_fetched(engine: Engine, origins: dict[str, str], base: str) -> None:
+    """And what somebody else has put there under its name stays."""
 
     def layers() -> Any:
         return engine.inspect(base)["RootFS"]["Layers"]
 
     def run(origin: str) -> int:
         """How many tasks changed something."""
-        variables = {"base_image_name": base, "base_image_pull": f"{open_registry}/{NAME}:{origin}"}
+        variables = {"base_image_name": base, "base_image_pull": origins[origin]}
         return play(PLAY, {"one": {"engine": engine.address, **variables}}).ok().changed["one"]
 
     assert run("one") > 0
@@ -82,6 +86,51 @@ def test_another_origin_is_fetched(
     assert run("one") == 0
     assert run("two") > 0
     assert layers() != first
-    engine("tag", f"{open_registry}/{NAME}:one", base)
+    engine("tag", origins["one"], base)
     assert run("two") == 0
     assert layers() == first
+
+
+def test_an_archive_is_loaded_if_it_holds_the_image(
+    engine: Engine, origins: dict[str, str], base: str, tmp_path: Path
+) -> None:
+    """Any other is reported and not used, and the registry is asked."""
+    cases = ("good", "old", "several", "damaged", "text")
+    hosts = {
+        case: {
+            "engine": engine.address,
+            "base_image_name": f"{base}-{case}",
+            "base_image_pull": origins["one"],
+            "base_image_archive": str(tmp_path / f"{case}.tar"),
+        }
+        for case in cases
+    }
+    saved = cases[:3]
+    none_yet = play(PLAY, {case: hosts[case] for case in saved}).ok()
+    assert "is not used" not in none_yet.output
+    first = engine.inspect(f"{base}-good")["Id"]
+    other = f"{base}-other"
+    engine("tag", origins["one"], other)
+    for case in saved:
+        names = [f"{base}-{case}", *([other] if case == "several" else [])]
+        engine("save", "--output", str(tmp_path / f"{case}.tar"), *names)
+    engine("rmi", *(f"{base}-{case}" for case in saved))
+    engine("tag", origins["two"], other)
+    hosts["old"]["base_image_pull"] = origins["two"]
+    (tmp_path / "text.tar").write_text("no archive")
+    with tarfile.open(tmp_path / "damaged.tar", "w") as tree:
+        lost = [{"Config": "lost.json", "RepoTags": [f"{base}-damaged"], "Layers": []}]
+        (tmp_path / "manifest.json").write_text(json.dumps(lost))
+        tree.add(tmp_path / "manifest.json", "manifest.json")
+
+    ended = play(PLAY, hosts).ok()
+    reported = {host for host in hosts if f"{tmp_path}/{host}.tar is not used" in ended.output}
+    assert reported == {"old", "several", "damaged", "text"}
+    # Loading is one change; pulling and naming are two.
+    changes = {case: ended.changed[case] for case in cases}
+    assert changes == {"good": 1, "old": 3, "several": 2, "damaged": 2, "text": 2}
+    assert engine.inspect(f"{base}-good")["Id"] == first
+    assert engine.inspect(other)["Id"] == engine.inspect(origins["two"])["Id"]
+    for case, given in hosts.items():
+        labels = engine.inspect(str(given["base_image_name"]))["Config"]["Labels"]
+        assert labels["platform.bookface.base"] == given["base_image_pull"], case
