@@ -20,7 +20,7 @@ def topology(seen: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     try:
         return thinking.topology(seen)
     except (KeyError, TypeError, ValueError) as error:
-        raise AnsibleFilterError(f"topology: {error!r} in what was seen of the machines") from error
+        raise AnsibleFilterError(f"topology: {error!r} in the facts of the machines") from error
 
 
 def topology_mermaid(model: Mapping[str, Any]) -> str:
@@ -29,7 +29,7 @@ def topology_mermaid(model: Mapping[str, Any]) -> str:
         return topology_drawing.mermaid(topology_drawing.drawing(model))
     except (KeyError, TypeError) as error:
         raise AnsibleFilterError(
-            f"topology_mermaid: {error!r}; wanted is a model of the filter topology"
+            f"topology_mermaid: {error!r}: expected a model from the filter topology"
         ) from error
 
 

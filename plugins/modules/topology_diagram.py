@@ -10,10 +10,10 @@ module: topology_diagram
 short_description: Draw the platform as SVG or PNG
 version_added: 0.1.0
 description:
-  - Draws a model of the filter P(bookface.platform.topology#filter) with icons, machines as boxes,
-    port numbers and the way of the traffic.
-  - An SVG holds its icons, so that the file stands alone.
-  - The same model gives the same file. It is written only where it differs.
+  - Draws a model from the filter P(bookface.platform.topology#filter) with icons, machines as
+    boxes, port numbers and the path of the traffic.
+  - An SVG embeds its icons, so it needs no other file.
+  - The same model gives the same file. It is written only if it differs.
   - Runs on the controller.
 options:
   model:
@@ -23,8 +23,8 @@ options:
     required: true
   dest:
     description:
-      - File to write. Its ending, C(.svg) or C(.png), is the format.
-      - Its directory must be there.
+      - File to write. Its suffix, C(.svg) or C(.png), selects the format.
+      - Its directory must exist.
     type: path
     required: true
 extends_documentation_fragment:
@@ -33,8 +33,7 @@ attributes:
   check_mode:
     support: full
     description:
-      - Draws and compares, but does not write. Without Graphviz it tells that the file would be
-        written.
+      - Draws and compares, but does not write. Without Graphviz it reports a change.
   diff_mode:
     support: none
     description:
@@ -47,7 +46,7 @@ attributes:
     support: full
     platforms: posix
     description:
-      - Any that has Graphviz.
+      - Any with Graphviz.
 requirements:
   - diagrams (Python)
   - Graphviz (the program dot)
@@ -262,7 +261,7 @@ def main() -> None:
     dest = Path(module.params["dest"])
     form = dest.suffix.lstrip(".")
     if form not in ("svg", "png"):
-        module.fail_json(msg=f"dest is {dest}; wanted is a file that ends in .svg or .png.")
+        module.fail_json(msg=f"dest is {dest}: expected a file name that ends in .svg or .png.")
     if module.check_mode and (DIAGRAMS_ERROR or not module.get_bin_path("dot")):
         module.exit_json(changed=True, dest=str(dest), size=0)
     if DIAGRAMS_ERROR:
@@ -273,10 +272,10 @@ def main() -> None:
         picture = render(drawing(module.params["model"]), Path(module.tmpdir), form)
     except KeyError as error:
         module.fail_json(
-            msg=f"The model lacks {error}; wanted is one of bookface.platform.topology."
+            msg=f"model lacks {error}: expected a model from the filter bookface.platform.topology."
         )
     except subprocess.CalledProcessError as error:
-        module.fail_json(msg=f"Graphviz could not draw: {error}; {dest} is as it was.")
+        module.fail_json(msg=f"Graphviz could not draw: {error}. {dest} is unchanged.")
 
     changed = not dest.is_file() or dest.read_bytes() != picture
     if changed and not module.check_mode:

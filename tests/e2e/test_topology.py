@@ -137,19 +137,10 @@ def test_the_png_is_one(directory: Path) -> None:
 
 def test_check_real_repeat(directory: Path, tmp_path: Path) -> None:
     drawn = tmp_path / "drawn"
-    assert changed(draw(drawn, "--check")) > 0
+    # One machine is enough to draw, and nothing is written.
+    assert changed(draw(drawn, "--check", "--limit", "loadbalancers:localhost")) > 0
     assert not drawn.exists()
     before = {file.name: file.stat().st_mtime_ns for file in directory.iterdir()}
     assert set(before) == {"topology.svg", "topology.png", "topology.mmd"}
     assert changed(draw(directory)) == 0
     assert {file.name: file.stat().st_mtime_ns for file in directory.iterdir()} == before
-
-
-def test_another_ending_is_refused(tmp_path: Path) -> None:
-    arguments = f'{{"model": {{}}, "dest": "{tmp_path}/topology.pdf"}}'
-    module = ["ansible", "localhost", "-m", "bookface.platform.topology_diagram"]
-    done = subprocess.run(
-        [*module, "-a", arguments], cwd=ROOT, check=False, capture_output=True, text=True
-    )
-    assert done.returncode != 0
-    assert "wanted is a file that ends in .svg or .png" in done.stdout + done.stderr

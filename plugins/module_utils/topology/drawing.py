@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a drawing of the model shows: boxes in boxes, nodes, arrows. Also as Mermaid text."""
+"""The diagram of a model: nested boxes, nodes and arrows. Also as Mermaid text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Model = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Node:
-    """Something that serves. C(icon) is the product's name in small letters."""
+    """A service. C(icon) is the name of the product in lower case."""
 
     id: str
     lines: tuple[str, ...]
@@ -46,7 +46,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Arrow:
-    """A way of the traffic, from who asks to who answers."""
+    """A connection, from client to server."""
 
     source: str
     target: str
@@ -56,7 +56,7 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Everything that is drawn, in its order."""
+    """All elements, in drawing order."""
 
     title: str
     content: tuple[Box | Node, ...]
@@ -64,14 +64,14 @@ class Drawing:
 
 
 def ports_text(port: Mapping[str, Any]) -> str:
-    """C(:80 bookface), or C(:32001 → 8080) for a container's."""
+    """C(:80 bookface), or C(:32001 → 8080) for a container."""
     inside = port["inside"] if port["inside"] not in (None, port["number"]) else None
     parts = [f":{port['number']}", f"→ {inside}" if inside else "", port["purpose"]]
     return " ".join(part for part in parts if part)
 
 
 def node(service: Mapping[str, Any], style: str) -> Node:
-    """A service as it is drawn."""
+    """The node of a service."""
     parts = [f"{part['name']} {part['version']}".strip() for part in service["software"]]
     own = [service["name"]] if service["container"] or not parts else []
     if service["container"] and not parts:
@@ -89,7 +89,7 @@ def node(service: Mapping[str, Any], style: str) -> Node:
 def machine_box(
     machine: Mapping[str, Any], drawn: Sequence[Node], engines: Sequence[Node], style: str
 ) -> Box:
-    """A machine with what serves on it. C(engines) run containers and are not asked themselves."""
+    """The box of a machine with its services. C(engines) run containers and serve nobody."""
     facts = [machine["system"], f"swarm {machine['swarm']}" if machine["swarm"] else ""]
     facts += ["" if machine["known"] else "not in the inventory"]
     facts += ["" if machine["reached"] else "not reached"]
@@ -109,14 +109,14 @@ def machine_box(
 
 
 def link_style(link: Mapping[str, Any]) -> str:
-    """How an arrow looks."""
+    """The style of an arrow."""
     if link["status"].startswith("DOWN"):
         return BROKEN
     return ACTIVE if link["active"] else IDLE
 
 
 def drawing(model: Model) -> Drawing:
-    """The drawing of a model of C(bookface.platform.topology)."""
+    """The diagram of a model from the filter C(topology)."""
     links = model["links"]
     used = {link["source"] for link in links} | {link["target"] for link in links}
     active = {end for link in links if link["active"] for end in (link["source"], link["target"])}
@@ -202,7 +202,7 @@ def _has_kind(model: Model, name: str, kind: str) -> bool:
 
 
 def nodes(content: Sequence[Box | Node]) -> Iterator[Node]:
-    """All nodes, those in boxes too."""
+    """All nodes, including those in boxes."""
     for item in content:
         if isinstance(item, Node):
             yield item
@@ -228,7 +228,7 @@ def mermaid_text(lines: Sequence[str]) -> str:
 
 
 def mermaid(drawn: Drawing) -> str:
-    """The drawing as a Mermaid flowchart."""
+    """The diagram as a Mermaid flowchart."""
     ids = {found.id: f"n{number}" for number, found in enumerate(nodes(drawn.content), 1)}
     lines = ["---", f"title: {_yaml(drawn.title)}", "---", "flowchart LR"]
 
@@ -258,7 +258,7 @@ def _yaml(text: str) -> str:
 
 
 def embed_images(svg: str, data_uri: Callable[[str], str]) -> str:
-    """The SVG with its images inside it. C(data_uri) gives the URI for a file's path."""
+    """The SVG with embedded images. C(data_uri) returns the URI for the path of a file."""
 
     def replaced(found: re.Match[str]) -> str:
         return f'{found[1]}"{data_uri(found[2])}"'

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a machine says about itself, read: listening sockets and installed packages."""
+"""Parsers for the facts of a machine: listening sockets and installed packages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Socket:
-    """A TCP port that listens. C(process) is empty where the kernel itself listens."""
+    """A listening TCP port. C(process) is empty if the kernel itself listens."""
 
     address: str
     port: int
@@ -32,7 +32,7 @@ class Socket:
 
 @dataclass(frozen=True)
 class Software:
-    """A product with the version that its makers gave it; empty if unknown."""
+    """A product with its upstream version, empty if unknown."""
 
     name: str
     version: str
@@ -40,7 +40,7 @@ class Software:
 
 @dataclass(frozen=True)
 class Product:
-    """A program that serves. C(packages) matches the package that brings it."""
+    """A server program. C(packages) matches the package that contains it."""
 
     name: str
     kind: str
@@ -66,7 +66,7 @@ PHP_PACKAGES = r"(libapache2-mod-php|php)\d+\.\d+(-fpm)?"
 
 
 def parse_sockets(text: str) -> list[Socket]:
-    """The lines of C(ss -H -l -t -n -p): State Recv-Q Send-Q Local:Port Peer:Port Process."""
+    """Parse the lines of C(ss -H -l -t -n -p): State Recv-Q Send-Q Local:Port Peer:Port Process."""
     found = []
     for line in text.splitlines():
         fields = line.split()
@@ -81,24 +81,24 @@ def parse_sockets(text: str) -> list[Socket]:
 
 
 def parse_packages(text: str) -> dict[str, str]:
-    """Installed packages from lines of C(name version status), as dpkg-query is asked for them."""
+    """Installed packages from lines of C(name version status), the format given to dpkg-query."""
     rows = (line.split() for line in text.splitlines())
     return {row[0]: row[1] for row in rows if len(row) == 3 and row[2] == "installed"}
 
 
 def upstream(version: str) -> str:
-    """A Debian version without what Debian adds: 20.10.24+dfsg1-1+b3 is 20.10.24."""
+    """The upstream part of a Debian version: 20.10.24 of 20.10.24+dfsg1-1+b3."""
     return re.split(r"[+~-]", version.partition(":")[2] or version, maxsplit=1)[0]
 
 
 def version_of(packages: Mapping[str, str], pattern: str) -> str:
-    """Version of the installed package that C(pattern) matches; of several, the highest."""
+    """Version of the installed package that C(pattern) matches, the highest of several."""
     versions = [upstream(packages[name]) for name in packages if re.fullmatch(pattern, name)]
     return max(versions, key=lambda text: [int(n) for n in re.findall(r"\d+", text)], default="")
 
 
 def software(process: str, packages: Mapping[str, str]) -> tuple[Software, ...]:
-    """What runs in a process that listens: the server, and PHP in a web server."""
+    """The software of a listening process: the server, and PHP in a web server."""
     product = PRODUCTS.get(process)
     if product is None:
         return (Software(process or "kernel", ""),)
@@ -110,6 +110,6 @@ def software(process: str, packages: Mapping[str, str]) -> tuple[Software, ...]:
 
 
 def server_in(packages: Mapping[str, str], candidates: Iterable[str] = tuple(PRODUCTS)) -> str:
-    """Process that a container most likely runs, from its packages; empty if none is known."""
+    """The process that a container most likely runs, judged by its packages, or empty."""
     wanted = (name for name in candidates if name not in ("dockerd", "sshd"))
     return next((name for name in wanted if version_of(packages, PRODUCTS[name].packages)), "")

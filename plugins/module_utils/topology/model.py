@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The platform as it runs: machines, what they serve on which ports, and the way of the traffic.
+"""The running platform: machines, their services and ports, and the path of the traffic.
 
 Made from what each machine was seen to do; docs are in plugins/filter/topology.yml.
 """
@@ -33,7 +33,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.topology.facts i
 from ansible_collections.bookface.platform.plugins.module_utils.web.labels import is_web
 
 CLIENTS = "clients"
-# Ports on which the nodes of a swarm talk among themselves.
+# Ports for the traffic within a swarm.
 SWARM_PORTS = {2377: "management", 7946: "nodes"}
 # What swarm appends to the name of a task: an id that is new each time.
 TASK_ID = re.compile(r"\.[a-z0-9]{25}(?=\.|$)")
@@ -41,7 +41,7 @@ TASK_ID = re.compile(r"\.[a-z0-9]{25}(?=\.|$)")
 
 @dataclass(frozen=True)
 class Port:
-    """A port that other machines reach. C(inside) is the container's own, where it differs."""
+    """A port that other machines can reach. C(inside): the container's own, if different."""
 
     number: int
     address: str
@@ -51,7 +51,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Service:
-    """Something that serves on a machine: a process, or a container."""
+    """A service on a machine: a process or a container."""
 
     id: str
     name: str
@@ -80,7 +80,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Link:
-    """Who asks whom, on which port. C(active): this way the traffic goes now."""
+    """A connection to a port. C(active): on the current path of the traffic."""
 
     source: str
     target: str
@@ -103,7 +103,7 @@ Seen = Mapping[str, Any]
 
 
 def merged(ports: Iterable[Port]) -> tuple[Port, ...]:
-    """One entry for a port that listens on several addresses (IPv4 and IPv6, say)."""
+    """One entry for a port that listens on several addresses, such as IPv4 and IPv6."""
     found: dict[int, Port] = {}
     for port in ports:
         known = found.get(port.number)
@@ -154,7 +154,7 @@ def public_ports(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def services(seen: Seen) -> tuple[Service, ...]:
-    """All that serves on a machine, from its sockets, packages and containers."""
+    """All services of a machine, from its sockets, packages and containers."""
     machine = seen["name"]
     packages = parse_packages(seen.get("packages") or "")
     engine = seen.get("engine") or {}
@@ -194,7 +194,7 @@ def services(seen: Seen) -> tuple[Service, ...]:
 
 
 def machine(seen: Seen) -> Machine:
-    """One machine of the inventory as it was seen."""
+    """A machine of the inventory, from its facts."""
     groups = tuple(seen.get("groups") or ())
     state = (seen.get("engine") or {}).get("Swarm") or {}
     swarm = "manager" if state.get("ControlAvailable") else "worker"
@@ -210,13 +210,13 @@ def machine(seen: Seen) -> Machine:
 
 
 class Site:
-    """The machines by name, growing by what others name but nobody saw."""
+    """The machines by name, and those that others name but that were not found."""
 
     def __init__(self, seen: Sequence[Seen]) -> None:
         self.machines = {host["name"]: machine(host) for host in seen}
 
     def find(self, address: str) -> Machine:
-        """The machine that has this address or name; a new unknown one if none has."""
+        """The machine with this address or name, or a new unknown one."""
         for found in self.machines.values():
             if address in (found.address, found.name):
                 return found
@@ -224,7 +224,7 @@ class Site:
         return self.machines[address]
 
     def add(self, name: str, service: Service) -> Service:
-        """Give a machine a service that was not seen."""
+        """Add a service that was not found to a machine."""
         owner = self.machines[name]
         if service.id not in {other.id for other in owner.services}:
             self.machines[name] = replace(owner, services=(*owner.services, service))
@@ -233,7 +233,7 @@ class Site:
     def at(self, address: str, port: int, kind: str) -> Service:
         """The service behind an address and port.
 
-        A missing one if nothing listens there; one without facts if nobody could look.
+        A missing one if nothing listens there; one without facts if the machine was unreachable.
         """
         owner = self.find(address)
         for service in owner.services:
@@ -245,7 +245,7 @@ class Site:
         return self.add(owner.name, Service(f"{owner.name}/{port}", name, kind, missing=looked))
 
     def balancer(self, name: str) -> Service:
-        """The load balancer's process; a missing one if none was seen."""
+        """The process of the load balancer, marked as missing if it was not found."""
         owner = self.machines[name]
         for service in owner.services:
             if service.kind == BALANCER:
@@ -255,7 +255,7 @@ class Site:
 
 
 def servers_of(seen: Seen) -> list[tuple[str, str, int, str]]:
-    """Backend, address, port and status of each server: HAProxy's word, else the inventory's."""
+    """Backend, address, port and status of each server, from HAProxy or else the inventory."""
     live = (seen.get("haproxy") or {}).get("backends") or {}
     # Other backends of the same HAProxy follow those of the inventory, in their own order.
     planned = {backend["name"]: backend["servers"] for backend in seen.get("backends") or []}
@@ -299,7 +299,7 @@ def traffic(site: Site, seen: Sequence[Seen]) -> tuple[list[Link], dict[str, Bac
 
 
 def mesh(site: Site, links: Sequence[Link]) -> list[Link]:
-    """Swarm's routing mesh: a port that the engines publish leads to every task, on any node."""
+    """The routing mesh: a port that the engines publish leads to every task, on any node."""
     everyone = {s.id: s for m in site.machines.values() for s in m.services}
     nodes = [m for m in site.machines.values() if m.swarm]
     tasks = [s for m in nodes for s in m.services if s.container and s.kind == WEB and not s.ports]

@@ -19,5 +19,5 @@ def test_from_facts_to_text() -> None:
 def test_wrong_input_is_an_error_of_the_filter() -> None:
     with pytest.raises(AnsibleFilterError, match="topology: KeyError"):
         FILTERS["topology"]([{"groups": []}])
-    with pytest.raises(AnsibleFilterError, match=r"topology_mermaid: .*wanted is a model"):
+    with pytest.raises(AnsibleFilterError, match=r"topology_mermaid: .*expected a model"):
         FILTERS["topology_mermaid"]({})
