@@ -37,7 +37,7 @@ Data = Mapping[str, Any]
 
 
 def _machines(entries: Sequence[Data]) -> list[openstack_description.Machine]:
-    """The machines again, from what the filter openstack_machines has made of them."""
+    """The machines from the filter openstack_machines."""
     known = openstack_description.Machine.__dataclass_fields__
     found = []
     for entry in entries:
@@ -132,16 +132,43 @@ def existing(cloud: Data, platform: str) -> list[str]:
     return openstack_removal.inventory_of(openstack_description.Names(platform), cloud)
 
 
+def pending(entries: Sequence[Data], platform: str, cloud: Data) -> list[Data]:
+    """See openstack_pending.yml beside this file."""
+    return openstack_servers.pending(
+        _machines(entries), openstack_description.Names(platform), cloud
+    )
+
+
 def unseen(entries: Sequence[Data], platform: str, cloud: Data) -> list[str]:
     """See openstack_unseen.yml beside this file."""
     return openstack_plan.unseen(_machines(entries), openstack_description.Names(platform), cloud)
 
 
-def names(platform: str) -> dict[str, str]:
+def fault(error: str | Data) -> str:
+    """See openstack_fault.yml beside this file."""
+    if isinstance(error, Mapping):
+        return openstack_fault.explain(openstack_fault.of_result(error))
+    return openstack_fault.explain(openstack_fault.Fault(str(error)))
+
+
+def names(platform: str) -> dict[str, Any]:
     """See openstack_names.yml beside this file."""
     made = openstack_description.Names(platform)
-    kinds = ("mark", "network", "keypair", "server_group")
+    kinds = ("mark", "metadata", "network", "keypair", "server_group")
     return {kind: getattr(made, kind) for kind in kinds}
+
+
+def user_data(entries: Sequence[Data], docker: Data, device: str, mount: str) -> dict[str, str]:
+    """See openstack_user_data.yml beside this file."""
+    return {
+        machine.name: text
+        for machine in _machines(entries)
+        if (
+            text := openstack_servers.user_data(
+                docker.get(machine.name, ""), machine.volume > 0, device, mount
+            )
+        )
+    }
 
 
 class FilterModule:
@@ -151,13 +178,14 @@ class FilterModule:
         """Name in Jinja → function."""
         return {
             "openstack_existing": existing,
-            "openstack_fault": openstack_fault.explain,
+            "openstack_fault": fault,
             "openstack_jump": openstack_description.jump_name,
             "openstack_machines": machines,
             "openstack_names": names,
+            "openstack_pending": pending,
             "openstack_plan": plan,
             "openstack_removal": removal,
             "openstack_rules": rules,
             "openstack_unseen": unseen,
-            "openstack_user_data": openstack_servers.user_data,
+            "openstack_user_data": user_data,
         }

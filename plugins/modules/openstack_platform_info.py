@@ -7,12 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: openstack_platform_info
-short_description: What the role openstack asks of a cloud, in one look
+short_description: Gather facts about a platform in an OpenStack cloud
 version_added: 0.1.0
 description:
-  - Machines, networks, addresses, keys, images, flavors and quotas of a project, read in one go.
-    One login instead of a dozen.
-  - Changes nothing.
+  - Reads the servers, networks, addresses, keys, images, flavors and quotas of a project with a
+    single login.
 options:
   cloud:
     description:
@@ -21,13 +20,13 @@ options:
     required: true
   consoles:
     description:
-      - Machines whose console is read, too.
+      - Names of servers whose console is read as well.
     type: list
     elements: str
     default: []
   console_lines:
     description:
-      - So many last lines of each.
+      - Number of lines from the end of each console.
     type: int
     default: 30
 requirements:
@@ -45,7 +44,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Look at the cloud
+- name: Gather facts about the cloud
   bookface.platform.openstack_platform_info:
     cloud: openstack
   register: look
@@ -54,14 +53,14 @@ EXAMPLES = r"""
 RETURN = r"""
 found:
   description: >-
-    What is there: C(project_id), C(block_storage), C(limits), C(images), C(flavors), C(networks),
+    What exists: C(project_id), C(block_storage), C(limits), C(images), C(flavors), C(networks),
     C(subnets), C(routers), C(security_groups), C(server_groups), C(keypairs), C(servers),
     C(floating_ips), C(ports) and C(volumes), as P(bookface.platform.openstack_plan#filter) reads
     them.
   returned: always
   type: dict
 consoles:
-  description: Name of a machine → the last lines of its console.
+  description: Name of each server and the end of its console.
   returned: always
   type: dict
 """
@@ -69,7 +68,11 @@ consoles:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.bookface.platform.plugins.module_utils.openstack.fault import explain
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import MARK
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.fault import (
+    Fault,
+    explain,
+)
 
 REFUSALS: tuple[type[Exception], ...]
 try:
@@ -83,7 +86,7 @@ except ImportError:
     HAS_SDK = False
     REFUSALS = ()
 
-# Neutron's names of what it limits → ours.
+# Neutron's names of limited resources → ours.
 NETWORK_LIMITS = {
     "floatingip": "floating addresses",
     "network": "networks",
@@ -94,7 +97,7 @@ NETWORK_LIMITS = {
 
 
 def limits(cloud: Any) -> dict[str, tuple[int, int]]:
-    """Used and most. Neutron's are told where it shows them to tenants."""
+    """Used and limit of each quota. Neutron does not show its quotas to tenants everywhere."""
     told = cloud.compute.get("/limits").json()["limits"]["absolute"]
     found = {
         "instances": (told["totalInstancesUsed"], told["maxTotalInstances"]),
@@ -112,13 +115,13 @@ def limits(cloud: Any) -> dict[str, tuple[int, int]]:
 
 
 def chosen(thing: Any, *fields: str) -> dict[str, Any]:
-    """Some fields of a thing, and those that all have. No description is an empty one."""
+    """Some fields of a resource, and those that all have. No description becomes an empty one."""
     own = {field: thing[field] for field in ("id", "name", "project_id", *fields)}
     return own | {"description": thing.description or ""}
 
 
 def networks(cloud: Any) -> dict[str, Any]:
-    """What Neutron has."""
+    """The resources of Neutron."""
     network, mine = cloud.network, {"project_id": cloud.current_project_id}
     known = [chosen(one) | {"external": bool(one.is_router_external)} for one in network.networks()]
     names = {one["id"]: one["name"] for one in known}
@@ -163,7 +166,7 @@ def networks(cloud: Any) -> dict[str, Any]:
 
 
 def servers(cloud: Any) -> list[dict[str, Any]]:
-    """The machines of the project, in every state."""
+    """The servers of the project, in every state."""
     return [
         {
             "id": server.id,
@@ -186,7 +189,7 @@ def servers(cloud: Any) -> list[dict[str, Any]]:
 
 
 def volumes(cloud: Any) -> list[dict[str, Any]]:
-    """The volumes of the project, where there is block storage."""
+    """The volumes of the project, if the cloud has block storage."""
     if not cloud.has_service("block-storage"):
         return []
     return [
@@ -194,14 +197,14 @@ def volumes(cloud: Any) -> list[dict[str, Any]]:
             "id": volume.id,
             "name": volume.name,
             "size": volume.size,
-            "platform": (volume.metadata or {}).get("bookface_platform", ""),
+            "platform": (volume.metadata or {}).get(MARK, ""),
         }
         for volume in cloud.block_storage.volumes()
     ]
 
 
 def look(name: str) -> tuple[Any, dict[str, Any]]:
-    """The connection, and all of it."""
+    """The connection, and all resources."""
     cloud = openstack.connect(cloud=name)
     images: dict[str, list[str]] = {}
     for image in cloud.image.images(status="active"):
@@ -230,12 +233,12 @@ def look(name: str) -> tuple[Any, dict[str, Any]]:
 
 
 def console(cloud: Any, server: dict[str, Any], lines: int) -> str:
-    """The end of what a machine has printed while it boots."""
+    """The end of a server's console."""
     try:
         told = cloud.compute.get_server_console_output(server["id"], length=lines)
         text = told.get("output", "") if isinstance(told, dict) else str(told)
     except REFUSALS as error:
-        return f"(the cloud does not show it: {error})"
+        return f"(not available: {error})"
     return "\n".join(text.splitlines()[-lines:])
 
 
@@ -259,10 +262,11 @@ def main() -> None:
             if server["name"] in module.params["consoles"]
         }
     except REFUSALS as error:
-        # Some of them tell their kind in their name alone.
-        module.fail_json(
-            msg=f"{module.params['cloud']}: {explain(f'{type(error).__name__}: {error}')}"
-        )
+        kind = type(error).__name__
+        # keystoneauth and the SDK name it differently.
+        status = getattr(error, "http_status", None) or getattr(error, "status_code", None) or 0
+        fault = Fault(f"{kind}: {error}", status, kind)
+        module.fail_json(msg=f"{module.params['cloud']}: {explain(fault)}")
     module.exit_json(changed=False, found=found, consoles=consoles)
 
 

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which virtual machines a platform shall have in OpenStack: the description, read and checked.
+"""The description of the platform's virtual machines in OpenStack, read and validated.
 
-Also what things are called there, and how they are marked as ours.
+Also the names of the resources there, and how they are marked as ours.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ DOCKER_HOSTS, CACHES = "docker_hosts", "caches"
 SWARM_MANAGERS, SWARM_WORKERS = "swarm_managers", "swarm_workers"
 SWARM = (SWARM_MANAGERS, SWARM_WORKERS)
 GROUPS = (LOADBALANCERS, DATABASES, LEGACY_WEB, DOCKER_HOSTS, *SWARM, CACHES)
-# Who gets Docker at its first boot.
+# Groups whose machines get Docker at their first boot.
 WITH_DOCKER = (DOCKER_HOSTS, *SWARM)
-# Who talks to the database and to memcached.
+# Groups whose machines connect to the database and to memcached.
 WEB = (LEGACY_WEB, DOCKER_HOSTS, *SWARM)
 
 MARK = "bookface_platform"
@@ -33,7 +33,7 @@ _KEYS = frozenset({"name", "groups", "image", "flavor", "suite", "volume", "floa
 
 
 class DescriptionError(ValueError):
-    """The description cannot be carried out; says all that is wrong with it."""
+    """The description is invalid; names all faults."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,19 @@ class Machine:
 
 @dataclass(frozen=True)
 class Names:
-    """What the things of a platform are called in the cloud."""
+    """Names of the platform's resources in the cloud."""
 
     platform: str
 
     @property
     def mark(self) -> str:
-        """The description of everything of ours that has one."""
+        """The description of our resources that have one."""
         return f"{MARK}={self.platform}"
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The same mark for resources with metadata instead: servers and volumes."""
+        return {MARK: self.platform}
 
     def address_mark(self, machine: str) -> str:
         """Description of a machine's floating address, which outlives the machine."""
@@ -78,13 +83,13 @@ class Names:
 
     @property
     def network(self) -> str:
-        """Name of network, subnet and router, and of the security group that all machines have."""
+        """Name of the network, subnet, router, and common security group."""
         return self.platform
 
     def security_group(self, group: str) -> str:
         return f"{self.platform}-{group}"
 
-    # What has no description is known by its name alone.
+    # Resources without a description are recognized by name alone.
     @property
     def keypair(self) -> str:
         return f"{MARK}-{self.platform}"
@@ -107,15 +112,17 @@ def machines(
     faults = []
     if not _PLATFORM.match(str(platform)):
         faults.append(
-            f"openstack_platform is {platform!r}; wanted are up to 31 small letters, digits and"
-            " '-', a letter first"
+            f"openstack_platform is {platform!r}: expected up to 31 lower-case letters, digits and"
+            " '-', starting with a letter"
         )
     if not isinstance(described, (list, tuple)) or not described:
         raise DescriptionError("openstack_vms is empty: describe at least one machine in it")
     found = []
     for number, entry in enumerate(described, 1):
         if not isinstance(entry, Mapping):
-            faults.append(f"openstack_vms has {entry!r}; wanted is a dictionary with name, groups")
+            faults.append(
+                f"openstack_vms has {entry!r}: expected a dictionary with name and groups"
+            )
             continue
         told = {"volume": 0, "floating_ip": False, **defaults, **entry}
         own = list(_faults(told, number))
@@ -135,43 +142,43 @@ def machines(
     names = [machine.name for machine in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        faults.append(f"openstack_vms has {', '.join(twice)} more than once; each needs its name")
+        faults.append(f"openstack_vms has {', '.join(twice)} more than once; names must be unique")
     if faults:
         raise DescriptionError("; ".join(faults))
     return found
 
 
 def _faults(told: Mapping[str, Any], number: int) -> Iterable[str]:
-    """What is wrong with one machine."""
+    """The faults of one machine."""
     name = told.get("name")
     if not isinstance(name, str) or not _NAME.match(name):
         yield (
-            f"machine {number} of openstack_vms has the name {name!r}; wanted are small letters,"
+            f"machine {number} of openstack_vms has the name {name!r}: expected lower-case letters,"
             " digits and '-', such as web1"
         )
         return
     unknown = sorted({*told} - _KEYS)
     if unknown:
-        yield f"{name} has {', '.join(unknown)}; known are {', '.join(sorted(_KEYS))}"
+        yield f"{name} has {', '.join(unknown)}; known keys: {', '.join(sorted(_KEYS))}"
     groups = told.get("groups")
     if not isinstance(groups, (list, tuple)) or not groups:
-        yield f"{name} has no groups; wanted is a list of {', '.join(GROUPS)}"
+        yield f"{name} has no groups: expected a list of {', '.join(GROUPS)}"
     else:
         strange = [str(group) for group in groups if group not in GROUPS]
         if strange:
             yield f"{name} is in the unknown group {', '.join(strange)}; known: {', '.join(GROUPS)}"
     for key in ("image", "flavor", "suite"):
         if not told.get(key):
-            yield f"{name} has no {key}; give it one, or all of them by openstack_{key}"
+            yield f"{name} has no {key}; set it, or openstack_{key} for all machines"
     size = told["volume"]
     if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-        yield f"{name} has the volume {size!r}; wanted are gigabytes, or 0 for none"
+        yield f"{name} has the volume {size!r}: expected gigabytes, or 0 for none"
     if not isinstance(told["floating_ip"], bool):
-        yield f"{name} has floating_ip {told['floating_ip']!r}; wanted is true or false"
+        yield f"{name} has floating_ip {told['floating_ip']!r}: expected true or false"
 
 
 def members(found: Iterable[Machine]) -> dict[str, list[str]]:
-    """Group → names of its machines; groups without any are left out."""
+    """Group → names of its machines, without empty groups."""
     sorted_in: dict[str, list[str]] = {}
     for group in GROUPS:
         names = [machine.name for machine in found if group in machine.groups]
@@ -181,9 +188,9 @@ def members(found: Iterable[Machine]) -> dict[str, list[str]]:
 
 
 def jump_name(described: Iterable[Any]) -> str:
-    """Name of the machine by which those without an address are reached. Empty: none has one.
+    """Name of the machine through which those without an address are reached, or empty.
 
-    The first of the description as it stands: the inventory asks before anybody has checked it.
+    The first one with an address in the description, which the inventory has not validated.
     """
     entries = [entry for entry in described if isinstance(entry, Mapping)]
     names = [str(entry.get("name", "")) for entry in entries if entry.get("floating_ip") is True]
@@ -191,7 +198,7 @@ def jump_name(described: Iterable[Any]) -> str:
 
 
 def jump(found: Sequence[Machine]) -> Machine | None:
-    """That machine, if there are any that need it."""
+    """That machine, if any other needs it."""
     if all(machine.floating_ip for machine in found):
         return None
     name = jump_name(asdict(machine) for machine in found)

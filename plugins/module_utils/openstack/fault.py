@@ -1,57 +1,123 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a cloud's refusal means, in one sentence with a way out."""
+"""Explanations of errors from a cloud: what is wrong, and what to do.
+
+For people only; nothing is decided by them. An error is recognized by its status and type where the
+API gives them, and by its message where it gives nothing else.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-# Words of the cloud or of openstacksdk → what it means. The first that is found counts.
-_MEANINGS: tuple[tuple[str, str], ...] = (
-    (
+
+@dataclass(frozen=True)
+class Fault:
+    """An error. C(status): of HTTP, 0 if unknown. C(kind): its type in the API or the SDK."""
+
+    message: str
+    status: int = 0
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """An explanation, and the errors that it is for."""
+
+    text: str
+    words: str
+    status: int = -1
+    kinds: frozenset[str] = field(default_factory=frozenset)
+
+    def explains(self, fault: Fault) -> bool:
+        return (
+            fault.kind in self.kinds
+            or fault.status == self.status
+            or bool(re.search(self.words, fault.message))
+        )
+
+
+# The first one that explains an error counts: a quota is also a status 403.
+MEANINGS = (
+    Meaning(
+        "clouds.yaml has no such cloud. Set openstack_cloud to one of its clouds. The file is"
+        " searched in this directory, ~/.config/openstack, /etc/openstack, and at"
+        " OS_CLIENT_CONFIG_FILE",
         r"Cloud \S+ was not found",
-        "clouds.yaml has no such cloud. Set openstack_cloud to one that is there; the file is"
-        " looked for in this directory, ~/.config/openstack, /etc/openstack, and where"
-        " OS_CLIENT_CONFIG_FILE says",
     ),
-    (
+    Meaning(
+        "the cloud refused the credentials: a wrong user or password, or an expired token. Correct"
+        " them in clouds.yaml, or get a new token",
+        # Keystone answers 404 to a token that it cannot read.
         r"HTTP 401|\b401\b|Unauthorized|Fernet token|(find|validate) token|"
         r"requires authentication|Missing value .* required for auth",
-        "the cloud refused the credentials: a wrong user or password, or a token that has expired."
-        " Correct them in clouds.yaml, or get a new token",
+        401,
     ),
-    (
-        r"establish (a new )?connection|timed? ?out (while )?connect|Connect(ion|Failure|Timeout)"
-        r"|Name or service not known|Could not find versioned identity endpoints|SSL exception",
-        "the cloud's endpoint cannot be reached. Look at auth_url in clouds.yaml, and whether a"
-        " VPN, a proxy or a certificate is missing",
+    Meaning(
+        "the cloud's endpoint cannot be reached. Check auth_url in clouds.yaml, and whether a VPN,"
+        " a proxy or a certificate is missing",
+        r"establish (a new )?connection|timed? ?out (while )?connect|Connect(ion|Failure|"
+        r"Timeout)|Name or service not known|Could not find versioned identity endpoints|"
+        r"SSL exception",
+        kinds=frozenset({"ConnectFailure", "ConnectTimeout", "SSLFailure", "DiscoveryFailure"}),
     ),
-    (
+    Meaning(
+        "a quota of the project is used up. Remove what is not needed, or ask the operator for"
+        " more",
         r"[Qq]uota (exceeded|has been met)|exceeded for resources|OverQuota",
-        "a quota of the project is used up. Remove what is not needed, or ask the operator",
+        413,
+        frozenset({"OverQuota"}),
     ),
-    (
+    Meaning(
+        "the pool of addresses is empty. Release unused floating addresses, or remove floating_ip"
+        " from machines that can be reached through another one",
         r"No more IP addresses|IpAddressGenerationFailure|ExternalIpAddressExhausted",
-        "the pool of addresses is empty. Release floating addresses that nobody uses, or take"
-        " floating_ip away from machines that can be reached through another one",
+        kinds=frozenset({"IpAddressGenerationFailure", "ExternalIpAddressExhausted"}),
     ),
-    (
+    Meaning(
+        "no host of the cloud has room for this flavor, or for one more machine on a host of its"
+        " own (openstack_swarm_policy). Choose a smaller flavor, or ask the operator",
         r"No valid host",
-        "no host of the cloud has room for this flavor (or for one more machine apart from the"
-        " others: openstack_swarm_policy). Choose a smaller flavor, or ask the operator",
+        kinds=frozenset({"NoValidHost"}),
     ),
-    (
+    Meaning(
+        "the account is not allowed to do that. Ask the operator for a role in the project,"
+        " usually member",
         r"HTTP 403|\b403\b|Forbidden",
-        "the account may not do that. Ask the operator for a role in the project, usually member",
+        403,
     ),
 )
 
 
-def explain(message: str) -> str:
-    """The cloud's words, with what they mean before them where we know."""
-    told = " ".join(str(message).split())
-    for pattern, meaning in _MEANINGS:
-        if re.search(pattern, told):
-            return f"{meaning}. The cloud's own words: {told[:400]}"
-    return told or "the cloud gave no reason"
+def explain(fault: Fault) -> str:
+    """The message of the cloud, after an explanation if there is one."""
+    message = " ".join(fault.message.split())
+    for meaning in MEANINGS:
+        if meaning.explains(fault):
+            return f"{meaning.text}. Message of the cloud: {message[:400]}"
+    return message or "the cloud gave no reason"
+
+
+def of_result(result: Mapping[str, Any]) -> Fault:
+    """The error in the result of a failed task of openstack.cloud; of a loop, the first."""
+    items = result.get("results") or [result]
+    failed = next((item for item in items if item.get("failed")), items[0])
+    message = str(failed.get("msg") or "failed")
+    body = _body((failed.get("extra_data") or {}).get("response"))
+    code = body.get("code")
+    return Fault(message, code if isinstance(code, int) else 0, str(body.get("type") or ""))
+
+
+def _body(response: Any) -> Mapping[str, Any]:
+    """The error in an answer of Nova or Neutron, such as C({"NeutronError": {"type": ...}})."""
+    try:
+        answer = json.loads(response)
+    except (TypeError, ValueError):
+        return {}
+    inside = next(iter(answer.values()), None) if isinstance(answer, dict) else None
+    return inside if isinstance(inside, dict) else {}

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is to be done in a cloud: the description compared with what is there.
+"""The plan for a cloud: the description compared with what exists.
 
-Things are found by their names and recognized by our mark. What has the name without the mark is
-somebody else's, and stops the run. Nothing that holds data or an address goes without being named
-by the user.
+Resources are found by name and recognized by our mark. One that has the name without the mark
+belongs to somebody else and stops the run. Nothing that holds data or an address is removed unless
+the user names it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps 
 
 
 def plan(found: Sequence[Machine], names: Names, wanted: Settings, cloud: Data) -> Plan:
-    """Compare. C(cloud) is what openstack_platform_info returns."""
+    """The whole plan. C(cloud) is what openstack_platform_info returns."""
     made, servers = Plan(), Plan()
     plan_servers(servers, found, names, wanted, cloud)
     replaced = {step.name for step in servers.steps if step.do == REPLACE}
@@ -73,23 +73,23 @@ def _keypair(made: Plan, _found: Any, names: Names, wanted: Settings, cloud: Dat
     elif there[0]["public_key"].split()[:2] != wanted.public_key.split()[:2]:
         made.faults.append(
             f"the keypair {names.keypair} holds another key than openstack_public_key_file."
-            " Machines get a key when they are made: give the file whose key they have, or remove"
-            " the keypair and replace the machines"
+            " Servers get their key when they are created: name the file with that key, or remove"
+            " the keypair and replace the servers"
         )
 
 
 def _ours(things: Iterable[Data], name: str, mark: str, kind: str, made: Plan) -> Data | None:
-    """The one of this name that carries our mark."""
+    """The resource of this name that carries our mark."""
     there = [thing for thing in things if thing["name"] == name]
     marked = [thing for thing in there if has_mark(thing, mark)]
     if len(marked) > 1:
         ids = ", ".join(thing["id"] for thing in marked)
         made.faults.append(
-            f"there are {len(marked)} of the {kind} {name} ({ids}); remove all but one"
+            f"the {kind} {name} exists {len(marked)} times ({ids}); remove all but one"
         )
     elif there and not marked:
         made.faults.append(
-            f"the {kind} {name} ({there[0]['id']}) is not ours: its description is not {mark}."
+            f"the {kind} {name} ({there[0]['id']}) is not ours: expected the description {mark}."
             " Rename it, or choose another openstack_platform"
         )
     return marked[0] if marked else None
@@ -102,8 +102,8 @@ def _network(
         known = [one["name"] for one in cloud["networks"]]
         if known.count(want.network) != 1:
             made.faults.append(
-                f"openstack_network is {want.network}, of which the cloud has"
-                f" {known.count(want.network) or 'none'}; it has {listed(known)}"
+                f"openstack_network is {want.network}: expected one network of that name, the cloud"
+                f" has {known.count(want.network)}. Its networks: {listed(known)}"
             )
         return
     network = _ours(own(cloud["networks"], cloud), names.network, names.mark, NETWORK, made)
@@ -116,20 +116,18 @@ def _network(
     else:
         if subnet["cidr"] != want.cidr:
             made.faults.append(
-                f"openstack_cidr is {want.cidr}, but the subnet has {subnet['cidr']}; a subnet"
-                " keeps its addresses. Set openstack_cidr back, or deprovision first"
+                f"openstack_cidr is {want.cidr}, but the subnet has {subnet['cidr']}, which cannot"
+                " be changed. Set openstack_cidr back, or deprovision first"
             )
         if list(subnet["dns_nameservers"]) != list(want.nameservers):
-            told = ", ".join(want.nameservers) or "the cloud's own"
+            told = ", ".join(want.nameservers) or "of the cloud"
             made.steps.append(
                 Step(CHANGE, SUBNET, names.network, f"name servers {told}", subnet["id"])
             )
     if not router:
         made.steps.append(Step(CREATE, ROUTER, names.network, f"to {want.external}"))
     elif not subnet or subnet["id"] not in router["subnets"]:
-        made.steps.append(
-            Step(CHANGE, ROUTER, names.network, "the subnet is missing", router["id"])
-        )
+        made.steps.append(Step(CHANGE, ROUTER, names.network, "connect the subnet", router["id"]))
 
 
 def _security_groups(made: Plan, _found: Any, names: Names, wanted: Settings, cloud: Data) -> None:
@@ -141,7 +139,7 @@ def _security_groups(made: Plan, _found: Any, names: Names, wanted: Settings, cl
         has = {seen(rule, by_id) for rule in group["rules"]} if group else set()
         if not group:
             told = "; ".join(in_words(rule) for rule in sorted(should) if rule[0] == "ingress")
-            made.steps.append(Step(CREATE, SECURITY_GROUP, name, told or "nothing may come in"))
+            made.steps.append(Step(CREATE, SECURITY_GROUP, name, told or "nothing in"))
         elif should != has:
             words = [f"+ {in_words(rule)}" for rule in sorted(should - has)]
             words += [f"- {in_words(rule)}" for rule in sorted(has - should)]
@@ -161,8 +159,8 @@ def _server_group(
         made.steps.append(Step(CREATE, SERVER_GROUP, names.server_group, wanted.swarm_policy))
     elif there[0]["policy"] != wanted.swarm_policy:
         made.faults.append(
-            f"openstack_swarm_policy is {wanted.swarm_policy}, but the server group was made with"
-            f" {there[0]['policy']}, and keeps it. Set it back, or deprovision first"
+            f"openstack_swarm_policy is {wanted.swarm_policy}, but the server group has"
+            f" {there[0]['policy']}, which cannot be changed. Set it back, or deprovision first"
         )
 
 
@@ -174,7 +172,7 @@ def _addresses(
     cloud: Data,
     replaced: Container[str],
 ) -> None:
-    """An address outlives its machine: where that is C(replaced), it is attached to the new one."""
+    """An address outlives its server: if that is C(replaced), the new one gets it."""
     held = _held(names, cloud)
     servers = {one["name"]: one for one in ours(cloud["servers"], names)}
     described = {machine.name: machine for machine in found}
@@ -189,9 +187,7 @@ def _addresses(
             or machine.name in replaced
             or not _attached(address, servers[machine.name], cloud)
         ):
-            made.steps.append(
-                Step(CHANGE, ADDRESS, machine.name, "is to be attached", address["id"])
-            )
+            made.steps.append(Step(CHANGE, ADDRESS, machine.name, "attach", address["id"]))
     for mark, address in sorted(held.items()):
         name = names.machine_of(mark)
         if name in described and described[name].floating_ip:
@@ -200,7 +196,7 @@ def _addresses(
 
 
 def _held(names: Names, cloud: Data) -> dict[str, Data]:
-    """Our floating addresses by their marks."""
+    """Our floating addresses, by mark."""
     return {
         one["description"]: one
         for one in own(cloud["floating_ips"], cloud)
@@ -209,7 +205,7 @@ def _held(names: Names, cloud: Data) -> dict[str, Data]:
 
 
 def _attached(address: Data, server: Data, cloud: Data) -> bool:
-    """Whether a floating address leads to a server, as Neutron sees it."""
+    """Whether a floating address is attached to a server, according to Neutron."""
     return any(
         port["id"] == address["port_id"] and port["device_id"] == server["id"]
         for port in cloud["ports"]
@@ -217,7 +213,7 @@ def _attached(address: Data, server: Data, cloud: Data) -> bool:
 
 
 def unseen(found: Sequence[Machine], names: Names, cloud: Data) -> list[str]:
-    """Machines that do not show their floating address yet: Nova learns of it after Neutron."""
+    """Servers that do not show their attached floating address: Nova learns of it later."""
     held = _held(names, cloud)
     servers = {one["name"]: one for one in ours(cloud["servers"], names)}
     return [
@@ -231,15 +227,15 @@ def unseen(found: Sequence[Machine], names: Names, cloud: Data) -> list[str]:
 
 
 def _volumes(made: Plan, found: Sequence[Machine], names: Names, _wanted: Any, cloud: Data) -> None:
-    """A volume is made or grows. It is never made smaller and never removed here."""
+    """A volume is created, and never changed or removed here."""
     there = {one["name"]: one for one in cloud["volumes"]}
     for machine in found:
         name = names.volume(machine.name)
         volume = there.get(name)
         if machine.volume and not cloud["block_storage"]:
             made.faults.append(
-                f"{machine.name} wants a volume of {machine.volume} GB, but the cloud has no block"
-                " storage. Take volume out; the data is then on the server's own disk"
+                f"{machine.name} requires a volume of {machine.volume} GB, but the cloud has no"
+                " block storage. Remove volume; the data is then on the server's own disk"
             )
         elif machine.volume and not volume:
             made.steps.append(Step(CREATE, VOLUME, machine.name, f"{machine.volume} GB"))
@@ -247,16 +243,16 @@ def _volumes(made: Plan, found: Sequence[Machine], names: Names, _wanted: Any, c
             made.faults.append(f"the volume {name} ({volume['id']}) is not ours; rename it")
         elif machine.volume and volume and volume["size"] != machine.volume:
             made.faults.append(
-                f"the volume of {machine.name} has {volume['size']} GB, described are"
-                f" {machine.volume}. This role changes no volume that holds data: extend it by hand"
-                " (openstack volume set --size), or describe what it has"
+                f"the volume of {machine.name} has {volume['size']} GB, expected"
+                f" {machine.volume} GB. This role does not change volumes with data: extend it by"
+                " hand (openstack volume set --size), or describe the size that it has"
             )
         elif not machine.volume and volume and volume["platform"] == names.platform:
             made.left.append(f"{VOLUME} {name} ({volume['size']} GB): no longer described")
 
 
 def _missing(made: Plan, found: Sequence[Machine], wanted: Settings, cloud: Data) -> Iterator[str]:
-    """What the cloud would have to have. Asked only for what is to be made."""
+    """What the cloud lacks for the servers and addresses to create."""
     making = {
         step.name for step in made.steps if step.kind == SERVER and step.do in (CREATE, REPLACE)
     }
@@ -265,10 +261,7 @@ def _missing(made: Plan, found: Sequence[Machine], wanted: Settings, cloud: Data
         ids = cloud["images"].get(image, [])
         who = ", ".join(machine.name for machine in machines if machine.image == image)
         if not ids:
-            yield (
-                f"there is no image {image}, which {who} would boot; the cloud has"
-                f" {listed(cloud['images'])}"
-            )
+            yield (f"there is no image {image} for {who}; the cloud has {listed(cloud['images'])}")
         elif len(ids) > 1:
             yield f"there are {len(ids)} images {image} ({', '.join(ids)}); rename all but one"
     for flavor in sorted({machine.flavor for machine in machines} - {*cloud["flavors"]}):
@@ -277,13 +270,13 @@ def _missing(made: Plan, found: Sequence[Machine], wanted: Settings, cloud: Data
     external = [one["name"] for one in cloud["networks"] if one["external"]]
     if outside and external.count(wanted.external) != 1:
         yield (
-            f"openstack_external_network is {wanted.external}; the cloud has"
-            f" {listed(external)} to the outside"
+            f"openstack_external_network is {wanted.external}; the external networks of the cloud:"
+            f" {listed(external)}"
         )
 
 
 def _quotas(made: Plan, found: Sequence[Machine], cloud: Data) -> Iterator[str]:
-    """Sums against limits. C(limits): name → used and most; -1 is no limit."""
+    """The plan's needs against the quotas. C(limits): name → used and limit, -1 for none."""
     flavors = cloud["flavors"]
     described = {machine.name: machine for machine in found}
     kinds = {
@@ -311,6 +304,6 @@ def _quotas(made: Plan, found: Sequence[Machine], cloud: Data) -> Iterator[str]:
         if wanted > 0 and 0 <= most < used + wanted:
             unit = " MB of RAM" if what == "ram" else f" {what}"
             yield (
-                f"the quota is {most}{unit}, {used} are in use, and {wanted} more are wanted."
+                f"the quota is {most}{unit}, {used} are in use, and the plan needs {wanted} more."
                 " Describe less, remove something, or ask the operator for more"
             )

@@ -29,18 +29,18 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps 
     own,
 )
 
-# Owners of the ports that Neutron itself has on a network, and deletes with it.
+# Owners of ports that Neutron creates on a network itself, and deletes with it.
 NEUTRON = frozenset({"network:dhcp", "network:distributed", "network:floatingip_agent_gateway"})
 
 
 def inventory_of(names: Names, cloud: Data) -> list[str]:
-    """What exists of ours: for a run that fails, and before a removal."""
+    """The resources of the platform, for people."""
     return [f"{step.kind} {step.name}" + (f" ({step.why})" if step.why else "")
             for step in existing(names, cloud)]  # fmt: skip
 
 
 def existing(names: Names, cloud: Data) -> list[Step]:
-    """All that carries our mark, in the order in which it can be removed."""
+    """All resources that carry our mark, in the order in which they can be removed."""
 
     def marked(things: Iterable[Data]) -> list[Data]:
         return [one for one in own(things, cloud) if has_mark(one, names.mark)]
@@ -77,7 +77,7 @@ def existing(names: Names, cloud: Data) -> list[Step]:
 
 
 def removal(names: Names, cloud: Data, volumes: bool) -> Plan:
-    """What goes when the whole platform goes, and what stands in the way."""
+    """The removal of the whole platform, and what prevents it."""
     made = Plan()
     for step in existing(names, cloud):
         if step.kind == VOLUME and not volumes:

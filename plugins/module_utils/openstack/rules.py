@@ -1,11 +1,10 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may talk to whom: the rules of the security groups, from the inventory that HAProxy reads.
+"""The rules of the security groups, from the inventory that HAProxy reads.
 
-Each group of the inventory gets a security group, and all machines share one for SSH and for what
-they ask of others. A rule names the group that needs the port, so an address that changes needs no
-other rule.
+Each group of the inventory gets a security group, and all machines share one for SSH and outgoing
+traffic. A rule names the group that needs the port, so rules do not depend on addresses.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.descri
 from ansible_collections.bookface.platform.plugins.module_utils.web import backends as serving
 
 SSH, MEMCACHED = 22, 11211
-# What a swarm says to itself: orders to its managers, gossip, and the overlay networks.
+# Traffic within a swarm: to its managers, gossip, and the overlay networks.
 SWARM_ORDERS, SWARM_GOSSIP, SWARM_OVERLAY = 2377, 7946, 4789
 # Group of the inventory → backend of the load balancer.
 _BACKENDS = {
@@ -44,14 +43,14 @@ _BACKENDS = {
 
 
 class RulesError(ValueError):
-    """What the rules are made from is wrong."""
+    """The input of the rules is invalid."""
 
 
 @dataclass(frozen=True)
 class Doors:
-    """What is open: to whom, and where on machines that say nothing of their own.
+    """Who has access, and the ports of machines that set no variables of their own.
 
-    The three C(bind) are addresses as HAProxy has them; of C(tls_bind) empty is none.
+    The three C(bind) are addresses in HAProxy's form; an empty C(tls_bind) is none.
     """
 
     bind: str
@@ -64,7 +63,7 @@ class Doors:
 
 @dataclass(frozen=True, order=True)
 class Rule:
-    """Traffic that may come in. Of C(group) and C(cidr) one says from where."""
+    """Incoming traffic that is allowed, from C(group) or from C(cidr)."""
 
     protocol: str
     first: int
@@ -73,7 +72,7 @@ class Rule:
     cidr: str = ""
 
     def as_data(self) -> dict[str, Any]:
-        """As openstack.cloud.security_group wants it."""
+        """The rule for openstack.cloud.security_group."""
         version = 6 if ":" in self.cidr else 4
         where = {"remote_group": self.group} if self.group else {"remote_ip_prefix": self.cidr}
         return {
@@ -98,13 +97,13 @@ def bound(bind: str) -> list[tuple[str, int]]:
     for part in (bind.split() or [""])[0].split(","):
         address, colon, port = part.rpartition(":")
         if not (colon and port.isdigit()):
-            raise RulesError(f"{bind!r} is no address with a port, such as *:80")
+            raise RulesError(f"{bind!r} has no port: expected an address with a port, such as *:80")
         found.append((address, int(port)))
     return found
 
 
 def outside(bind: str) -> list[int]:
-    """Ports of a C(bind) at which others than the machine itself can ask."""
+    """Ports of a C(bind) that other machines can reach."""
     return [
         port
         for address, port in bound(bind)
@@ -120,13 +119,13 @@ def cidrs(name: str, values: Iterable[str]) -> list[str]:
             found.append(str(ip_network(str(value))))
         except ValueError as error:
             raise RulesError(
-                f"{name} has {value!r}: {error}; wanted are networks such as 192.0.2.0/24"
+                f"{name} has {value!r}: {error}. Expected networks such as 192.0.2.0/24"
             ) from error
     return found
 
 
 def ranges(ports: Iterable[int]) -> list[tuple[int, int]]:
-    """Ports that follow each other, together."""
+    """Consecutive ports as ranges."""
     found: list[tuple[int, int]] = []
     for port in sorted({*ports}):
         if found and found[-1][1] == port - 1:
@@ -151,7 +150,7 @@ def rules(
     def allow(
         to: str, opened: Iterable[int], group: str = "", cidr: str = "", how: str = "tcp"
     ) -> None:
-        """Open ports of a group to another one or to a network, where both are there."""
+        """Open ports of a group to another one or to a network, if both exist."""
         if to not in incoming or (group and group not in incoming):
             return
         incoming[to] |= {Rule(how, first, last, group, cidr) for first, last in ranges(opened)}
@@ -159,7 +158,7 @@ def rules(
     ssh = cidrs("openstack_ssh_cidrs", doors.ssh_cidrs)
     if not ssh:
         raise RulesError(
-            "openstack_ssh_cidrs is empty: nobody could log in, nor could Ansible. Set it to the"
+            "openstack_ssh_cidrs is empty: neither you nor Ansible could log in. Set it to the"
             " network that you work from, such as [192.0.2.0/24]"
         )
     for cidr in ssh:
@@ -169,7 +168,7 @@ def rules(
         allow(names.network, [SSH], group=names.security_group(through.groups[0]))
 
     def told(group: str, variable: str, default: Any) -> Iterator[str]:
-        """What the machines of a group say, with the variables that their roles will read."""
+        """A variable of the machines of a group, as their roles will read it."""
         for name in groups.get(group, ()):
             yield str(hostvars[name].get(variable, default))
 
@@ -219,7 +218,7 @@ def seen(rule: Mapping[str, Any], names: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def in_words(rule: tuple[str, ...]) -> str:
-    """A rule as a person reads it, from seen()."""
+    """A rule from seen(), for people."""
     direction, version, protocol, first, last, group, cidr = rule
     ports = "" if not first else f" {first}" if first == last else f" {first}-{last}"
     whom = group or cidr or ("anywhere" if direction == "ingress" else "everywhere")

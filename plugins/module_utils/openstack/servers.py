@@ -13,7 +13,6 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.descri
     DISK_MARK,
     GROUPS_MARK,
     IMAGE_MARK,
-    MARK,
     USER_DATA_MARK,
     Machine,
     Names,
@@ -35,17 +34,17 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps 
 
 
 def digest(user_data: str) -> str:
-    """What a server keeps of its user data; the cloud does not show it to tenants."""
+    """A digest for the metadata of a server: the cloud does not show user data to tenants."""
     return hashlib.sha256(user_data.encode()).hexdigest()[:32] if user_data else "none"
 
 
 def user_data(docker: str, volume: bool, device: str, mount: str) -> str:
-    """What a machine does at its first boot: Docker's part as it is, a disk's part, or both."""
+    """User data of a machine: what installs Docker, unchanged, and what mounts its volume."""
     if not volume:
         return docker
     disk = {
         "fs_setup": [{"device": device, "filesystem": "ext4", "overwrite": False}],
-        # A machine whose disk is missing shall boot, so that somebody can look.
+        # nofail: a machine boots without its volume, so that somebody can log in.
         "mounts": [[device, mount, "ext4", "defaults,nofail", "0", "2"]],
     }
     return (
@@ -57,23 +56,36 @@ def user_data(docker: str, volume: bool, device: str, mount: str) -> str:
 
 
 def group_mark(machine: Machine) -> dict[str, str]:
-    """The mark that may change while a server runs; the others tell what it was made from."""
+    """The metadata that changes while a server runs; the rest says what it was created with."""
     return {GROUPS_MARK: ",".join(machine.groups)}
 
 
 def metadata(machine: Machine, names: Names, text: str, disk: str) -> dict[str, str]:
-    """The marks of a new server."""
-    return group_mark(machine) | {
-        MARK: names.platform,
-        IMAGE_MARK: machine.image,
-        USER_DATA_MARK: digest(text),
-        DISK_MARK: disk if machine.volume else "none",
-    }
+    """The metadata of a new server."""
+    return (
+        names.metadata
+        | group_mark(machine)
+        | {
+            IMAGE_MARK: machine.image,
+            USER_DATA_MARK: digest(text),
+            DISK_MARK: disk if machine.volume else "none",
+        }
+    )
 
 
 def security_groups(machine: Machine, names: Names) -> list[str]:
-    """Security groups of a machine: the one that all have, and those of its groups."""
+    """The security groups of a machine: the common one, and one for each of its groups."""
     return [names.network, *(names.security_group(group) for group in machine.groups)]
+
+
+def pending(found: Sequence[Machine], names: Names, cloud: Data) -> list[Data]:
+    """The servers of the description that are not ACTIVE: being created, or in ERROR."""
+    described = {machine.name for machine in found}
+    return [
+        {"name": server["name"], "status": server["status"], "fault": server["fault"]}
+        for server in ours(cloud["servers"], names)
+        if server["name"] in described and server["status"] != "ACTIVE"
+    ]
 
 
 def plan_servers(
@@ -89,9 +101,9 @@ def plan_servers(
         if len(mine) > 1 or foreign:
             ids = ", ".join(one["id"] for one in mine + foreign)
             reason = (
-                f"is not ours ({ids}); rename it, or describe another name"
+                f"is not ours ({ids}); rename it, or use another name in openstack_vms"
                 if foreign
-                else f"is there {len(mine)} times ({ids}); remove all but one"
+                else f"exists {len(mine)} times ({ids}); remove all but one"
             )
             made.faults.append(f"the server {machine.name} {reason}")
             continue
@@ -104,7 +116,7 @@ def plan_servers(
         reasons = list(_reasons(machine, names, wanted, server, cloud))
         other_boot = _other_boot(machine, wanted, server)
         if other_boot and (reasons or machine.name in wanted.confirm_replace):
-            reasons.append("other user data")
+            reasons.append("user data has changed")
         if reasons:
             step = Step(REPLACE, SERVER, machine.name, "; ".join(reasons), server["id"])
             made.steps.append(step)
@@ -113,8 +125,8 @@ def plan_servers(
             continue
         if other_boot:
             made.left.append(
-                f"{SERVER} {machine.name}: its first boot was another; site.yml brings it up to"
-                f" date; -e confirm_replace={machine.name} makes it anew"
+                f"{SERVER} {machine.name}: its user data has changed; site.yml applies the same to"
+                f" a running machine, -e confirm_replace={machine.name} replaces it"
             )
         changes = list(_changes(machine, names, wanted, server, cloud))
         if changes:
@@ -123,51 +135,56 @@ def plan_servers(
             made.steps.append(Step(START, SERVER, machine.name, "it is shut off", server["id"]))
         if server["status"] not in ("ACTIVE", "BUILD", "SHUTOFF", "REBOOT", "HARD_REBOOT"):
             made.faults.append(
-                f"the server {machine.name} is {server['status']}; bring it back to ACTIVE first"
+                f"the server {machine.name} is {server['status']}, expected ACTIVE. Bring it back"
+                " to ACTIVE first"
             )
     if unconfirmed:
         told = "; ".join(f"{step.name} ({step.why})" for step in unconfirmed)
         all_of_them = ",".join(step.name for step in unconfirmed)
         made.faults.append(
-            f"what is described can only be had by destroying and making anew: {told}. What these"
-            f" machines hold would be lost. If that is wanted: -e confirm_replace={all_of_them}"
+            f"these changes require replacing: {told}. The data on these machines would be lost. To"
+            f" replace them: -e confirm_replace={all_of_them}"
         )
     described = {machine.name for machine in found}
     for server in marked:
         if server["name"] not in described:
             surplus(made, SERVER, server["name"], server["id"], server["status"], wanted)
-    # For confirm_remove a name that is gone is no mistake: the run may have been repeated.
+    # A name in confirm_remove that is gone is no mistake: the run may have been repeated.
     strange = {*wanted.confirm_replace} - described - {server["name"] for server in marked}
     if strange:
-        made.faults.append(f"confirm_replace names {listed(strange)}, which nobody has described")
+        made.faults.append(
+            f"confirm_replace names {listed(strange)}, which openstack_vms does not describe"
+        )
 
 
 def _reasons(
     machine: Machine, names: Names, wanted: Settings, server: Data, cloud: Data
 ) -> Iterator[str]:
-    """Why a server must be made anew."""
+    """Why a server has to be replaced."""
     marks = server["metadata"]
     if server["status"] == "ERROR":
         yield f"it is in ERROR: {server['fault'] or 'the cloud does not say why'}"
-    # An operator may put a newer image in the place of an old one. That is no reason.
+    # The operator may have replaced the image by a newer one of the same name: no reason.
     if marks.get(IMAGE_MARK) != machine.image and server["image_id"] not in cloud["images"].get(
         machine.image, []
     ):
         yield f"image {marks.get(IMAGE_MARK)} -> {machine.image}"
     if server["flavor"] != machine.flavor:
         yield f"flavor {server['flavor']} -> {machine.flavor}"
-    # A disk is mounted by the first boot, and by nobody later.
+    # Only the first boot mounts a volume.
     if machine.volume and marks.get(DISK_MARK) != wanted.disk:
         yield f"volume {marks.get(DISK_MARK)} -> {wanted.disk}"
     network = wanted.network or names.network
-    # A server that is being made has no addresses yet. Networks that somebody has added are theirs.
+    # A server in BUILD has no addresses yet. Networks that others have added stay theirs.
     if server["networks"] and network not in server["networks"]:
         yield f"network {', '.join(server['networks'])} -> {network}"
 
 
 def _other_boot(machine: Machine, wanted: Settings, server: Data) -> bool:
-    """Whether its first boot would be another today. No reason to destroy it: what is in it, the
-    role docker_ce does on a machine that runs, too; its disk is judged above.
+    """Whether its user data differs from what a new server would get.
+
+    No reason to replace it: the role docker_ce does the same on a running machine, and _reasons
+    compares the volume.
     """
     text = wanted.user_data.get(machine.name, "")
     return bool(server["metadata"].get(USER_DATA_MARK) != digest(text))
@@ -176,7 +193,7 @@ def _other_boot(machine: Machine, wanted: Settings, server: Data) -> bool:
 def _changes(
     machine: Machine, names: Names, wanted: Settings, server: Data, cloud: Data
 ) -> Iterator[str]:
-    """What a server gets while it runs."""
+    """What changes while a server runs."""
     groups = group_mark(machine)[GROUPS_MARK]
     if server["metadata"].get(GROUPS_MARK) != groups:
         yield f"groups {server['metadata'].get(GROUPS_MARK)} -> {groups}"

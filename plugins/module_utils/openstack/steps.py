@@ -26,7 +26,7 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Step:
-    """One thing, and what is done to it. C(id) is the cloud's, empty before it is made."""
+    """A resource and the action on it. C(id) is the cloud's, empty before it is created."""
 
     do: str
     kind: str
@@ -37,9 +37,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Settings:
-    """What is wanted beside the machines. C(network): an existing one; empty: one of ours.
+    """The desired state beside the machines. C(network): an existing one, or empty for our own.
 
-    C(disk): where a machine's volume appears, and the directory that it holds.
+    C(disk): device and mount point of a machine's volume.
     """
 
     network: str
@@ -57,7 +57,7 @@ class Settings:
 
 @dataclass
 class Plan:
-    """Steps in their order; what stays although described otherwise; why nothing may be begun."""
+    """Steps in order; what is left although the description differs; why the plan cannot run."""
 
     steps: list[Step] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Plan:
 
 
 def lines(made: Plan) -> list[str]:
-    """The plan as a person reads it."""
+    """The plan for people."""
     told = [
         f"{step.do:<8}{step.kind} {step.name}" + (f": {step.why}" if step.why else "")
         for step in made.steps
@@ -74,12 +74,12 @@ def lines(made: Plan) -> list[str]:
 
 
 def has_mark(thing: Data, mark: str) -> bool:
-    """Whether a thing with a description is ours; behind the mark may stand more."""
+    """Whether a resource with a description is ours; more may follow the mark."""
     return bool(thing["description"].split()[:1] == [mark])
 
 
 def own(things: Iterable[Data], cloud: Data) -> list[Data]:
-    """Those of our project: others may show us theirs."""
+    """Those of our project: other projects may share theirs."""
     return [thing for thing in things if thing["project_id"] == cloud["project_id"]]
 
 
@@ -89,7 +89,7 @@ def ours(servers: Iterable[Data], names: Names) -> list[Data]:
 
 
 def surplus(made: Plan, kind: str, name: str, id_: str, what: str, wanted: Settings) -> None:
-    """Something of ours that is described no more."""
+    """A resource of ours that is no longer described."""
     if name in wanted.confirm_remove:
         made.steps.append(Step(REMOVE, kind, name, what, id_))
     else:

@@ -114,11 +114,16 @@ def made() -> Data:
     }  # fmt: skip
 
 
-def plan(cloud: Data, described: list[Data] = DESCRIBED, **settings: Any) -> Data:
-    found = FILTERS["openstack_machines"](
-        described, "p", image="debian-12", flavor="small", suite="bookworm"
+def machines(described: list[Data] = DESCRIBED) -> list[Data]:
+    return list(
+        FILTERS["openstack_machines"](
+            described, "p", image="debian-12", flavor="small", suite="bookworm"
+        )
     )
-    return dict(FILTERS["openstack_plan"](found, "p", SETTINGS | settings, cloud))
+
+
+def plan(cloud: Data, described: list[Data] = DESCRIBED, **settings: Any) -> Data:
+    return dict(FILTERS["openstack_plan"](machines(described), "p", SETTINGS | settings, cloud))
 
 
 def told(cloud: Data, *more: Any, **settings: Any) -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.bookface.platform.plugins.filter.openstack_plan import FilterModule
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import (
+    GROUPS_MARK,
     DescriptionError,
     Machine,
     Names,
@@ -17,6 +20,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.descri
     members,
 )
 
+ROOT = Path(__file__).resolve().parents[5]
 FILTERS = FilterModule().filters()
 DEFAULTS = {"image": "debian-12", "flavor": "m1.small", "suite": "bookworm"}
 LB: dict[str, Any] = {"name": "lb1", "groups": ["loadbalancers"], "floating_ip": True}
@@ -40,20 +44,20 @@ def test_what_a_machine_leaves_out_is_filled_in() -> None:
     ("machine", "says"),
     [
         ({"groups": ["databases"]}, "machine 1 of openstack_vms has the name None"),
-        ({"name": "Web_1", "groups": ["legacy_web"]}, "has the name 'Web_1'; wanted are small"),
-        ({"name": "web1"}, "web1 has no groups; wanted is a list of loadbalancers, databases"),
+        ({"name": "Web_1", "groups": ["legacy_web"]}, "has the name 'Web_1': expected lower-case"),
+        ({"name": "web1"}, "web1 has no groups: expected a list of loadbalancers, databases"),
         ({"name": "web1", "groups": []}, "web1 has no groups"),
-        ({"name": "web1", "groups": "legacy_web"}, "web1 has no groups; wanted is a list"),
+        ({"name": "web1", "groups": "legacy_web"}, "web1 has no groups: expected a list"),
         ({"name": "web1", "groups": ["web"]}, "web1 is in the unknown group web; known: loadb"),
-        ({**LB, "colour": "red"}, "lb1 has colour; known are flavor, floating_ip, groups"),
-        ({**LB, "image": ""}, "lb1 has no image; give it one, or all of them by openstack_image"),
+        ({**LB, "colour": "red"}, "lb1 has colour; known keys: flavor, floating_ip, groups"),
+        ({**LB, "image": ""}, "lb1 has no image; set it, or openstack_image for all machines"),
         ({**LB, "flavor": None}, "lb1 has no flavor"),
-        ({**LB, "suite": ""}, "lb1 has no suite; give it one, or all of them by openstack_suite"),
-        ({**LB, "volume": "20"}, "lb1 has the volume '20'; wanted are gigabytes"),
+        ({**LB, "suite": ""}, "lb1 has no suite; set it, or openstack_suite for all machines"),
+        ({**LB, "volume": "20"}, "lb1 has the volume '20': expected gigabytes"),
         ({**LB, "volume": -1}, "lb1 has the volume -1"),
         ({**LB, "volume": True}, "lb1 has the volume True"),
-        ({**LB, "floating_ip": "yes"}, "lb1 has floating_ip 'yes'; wanted is true or false"),
-        ("lb1", "openstack_vms has 'lb1'; wanted is a dictionary"),
+        ({**LB, "floating_ip": "yes"}, "lb1 has floating_ip 'yes': expected true or false"),
+        ("lb1", "openstack_vms has 'lb1': expected a dictionary"),
     ],
 )
 def test_a_fault_is_named(machine: Any, says: str) -> None:
@@ -112,3 +116,11 @@ def test_what_has_no_description_is_marked_by_its_name() -> None:
     assert names.address_mark("lb1") == "bookface_platform=demo machine=lb1"
     assert names.keypair.startswith("bookface_platform-demo")
     assert names.server_group.startswith("bookface_platform-demo")
+
+
+def test_the_inventory_finds_the_machines_by_our_marks() -> None:
+    """It is YAML that users edit, so the names of the marks stand there once more."""
+    file = ROOT / "inventories/openstack/openstack.yml"
+    told = yaml.safe_load(file.read_text())
+    assert told["server_filters"]["metadata"] == Names("bookface").metadata
+    assert told["keyed_groups"][0]["key"] == f"openstack.metadata.{GROUPS_MARK}.split(',')"

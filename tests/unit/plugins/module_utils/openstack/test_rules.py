@@ -137,7 +137,7 @@ def test_nothing_names_a_group_that_is_not_there() -> None:
 
 def test_without_a_door_for_ssh_nothing_is_made() -> None:
     with pytest.raises(
-        AnsibleFilterError, match="openstack_ssh_cidrs is empty: nobody could log in"
+        AnsibleFilterError, match="openstack_ssh_cidrs is empty: neither you nor Ansible could"
     ):
         rules(ssh_cidrs=[])
 
@@ -155,7 +155,7 @@ def test_networks_of_both_versions() -> None:
 
 @pytest.mark.parametrize("bind", ["", "80", "*:http", ":", "/run/haproxy.sock", "*:80,"])
 def test_an_address_without_a_port_is_refused(bind: str) -> None:
-    with pytest.raises(RulesError, match="is no address with a port"):
+    with pytest.raises(RulesError, match="has no port: expected an address"):
         bound(bind)
 
 

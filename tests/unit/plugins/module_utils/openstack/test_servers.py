@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from .cloud import (
     DESCRIBED,
     EMPTY,
+    FILTERS,
     PUBLIC,
     SETTINGS,
     VOLUME,
     WITH_VOLUME,
     Data,
     faults,
+    machines,
     made,
     plan,
     port,
@@ -27,17 +29,40 @@ from .cloud import (
 )
 
 
-def test_what_a_server_is_made_from() -> None:
+def test_what_a_server_is_created_with() -> None:
     lb1 = plan(EMPTY)["servers"]["lb1"]
     assert lb1["security_groups"] == ["p", "p-loadbalancers"]
     assert lb1["metadata"] == server("lb1", "loadbalancers")["metadata"]
 
 
-def test_a_server_that_is_being_made_is_waited_for() -> None:
+def test_a_server_that_is_being_created_is_waited_for() -> None:
     cloud = made()
     cloud["servers"][1] |= {"status": "BUILD", "networks": []}
     del cloud["ports"][1]
     assert told(cloud) == []
+    assert pending(cloud) == [{"name": "swarm1", "status": "BUILD", "fault": ""}]
+
+
+def test_nobody_waits_for_servers_of_others_or_out_of_the_description() -> None:
+    cloud = made()
+    assert pending(cloud) == []
+    cloud["servers"] += [
+        server("swarm1", "x") | {"metadata": {}, "status": "ERROR"},
+        server("web9", "legacy_web") | {"status": "ERROR"},
+    ]
+    assert pending(cloud) == []
+
+
+def test_a_server_in_error_ends_the_wait_with_its_reason() -> None:
+    cloud = made()
+    cloud["servers"][0] |= {"status": "ERROR", "fault": "No valid host was found."}
+    assert pending(cloud) == [
+        {"name": "lb1", "status": "ERROR", "fault": "No valid host was found."}
+    ]
+
+
+def pending(cloud: Data) -> list[Data]:
+    return list(FILTERS["openstack_pending"](machines(), "p", cloud))
 
 
 def test_what_can_be_changed_while_a_server_runs_is() -> None:
@@ -57,13 +82,15 @@ def test_what_can_be_changed_while_a_server_runs_is() -> None:
     [
         ({"image": "debian-13"}, {}, "image debian-12 -> debian-13"),
         ({"flavor": "large"}, {}, "flavor small -> large"),
-        ({"flavor": "large"}, {"user_data": {}}, "flavor small -> large; other user data"),
+        ({"flavor": "large"}, {"user_data": {}}, "flavor small -> large; user data has changed"),
     ],
 )
-def test_a_server_is_made_anew_only_by_its_name(described: Data, settings: Data, why: str) -> None:
+def test_a_server_is_replaced_only_if_it_is_named(
+    described: Data, settings: Data, why: str
+) -> None:
     wanted = [DESCRIBED[0], DESCRIBED[1] | described]
     refused = faults(made(), wanted, **settings)
-    assert f"destroying and making anew: swarm1 ({why})" in refused
+    assert f"these changes require replacing: swarm1 ({why})" in refused
     assert "-e confirm_replace=swarm1" in refused
     assert "confirm_replace=swarm1" in faults(made(), wanted, **settings, confirm_replace=["lb1"])
     assert told(made(), wanted, **settings, confirm_replace=["swarm1"]) == [
@@ -76,11 +103,11 @@ def test_a_server_with_another_first_boot_stays_until_it_is_named() -> None:
     other = {"user_data": {"swarm1": "#cloud-config\nusers: []\n"}}
     assert told(made(), **other) == []
     assert plan(made(), **other)["left"] == [
-        "server swarm1: its first boot was another; site.yml brings it up to date;"
-        " -e confirm_replace=swarm1 makes it anew"
+        "server swarm1: its user data has changed; site.yml applies the same to a running machine,"
+        " -e confirm_replace=swarm1 replaces it"
     ]
     assert told(made(), **other, confirm_replace=["swarm1"]) == [
-        "replace server swarm1: other user data"
+        "replace server swarm1: user data has changed"
     ]
     assert told(made(), confirm_replace=["swarm1"]) == []  # it has been
 
@@ -93,7 +120,7 @@ def test_a_change_of_groups_leaves_the_marks_of_the_first_boot() -> None:
 
 
 @pytest.mark.parametrize("mark", ["none", "/dev/vdb at /elsewhere"])
-def test_a_disk_that_the_first_boot_did_not_mount_wants_another_machine(mark: str) -> None:
+def test_a_volume_that_the_first_boot_did_not_mount_requires_a_replacement(mark: str) -> None:
     cloud = made() | {"block_storage": True, "volumes": [VOLUME]}
     cloud["servers"][1]["metadata"]["bookface_disk"] = mark
     assert f"swarm1 (volume {mark} -> /dev/vdb at /data)" in faults(cloud, WITH_VOLUME)
@@ -135,19 +162,30 @@ def test_a_server_of_somebody_else_stops_the_run() -> None:
 def test_two_of_a_kind_stop_the_run() -> None:
     cloud = made()
     cloud["servers"].append(cloud["servers"][0] | {"id": "second"})
-    assert "the server lb1 is there 2 times (id-lb1, second)" in faults(cloud)
+    assert "the server lb1 exists 2 times (id-lb1, second)" in faults(cloud)
 
 
-def test_user_data_of_docker_stays_as_it_is_without_a_disk() -> None:
+def test_user_data_of_docker_is_unchanged_without_a_volume() -> None:
     assert user_data("#cloud-config\nx: 1\n", False, "/dev/vdb", "/data") == "#cloud-config\nx: 1\n"
     assert user_data("", False, "/dev/vdb", "/data") == ""
 
 
 @given(st.sampled_from(["", "#cloud-config\nruncmd: [[a]]\n", "#cloud-config\nruncmd: [[a]]"]))
-def test_a_disk_is_added_to_what_docker_needs(docker: str) -> None:
+def test_a_volume_is_added_to_what_docker_needs(docker: str) -> None:
     text = user_data(docker, True, "/dev/vdb", "/data")
     assert text.startswith("#cloud-config\n")
     read = yaml.safe_load(text)
     assert read["mounts"][0][:2] == ["/dev/vdb", "/data"]
     assert read["fs_setup"][0]["overwrite"] is False
     assert read.get("runcmd") == ([["a"]] if docker else None)
+
+
+def test_user_data_of_all_machines_leaves_out_those_without() -> None:
+    described = [*WITH_VOLUME, {"name": "docker1", "groups": ["docker_hosts"]}]
+    texts = FILTERS["openstack_user_data"](
+        machines(described), {"docker1": "#cloud-config\n"}, "/dev/vdb", "/data"
+    )
+    assert texts == {
+        "swarm1": user_data("", True, "/dev/vdb", "/data"),
+        "docker1": "#cloud-config\n",
+    }
