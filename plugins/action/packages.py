@@ -24,7 +24,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Look, and install what is missing."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(
+        _spec, arguments = self.validate_argument_spec(
             {"name": {"type": "list", "elements": "str", "required": True}}
         )
         missing = self._missing(arguments["name"])
