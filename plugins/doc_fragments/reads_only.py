@@ -14,7 +14,11 @@ attributes:
     description:
       - Reads only.
   diff_mode:
-    support: none
+    support: N/A
+    description:
+      - Reads only.
+  idempotent:
+    support: full
     description:
       - Reads only.
 """

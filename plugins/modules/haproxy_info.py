@@ -27,19 +27,8 @@ extends_documentation_fragment:
   - bookface.platform.haproxy
   - bookface.platform.haproxy.socket
   - bookface.platform.haproxy.map
+  - bookface.platform.reads_only
 attributes:
-  check_mode:
-    support: full
-    description:
-      - The module only reads.
-  diff_mode:
-    support: N/A
-    description:
-      - The module only reads.
-  idempotent:
-    support: full
-    description:
-      - The module only reads. Counters grow by themselves.
   platform:
     support: full
     platforms: posix

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import urllib.request
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.support.commands import Run
+from tests.support.commands import Run, inventory
 from tests.support.engine import docker
 from tests.support.paths import ROOT
 
@@ -23,6 +23,8 @@ class Platform:
     inventory: str
     url: str
     name: str
+    # Its hosts by group.
+    groups: Mapping[str, Sequence[str]]
     hosts: frozenset[str]
 
     def command(self, name: str, *arguments: str) -> list[str]:
@@ -58,15 +60,14 @@ class Platform:
 @pytest.fixture(scope="session")
 def platform() -> Platform:
     """The lab whose inventory BOOKFACE_INVENTORY names."""
-    inventory = os.environ["BOOKFACE_INVENTORY"]
-    shown = subprocess.run(
-        ["ansible-inventory", "-i", inventory, "--list"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    hosts: dict[str, dict[str, Any]] = json.loads(shown)["_meta"]["hostvars"]
+    source = os.environ["BOOKFACE_INVENTORY"]
+    shown = inventory(source)
+    hosts: dict[str, dict[str, Any]] = shown["_meta"]["hostvars"]
     facts = hosts["lb1"]
-    url = f"http://127.0.0.1:{facts['lab_http_port']}/"
-    return Platform(inventory, url, facts["lab_name"], frozenset(hosts))
+    return Platform(
+        source,
+        f"http://127.0.0.1:{facts['lab_http_port']}/",
+        facts["lab_name"],
+        {name: group["hosts"] for name, group in shown.items() if "hosts" in group},
+        frozenset(hosts),
+    )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Platform
+from conftest import Platform
 
 from tests.support.engine import docker
 from tests.support.load import Load, Summary
@@ -23,17 +22,9 @@ class Swarm:
     """The swarm of the lab, asked through a manager."""
 
     def __init__(self, platform: Platform) -> None:
-        shown = subprocess.run(
-            ["ansible-inventory", "-i", platform.inventory, "--list"],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        facts: dict[str, Any] = json.loads(shown)
         self.platform = platform
-        self.manager: str = facts["swarm_managers"]["hosts"][0]
-        self.workers: list[str] = facts["swarm_workers"]["hosts"]
+        (self.manager,) = platform.groups["swarm_managers"]
+        self.workers = platform.groups["swarm_workers"]
 
     def container(self, node: str) -> str:
         """The container that is this node."""

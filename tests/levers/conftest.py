@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import subprocess
 from typing import Any
 
 import pytest
 import testinfra
 from testinfra.host import Host
 
-from tests.support.commands import ansible, recap
-from tests.support.paths import ROOT
+from tests.support.commands import ansible, inventory, recap
 
 
 class Platform:
     """The lab whose inventory BOOKFACE_INVENTORY names, with the settings of that inventory."""
 
     def __init__(self) -> None:
-        shown = subprocess.run(
-            ["ansible-inventory", "-i", os.environ["BOOKFACE_INVENTORY"], "--list"],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        self.hostvars: dict[str, dict[str, Any]] = json.loads(shown)["_meta"]["hostvars"]
+        shown = inventory(os.environ["BOOKFACE_INVENTORY"])
+        self.hostvars: dict[str, dict[str, Any]] = shown["_meta"]["hostvars"]
         facts = self.hostvars["lb1"]
         self.name: str = facts["lab_name"]
         self.password: str = facts["bookface_db_password"]

@@ -97,7 +97,7 @@ def lint(name: str, seconds: int, *command: str) -> Step:
 
 # The tests themselves are run, not checked.
 TYPED_TESTS = ("tests/support", "tests/run.py", "tests/runner")
-IMAGE_BENCH = "tests/integration/bench/test_image_quick.py"
+BENCHES = "tests/integration/bench"
 # They make the containers of the role web_containers on this machine's engine.
 WEB_CONTAINERS = ("web containers",)
 # They install packages on this machine.
@@ -132,10 +132,11 @@ STEPS = (
     ),
     pytest(
         "integration-haproxy",
-        ["tests/integration/haproxy"],
-        550,
+        ["tests/integration/haproxy", f"{BENCHES}/test_switch_quick.py"],
+        600,
         group="integration",
-        load=0.3,
+        load=0.4,
+        sources=["bench"],
     ),
     pytest(
         "integration-containers",
@@ -148,15 +149,10 @@ STEPS = (
     ),
     pytest(
         "integration-database",
-        [
-            f"tests/integration/{name}"
-            for name in ("database", "backup", "workalike", "page_cache", "bench")
-        ],
+        [f"tests/integration/{name}" for name in ("database", "backup", "workalike", "page_cache")],
         400,
-        f"--ignore={IMAGE_BENCH}",
         group="integration",
         load=0.8,
-        sources=["bench"],
     ),
     molecule("platform", 1800),
     molecule("haproxy", 600),
@@ -167,9 +163,9 @@ STEPS = (
 # What runs only when asked for: it takes many minutes.
 ON_DEMAND = (
     pytest(
-        "bench-image",
-        [IMAGE_BENCH],
-        600,
+        "benches",
+        [f"{BENCHES}/test_database_quick.py", f"{BENCHES}/test_image_quick.py"],
+        900,
         group="bench",
         sources=["bench"],
         alone=WEB_CONTAINERS,

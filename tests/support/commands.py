@@ -91,6 +91,19 @@ def ansible(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def inventory(source: str) -> dict[str, Any]:
+    """An inventory as `ansible-inventory --list` shows it: groups, and variables of hosts."""
+    shown = subprocess.run(
+        ["ansible-inventory", "-i", source, "--list"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    found: dict[str, Any] = json.loads(shown.stdout)
+    return found
+
+
 def kill_tree(process: subprocess.Popen[Any]) -> None:
     """Kill a program and all that it has started, as a power cut would.
 
