@@ -36,7 +36,7 @@ def traffic(platform: Platform) -> None:
 @pytest.fixture
 def load(platform: Platform) -> Load:
     """Clients of the containers."""
-    return Load([platform.url], clients=6, rate=60, at_least=2000, expect="Users:")
+    return Load([platform.url], clients=6, rate=25, at_least=800, expect="Users:")
 
 
 def site(platform: Platform, *options: str) -> str:

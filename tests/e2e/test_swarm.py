@@ -78,7 +78,8 @@ def on_swarm(platform: Platform, swarm: Swarm) -> None:
 
 
 def load(platform: Platform, **options: Any) -> Load:
-    return Load([platform.url], clients=8, expect=PAGE, **({"rate": 60} | options))
+    """Clients of the site: few, since Ansible and all machines of the lab share one."""
+    return Load([platform.url], clients=8, expect=PAGE, **({"rate": 25} | options))
 
 
 def report(what: str, summary: Summary) -> None:
@@ -90,10 +91,10 @@ def test_there_and_back_under_load(platform: Platform, swarm: Swarm) -> None:
     before = "docker"
     if platform.backend() != before:
         assert platform.switch(before).code == 0
-    with load(platform, at_least=2000) as clients:
+    with load(platform, at_least=1000) as clients:
         assert clients.wait_for(200, seconds=60)
         there = platform.switch("swarm")
-        assert clients.wait_for(clients.requests + 600, seconds=120)
+        assert clients.wait_for(clients.requests + 300, seconds=120)
         at_swarm = platform.backend()
         back = platform.switch(before)
         assert clients.wait_for(clients.requests + 200, seconds=60)
@@ -104,16 +105,16 @@ def test_there_and_back_under_load(platform: Platform, swarm: Swarm) -> None:
     assert at_swarm == "swarm"
     assert back.code == 0, back.output
     assert platform.backend() == before
-    assert clients.summary.requests >= 2000
-    assert clients.summary.by_backend["swarm"] >= 600
+    assert clients.summary.requests >= 1000
+    assert clients.summary.by_backend["swarm"] >= 300
     assert clients.summary.failed == 0, clients.summary.as_text()
 
 
 @pytest.mark.load
 @pytest.mark.usefixtures("on_swarm")
 def test_scaling_by_a_variable(platform: Platform, swarm: Swarm) -> None:
-    """Two tasks, three, two, while clients ask: slowly, since Ansible needs this machine, too."""
-    with load(platform, rate=30) as clients:
+    """Two tasks, three, two, while clients ask."""
+    with load(platform) as clients:
         swarm.scale("-e", "swarm_replicas=3")
         assert len(swarm.serving()) == 3
         assert clients.wait_for(clients.requests + 300, seconds=60)

@@ -170,7 +170,7 @@ def test_a_lost_database_shows_old_pages_and_keeps_no_error(
 
 @pytest.mark.load
 def test_a_dead_cache_costs_no_request(host: Host, front_door: str) -> None:
-    with Load([front_door + "/"], clients=8, rate=60, expect="Users:") as load:
+    with Load([front_door + "/"], clients=8, rate=30, expect="Users:") as load:
         assert load.wait_for(60, seconds=30)
         host.check_output("systemctl kill --signal=KILL varnish")
         assert load.wait_for(load.requests + 100, seconds=30)
