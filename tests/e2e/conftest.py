@@ -25,7 +25,8 @@ class Platform:
     name: str
     # Its hosts by group.
     groups: Mapping[str, Sequence[str]]
-    hosts: frozenset[str]
+    # The address of each host on the lab's network.
+    addresses: Mapping[str, str]
 
     def command(self, name: str, *arguments: str) -> list[str]:
         """ansible-playbook with a playbook of the project's root on this lab."""
@@ -69,5 +70,8 @@ def platform() -> Platform:
         f"http://127.0.0.1:{facts['lab_http_port']}/",
         facts["lab_name"],
         {name: group["hosts"] for name, group in shown.items() if "hosts" in group},
-        frozenset(hosts),
+        {
+            name: f"{of_host['lab_network']}.{of_host['lab_node_number']}"
+            for name, of_host in hosts.items()
+        },
     )

@@ -35,10 +35,10 @@ def test_older_release_on_machines_and_in_containers(platform: Platform, older: 
             " do docker exec $c busybox readlink /var/www/html/config.php; done",
         )
         assert containers.split() == ["/etc/bookface/config.php"] * 2
-        for target in ("legacy", "docker"):
-            run = platform.switch(target)
-            assert run.code == 0, run.output
-            assert platform.backend() == target
+        servers = [f"{platform.addresses[host]}:80" for host in ("web1", "web2")]
+        servers += [f"{platform.addresses['docker1']}:{port}" for port in (32001, 32002)]
+        for server in servers:
+            assert "Users:" in platform.node("lb1", f"curl -sS -m 20 http://{server}/")
     finally:
         run = platform.playbook("site.yml", *limit)
     assert run.code == 0, run.output

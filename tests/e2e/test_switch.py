@@ -96,20 +96,6 @@ def test_a_target_that_does_not_serve_is_taken_back(platform: Platform) -> None:
     assert platform.backend() == "docker"
 
 
-def test_the_proof_needs_no_headers(platform: Platform) -> None:
-    """With haproxy_identify_server off, HAProxy's counters are the witness."""
-    hidden = ["-e", '{"haproxy_identify_server": false}']
-    assert platform.playbook("site.yml", "--limit", "lb1", *hidden).code == 0
-    try:
-        run = platform.switch("legacy", *hidden)
-        assert run.code == 0, run.output
-        run = platform.switch("docker", *hidden)
-        assert run.code == 0, run.output
-    finally:
-        assert platform.playbook("site.yml", "--limit", "lb1").code == 0
-    assert platform.backend() == "docker"
-
-
 def test_status_tells_who_serves(platform: Platform) -> None:
     run = platform.playbook("playbooks/status.yml")
     assert run.code == 0, run.output
@@ -123,6 +109,6 @@ def test_site_again_in_check_mode_changes_nothing(platform: Platform) -> None:
     """For real it is run again with all levers on (tests/levers)."""
     run = platform.playbook("site.yml", "--check", "--diff")
     assert run.code == 0, run.output
-    assert set(run.changed) == set(platform.hosts)
+    assert set(run.changed) == set(platform.addresses)
     assert set(run.changed.values()) == {0}, run.output
     assert platform.backend() == "docker"

@@ -66,3 +66,14 @@ def test_answers_that_did_not_come_through_haproxy(shared: Lab) -> None:
     failed = prove(shared, url=beside, identified=False, before=before)
     assert failed["reason"] == "not_counted"
     assert "counted 0" in failed["msg"]
+
+
+def test_the_proof_needs_no_headers(lab: Lab) -> None:
+    """HAProxy's counters are the witness."""
+    assert "X-Bookface-Backend" not in lab.text()
+    before = lab.switch("docker")["counted"]
+    failed = prove(lab, before=before)
+    assert failed["reason"] == "backend"
+    found = prove(lab, identified=False, before=before, requests=2)
+    assert found["counted"]["errors"] == 0
+    assert found["counted"]["sessions"] >= 2
