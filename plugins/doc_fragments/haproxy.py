@@ -10,10 +10,10 @@ class ModuleDocFragment:
 options:
   config:
     description:
-      - The configuration file; or what HAProxy is started with (C(-f)), files and directories in
-        its order. Of a directory HAProxy loads the files that end in C(.cfg), in the order of their
-        names.
-      - A frontend is found in whichever file has it. Two frontends of one name are an error.
+      - The configuration file, or the files and directories that HAProxy is started with (C(-f)),
+        in the same order. From a directory HAProxy loads the files that end in C(.cfg), in the
+        order of their names.
+      - A frontend is found in whichever file has it. Two frontends of the same name are an error.
       - A symbolic link is followed and stays a link.
     type: list
     elements: path
@@ -33,7 +33,7 @@ options:
 options:
   map:
     description:
-      - The map file whose live entry decides, as it is written in the frontend's rule.
+      - The map file whose live entry selects the backend, as written in the frontend's rule.
       - By default it is taken from the rule V(use_backend %[fe_name,map(FILE\)] if {
         fe_name,map(FILE\) -m found }) in the frontend.
     type: str

@@ -12,11 +12,11 @@ version_added: 0.1.0
 description:
   - Adds marked blocks to a configuration that was written by hand, and removes them again. Every
     byte outside the blocks stays, so removing them restores the file.
-  - A block stands between C(# BEGIN bookface.platform ...) and C(# END bookface.platform ...).
-    Changes by hand inside a block are lost, as with M(ansible.builtin.blockinfile).
-  - Backends go to the end of the file. The rule goes to the end of its frontend, behind the
-    C(use_backend) lines that are there, so that those keep their precedence.
-  - The file is replaced as one step, after C(haproxy -c) has accepted it. HAProxy is not reloaded.
+  - A block is delimited by C(# BEGIN bookface.platform ...) and C(# END bookface.platform ...).
+    Manual changes inside a block are lost, as with M(ansible.builtin.blockinfile).
+  - Backends are added at the end of the file. The rule is added at the end of its frontend, after
+    the existing C(use_backend) lines, so that those keep their precedence.
+  - The file is replaced atomically, after C(haproxy -c) has accepted it. HAProxy is not reloaded.
 options:
   config:
     description:
@@ -46,7 +46,7 @@ options:
     type: path
   lock_timeout:
     description:
-      - Seconds to wait for a switch on a file in the same directory.
+      - Seconds to wait for another change of a file in the same directory.
     type: float
     default: 30
   backup:
@@ -58,8 +58,8 @@ attributes:
   check_mode:
     support: full
     description:
-      - Does everything but replace the file; the validation is real. Maps that are still to be made
-        are taken to be empty.
+      - Does everything except replacing the file; the validation is real. Maps that do not exist
+        yet are taken to be empty.
   diff_mode:
     support: full
     description:
@@ -167,7 +167,7 @@ UNTOUCHED = "Nothing was changed."
 
 
 def accepted(module: AnsibleModule, config: ConfigFile, text: str) -> tuple[str, str]:
-    """What haproxy -c printed of this text, and the accepted candidate that holds it."""
+    """What haproxy -c printed about this text, and the accepted candidate that has it."""
     candidate = write_candidate(config, encode(text))
     module.add_cleanup_file(candidate)
     try:

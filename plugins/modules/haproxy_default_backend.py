@@ -11,17 +11,18 @@ short_description: Switch the backend that an HAProxy frontend sends its traffic
 version_added: 0.1.0
 description:
   - Sets the C(default_backend) line of one frontend, on disk and in the running HAProxy, and leaves
-    every other byte of the configuration as it is.
-  - The order is read, plan, ask the health gate, write a candidate beside the file, let HAProxy
-    validate the candidate, rename it over the file, bring the running HAProxy to it, confirm. If
-    the running HAProxy cannot be brought to it, the old file is put back and the module fails.
-  - The file is the one truth. With the runtime engine the running HAProxy follows a map entry
-    that mirrors it; no reload is needed and no connection is touched. The mirror is compared at
-    every run, so a missing or different entry is written and reported as a change.
-  - Where the frontend has several C(default_backend) lines the last is changed, because HAProxy
-    obeys the last. Lines inside C(.if) blocks are refused.
-  - With O(percent) only a share of the clients goes to the backend, see there.
-  - The module remembers where the traffic came from, for O(rollback), in a small JSON file beside
+    every other byte of the configuration unchanged.
+  - In this order, the module reads, plans, checks the health of the target, writes a candidate
+    beside the file, validates it with HAProxy, renames it over the file, applies it to the running
+    HAProxy, and confirms the result. If it cannot be applied, the old file is restored and the
+    module fails.
+  - The file is the source of truth. With the runtime engine the running HAProxy follows a map entry
+    that mirrors it; this requires no reload and affects no connection. The entry is compared at
+    every run, so a missing or different one is written and reported as a change.
+  - If the frontend has several C(default_backend) lines, the last one is changed, because HAProxy
+    uses the last. Lines inside C(.if) blocks are refused.
+  - With O(percent) only a share of the clients goes to the backend.
+  - For O(rollback) the module records where the traffic came from, in a small JSON file beside
     the one that has the frontend, such as C(/etc/haproxy/haproxy.cfg.previous.json). HAProxy does
     not load it.
 options:
@@ -38,39 +39,39 @@ options:
     type: str
   percent:
     description:
-      - Send this share of the clients to O(backend), and leave the others at the
-        C(default_backend). V(100) is the switch, which also ends a shift that is under way.
-      - The clients are in a hundred cohorts by a hash of their address, or by a cookie that repeats
-        the cohort of their first request. So a client that was moved stays moved while the share
-        grows, and clients behind one address move together.
-      - Requires HTTP mode and rules in the frontend, which a message prints if they are missing;
+      - Percentage of the clients to send to O(backend); the others stay on the C(default_backend).
+        V(100) is a complete switch, which also ends a shift that is under way.
+      - The clients are divided into a hundred cohorts by a hash of their address, or by a cookie
+        that repeats the cohort of their first request. So a client that was moved stays moved while
+        the share grows, and clients behind one address move together.
+      - Requires HTTP mode and rules in the frontend, which the module prints if they are missing;
         the role P(bookface.platform.haproxy#role) writes them. They use the map of O(map). HAProxy
         must have read them, so reload it once after you have added them.
-      - The share lives in the running HAProxy only; the file stays as it is. So the next reload
+      - The share exists only in the running HAProxy; the file stays unchanged. So the next reload
         ends a shift, and all clients go to the C(default_backend) again. O(engine=file) and
         O(engine=reload) are refused.
-      - There is one shift for a frontend. To shift towards another backend replaces a shift that
+      - A frontend has at most one shift. A shift towards another backend replaces the one that
         is under way; all clients of the new share go to the new backend.
-      - O(require_healthy) is asked as for a switch, but not where the share of a backend becomes
-        smaller, so that one that fails can always lose clients.
+      - O(require_healthy) applies as for a switch, but not where the share of a backend becomes
+        smaller, so that a failing backend can always lose clients.
     type: int
     default: 100
   rollback:
     description:
-      - Go back to the backend that had the traffic before the last switch or shift that this module
-        made, and end a shift. Instead of O(backend).
-      - A rollback is not remembered as a switch, so a second one changes nothing.
+      - Roll back to the backend that had the traffic before the last switch or shift by this
+        module, and end a shift. Excludes O(backend).
+      - A rollback is not recorded as a switch, so a second one changes nothing.
     type: bool
     default: false
   engine:
     description:
-      - How the running HAProxy is brought to what the file says.
-      - V(runtime) writes the map entry over the statistics socket. It needs the map rule in the
-        frontend, see O(map), and the map file must hold no entry for the frontend.
+      - How the change is applied to the running HAProxy.
+      - V(runtime) writes the map entry over the statistics socket. It requires the map rule in the
+        frontend, see O(map), and no entry for the frontend in the map file.
       - V(reload) reloads HAProxy and waits until the new worker answers.
-      - V(file) edits and validates the file only. HAProxy is not asked for anything, and no server
-        is judged.
-      - V(auto) selects V(runtime) if the frontend has the rule and the running worker knows its map
+      - V(file) edits and validates the file only. HAProxy need not run, and the health of the
+        servers is not checked.
+      - V(auto) selects V(runtime) if the frontend has the rule and the running worker has its map
         and the backend, else V(reload).
     type: str
     choices: [auto, runtime, reload, file]
@@ -82,10 +83,10 @@ options:
         only because its first check has not ended does not count.
       - A server without health checks (status C(no check)) counts as healthy, because HAProxy
         itself sends traffic to it whatever its state. Give your servers C(check).
-      - Undecided checks are waited for, at most O(wait) seconds.
+      - The module waits for checks without a result, at most O(wait) seconds.
       - Servers marked C(backup) do not count. They stand in for the others and would let the
-        traffic into a backend that has nothing else left.
-      - V(0) disables the gate. It is not asked if nothing has to change.
+        traffic into a backend that has only these left.
+      - V(0) disables this check. It is skipped if nothing has to change.
     type: int
     default: 1
   haproxy:
@@ -100,13 +101,13 @@ options:
     default: haproxy
   cookie:
     description:
-      - Name of the cookie in the rules that a message prints, see O(percent).
+      - Name of the cookie in the rules that the module prints if they are missing, see O(percent).
     type: str
     default: bookface_cohort
   wait:
     description:
-      - Maximum seconds of each wait. There are three; for a settled HAProxy at the start, for
-        undecided checks, and for the confirmation of the change.
+      - Maximum seconds to wait for the state of HAProxy at the start, for checks without a result,
+        and for the confirmation of the change, each.
     type: float
     default: 10
   backup:
@@ -120,18 +121,18 @@ extends_documentation_fragment:
   - bookface.platform.haproxy.map
   - bookface.platform.haproxy.master
 notes:
-  - Where O(master_socket) exists it is used to reload, and to exclude that a reload which is under
-    way brings a worker that has read the old file. Without it such a reload cannot be seen in time.
+  - If O(master_socket) exists, it is used to reload, and to make sure that no reload which is under
+    way starts a worker that has read the old file. Without it such a reload cannot be seen in time.
     The module then watches the worker for at least half a second after it has written the live
-    entry, and writes again if the worker is replaced; a reload of its own waits for the next full
-    second, because HAProxy tells no more of a worker's start. Give HAProxy a master socket if
-    others may reload it at any time.
+    entry, and writes it again if the worker is replaced; a reload of its own waits for the next
+    full second, because HAProxy reports the start of a worker in whole seconds. Give HAProxy a
+    master socket if others may reload it at any time.
 attributes:
   check_mode:
     support: full
     description:
-      - Does everything but replace the file and touch the running HAProxy; the health gate and
-        the validation of the candidate are real.
+      - Does everything except replacing the file and changing the running HAProxy; the health check
+        and the validation of the candidate are real.
   diff_mode:
     support: full
     description:
@@ -158,19 +159,19 @@ EXAMPLES = r"""
     frontend: bookface
     backend: docker
 
-- name: Only if both containers have passed a check
+- name: Switch only if both containers have passed a check
   bookface.platform.haproxy_default_backend:
     frontend: bookface
     backend: docker
     require_healthy: 2
 
-- name: Try it with every tenth client
+- name: Move a tenth of the clients
   bookface.platform.haproxy_default_backend:
     frontend: bookface
     backend: docker
     percent: 10
 
-- name: Go back to where the traffic came from
+- name: Roll back the last switch
   bookface.platform.haproxy_default_backend:
     frontend: bookface
     rollback: true
@@ -198,7 +199,7 @@ RETURN = r"""
 backend:
   description:
     - The backend that the frontend sends its traffic to now (in check mode, would send); all of it,
-      or RV(percent) of the clients. After a rollback, where it went.
+      or RV(percent) of the clients. After a rollback, the backend that it returned to.
   returned: success
   type: str
   sample: docker
@@ -208,7 +209,7 @@ percent:
   type: int
   sample: 100
 previous_shift:
-  description: The shift that was under way before. Null if there was none, or none can be seen.
+  description: The shift that was under way before. Null if there was none, or it is unknown.
   returned: success
   type: dict
   contains:
@@ -251,22 +252,22 @@ reason:
     - Why this engine. On failure, what went wrong, one of the following.
     - V(unhealthy) means that too few servers of the backend have passed a check.
     - V(no_such_section) means that the configuration has no such frontend or backend.
-    - V(configuration) means that the text cannot be understood or edited without guessing,
-      V(unsuitable) that it, the running HAProxy or the parameters do not permit this switch.
+    - V(configuration) means that the file is ambiguous or cannot be edited safely, V(unsuitable)
+      that the file, the running HAProxy or the parameters do not permit this switch.
     - V(invalid) means that C(haproxy -c) refuses the candidate, V(no_program) that there is no
       program which could validate it.
     - V(no_record) means that there is nothing to roll back to.
     - V(file) means that a file cannot be read, locked or replaced.
-    - V(unreachable) means that nobody answers on a socket, V(denied) that it may not be used,
-      V(no_answer) that an answer did not come or broke off, and V(refused) that HAProxy refused a
-      command, for example because the socket lacks C(level admin).
-    - V(not_confirmed) means that the running HAProxy could not be read in time, or could not be
-      switched. The message says what is there now.
+    - V(unreachable) means that no process answers on a socket, V(denied) that permissions forbid
+      its use, V(no_answer) that an answer was missing or incomplete, and V(refused) that HAProxy
+      refused a command, for example because the socket lacks C(level admin).
+    - V(not_confirmed) means that the state of the running HAProxy could not be read in time, or
+      that it could not be switched. The message describes the present state.
   returned: always
   type: str
   sample: the frontend follows the map
 servers:
-  description: The servers of the backend when the gate was asked. Empty with engine V(file).
+  description: The servers of the backend when their health was checked. Empty with engine V(file).
   returned: success
   type: list
   elements: dict
@@ -287,7 +288,7 @@ servers:
       description: Whether it is up and has passed a check (or has none).
       type: bool
     backup:
-      description: Whether it is a backup server, which the gate does not count.
+      description: Whether it is a backup server, which does not count.
       type: bool
   sample:
     - name: docker1
@@ -305,7 +306,7 @@ counted:
   sample: {pid: 4711, sessions: 17, responses: 17, errors: 0}
 elapsed_ms:
   description:
-    - Milliseconds of each phase and in all. A phase that was not needed is 0.
+    - Milliseconds of each phase and in total. A phase that was not needed is 0.
   returned: success
   type: dict
   sample: {lock: 0, read: 1, observe: 2, gate: 0, validate: 31, write: 4, live: 3, total: 41}
@@ -326,7 +327,7 @@ worker:
       description: Version of HAProxy.
       type: str
     attempts:
-      description: How often the live state was written or looked at until it was confirmed.
+      description: How often the live state was written or read until it was confirmed.
       type: int
   sample: {pid: 4711, version: 2.6.12, attempts: 1}
 config:
@@ -438,7 +439,7 @@ UNTOUCHED = "Nothing was changed, neither the file nor the running HAProxy."
 
 
 class NotSwitchedError(HaproxyError):
-    """The running HAProxy could not be switched. The message says what is there now."""
+    """The running HAProxy could not be switched. The message describes the present state."""
 
     reason = "not_confirmed"
     untouched = False
@@ -498,24 +499,25 @@ class Shell:
     # read
 
     def check_parameters(self) -> None:
-        """The relations that an argument spec cannot tell: rollback=false is as good as none."""
+        """Relations that an argument spec cannot express: rollback=false equals none."""
         backend, percent = self.params["backend"], self.params["percent"]
         if not 1 <= percent <= COHORTS:
             raise SwitchError(f"percent is {percent}, expected a number from 1 to {COHORTS}")
         if backend is None and not self.params["rollback"]:
             raise SwitchError(
-                "neither backend nor rollback=true is given. Name the backend that receives the "
-                "traffic"
+                "expected backend or rollback=true, got neither",
+                "Name the backend that receives the traffic",
             )
         if self.params["rollback"] and (backend is not None or percent < COHORTS):
             given = f"percent={percent}" if backend is None else f"backend={backend}"
             raise SwitchError(
-                f"rollback=true and {given} are given, but a rollback goes to the backend from "
-                "before, with all clients. Leave one of the two out"
+                f"rollback=true excludes {given}: a rollback sends all clients to the backend "
+                "before the last switch",
+                "Remove one of the two parameters",
             )
 
     def moves(self, path: str) -> dict[str, Move]:
-        """What is remembered of earlier switches."""
+        """What is recorded of earlier switches."""
         if not Path(path).exists():
             return {}
         try:
@@ -523,10 +525,10 @@ class Shell:
         except RecordError as error:
             if self.params["rollback"]:
                 raise
-            self.module.warn(str(error))
+            self.module.warn(error.message(""))
             return {}
 
-    def wish(self, path: str, moves: dict[str, Move]) -> Wanted:
+    def desired(self, path: str, moves: dict[str, Move]) -> Wanted:
         backend = self.params["backend"]
         if self.params["rollback"]:
             backend = previous(path, moves, self.frontend)
@@ -552,7 +554,7 @@ class Shell:
             seen = observe(self.stats, self.master, path, self.frontend, self.deadline(), backend)
         except (HaproxyRuntimeError, LiveError) as error:
             if error.reason in ("unreachable", "not_confirmed"):
-                error.remedy += "; engine file edits the file alone"
+                error.remedy += "; or set engine to file to change the file alone"
             raise
         systemd = Path("/run/systemd/system").is_dir()
         reload = choose_reload(self.master is not None, systemd, parent_master(seen.info.pid))
@@ -562,7 +564,7 @@ class Shell:
     # gate
 
     def gate(self, live: Live, backend: str) -> Gate:
-        """Ask the servers; wait while their checks are still under way."""
+        """Check the health of the servers; wait for checks that have no result yet."""
         required: int = self.params["require_healthy"]
         gate = judge_gate(live.stat, backend, required)
         deadline = self.deadline()
@@ -576,7 +578,7 @@ class Shell:
     # apply
 
     def validate(self, candidate: str, config: ConfigFile, wanted: Wanted) -> str:
-        """Let HAProxy judge all files, the candidate in the place of its original."""
+        """Validate all files, with the candidate in the place of its original."""
         files = [
             candidate if os.path.realpath(path) == config.path else path for path in self.loaded
         ]
@@ -585,7 +587,7 @@ class Shell:
 
     @contextmanager
     def recorded(self, plan: Plan, record: str, moves: dict[str, Move]) -> Iterator[None]:
-        """Remember where the traffic comes from before it is moved; not if that fails."""
+        """Record where the traffic comes from before it is moved; restore the record on failure."""
         move = None if self.params["rollback"] else plan.move
         if move is None or move == moves.get(self.frontend):
             yield
@@ -616,7 +618,7 @@ class Shell:
         return self.reload(live)
 
     def settle(self, plan: Plan) -> float:
-        """How long a reload that has read the old file may still take, judged by haproxy -c."""
+        """How long a reload that has read the old file may take, estimated from haproxy -c."""
         if not plan.disk.edit.changed and plan.wanted.shift is None:
             return 0.0
         return max(0.5, 3 * self.phases.spent["validate"])
@@ -641,32 +643,32 @@ class Shell:
     def undo(
         self, plan: Plan, live: Live, old: ConfigFile, new: ConfigFile | None, error: Exception
     ) -> NoReturn:
-        """Put back what was there, and say what is there now."""
+        """Restore the state before, and describe the present state."""
         done = []
         if new is not None:
             candidate = ""
             try:
                 candidate = write_candidate(new, old.data)
                 replace(new, candidate)
-                done.append(f"{old.path} was put back as it was")
+                done.append(f"{old.path} was restored")
             except FileError as trouble:
                 discard(candidate)
                 done.append(
-                    f"{old.path} could NOT be put back ({trouble}) and names {plan.disk.after}"
+                    f"{old.path} could NOT be restored ({trouble}) and names {plan.disk.after}"
                 )
         else:
-            done.append(f"{old.path} was not touched")
+            done.append(f"{old.path} is unchanged")
         if plan.action == MAP:
             done.append(self.undo_entry(plan, live))
         elif not (isinstance(error, LiveError) and error.settled):
             done.append(self.undo_reload(live))
         else:
-            done.append("the running HAProxy goes on as before")
+            done.append("the running HAProxy continues unchanged")
         cause = error.message("") if isinstance(error, HaproxyError) else str(error)
         raise NotSwitchedError(
             f"the running HAProxy could not be switched to {plan.wanted.backend}: "
             f"{cause.rstrip('.')}. Now: {'; '.join(done)}",
-            "Correct the cause and run this task again",
+            "Fix the cause, then run the task again",
         )
 
     def undo_entry(self, plan: Plan, live: Live) -> str:
@@ -676,15 +678,15 @@ class Shell:
             found = read_entries(self.stats, path, self.frontend, deadline) or ()
             write_entries(self.stats, path, found, before, deadline)
         except HaproxyRuntimeError as error:
-            return f"the live entry is in doubt ({error})"
-        return f"the live entry is {listed(before)} as before"
+            return f"the live map entries are unknown ({error})"
+        return f"the live map entries were restored ({listed(before)})"
 
     def undo_reload(self, live: Live) -> str:
-        """A reload that did not end in time may still take up the file; make it read the old."""
+        """A reload that timed out may still read the new file, so reload with the old one."""
         try:
             confirmed = self.reload(live)
         except (HaproxyRuntimeError, LiveError, OSError) as error:
-            return f"which file the running HAProxy has read is in doubt ({error})"
+            return f"it is unknown which file the running HAProxy has read ({error})"
         return f"worker {confirmed.info.pid} has read the restored file"
 
     # all
@@ -706,7 +708,7 @@ class Shell:
             discard_leftovers(config.path)
             discard_leftovers(record)
         moves = self.moves(record)
-        wanted = self.wish(record, moves)
+        wanted = self.desired(record, moves)
         disk = plan_disk(text, section, wanted)
         self.check_map(disk)
         self.phases.end("read")
@@ -767,7 +769,7 @@ class Shell:
         record: str,
         moves: dict[str, Move],
     ) -> tuple[str, str, Confirmed | None]:
-        """Validate, then (not in check mode) replace the file and bring HAProxy to it."""
+        """Validate; unless in check mode, replace the file and apply it to the running HAProxy."""
         validator = backup = candidate = ""
         new: ConfigFile | None = None
         try:

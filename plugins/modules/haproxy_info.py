@@ -17,10 +17,10 @@ description:
 options:
   map:
     description:
-      - By default each frontend's own rule is read; a value here looks at this map only.
+      - By default each frontend's own rule is read; with a value, only rules with this map.
   wait:
     description:
-      - Seconds to wait at most for an answer of HAProxy.
+      - Maximum seconds to wait for an answer from HAProxy.
     type: float
     default: 5
 extends_documentation_fragment:
@@ -41,15 +41,15 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Look at the load balancer
+- name: Gather facts about the load balancer
   bookface.platform.haproxy_info:
   register: haproxy
 
-- name: Say where the traffic goes
+- name: Show where the traffic goes
   ansible.builtin.debug:
     msg: "{{ haproxy.frontends.bookface.live_backend }}"
 
-- name: Sum the requests that the containers have answered
+- name: Count the requests that the containers have answered
   ansible.builtin.debug:
     msg: "{{ haproxy.backends.docker.servers | map(attribute='sessions_total') | sum }}"
 """
@@ -58,9 +58,9 @@ RETURN = r"""
 reason:
   description:
     - Why the module failed.
-    - V(unreachable) means that nobody answers on the socket, V(denied) that it may not be used,
-      V(no_answer) that the answer did not come or broke off, V(refused) that HAProxy refused the
-      command, and V(not_confirmed) that there was no settled answer within O(wait).
+    - V(unreachable) means that no process answers on the socket, V(denied) that permissions forbid
+      its use, V(no_answer) that the answer was missing or incomplete, V(refused) that HAProxy
+      refused the command, and V(not_confirmed) that its state could not be read within O(wait).
     - V(file) means that a file of the configuration cannot be read.
   returned: failure
   type: str
@@ -76,7 +76,7 @@ pid:
   type: int
   sample: 4711
 started:
-  description: When that worker started, in seconds since 1970. With RV(pid) it names the worker.
+  description: When that worker started, as Unix time. With RV(pid) it identifies the worker.
   returned: success
   type: int
   sample: 1790000000
@@ -88,7 +88,7 @@ uptime_seconds:
 file_newer_than_worker:
   description:
     - Whether a file of the configuration was changed after the worker had started. After a switch
-      without reload this is so, and as it should be.
+      without a reload this is expected.
   returned: success
   type: bool
   sample: true
@@ -102,13 +102,12 @@ frontends:
       type: str
     live_backend:
       description:
-        - What the traffic follows; the live map entry where there is one, else what the file says.
-          Null if there is no entry and the worker may have read another file, so that it cannot be
-          known.
+        - The backend that gets the traffic, by the live map entry if there is one, else by the
+          file. Null if there is no entry and the worker may have read another file.
       type: str
     live_source:
       description:
-        - Where RV(frontends.live_backend) is known from. One of C(map), C(file), C(unknown).
+        - The source of RV(frontends.live_backend). One of C(map), C(file), C(unknown).
       type: str
     shift:
       description:
@@ -136,7 +135,7 @@ frontends:
       description: Whether the running HAProxy has this frontend.
       type: bool
     problem:
-      description: Why the default_backend could not be told from the text, else null.
+      description: Why the default_backend could not be determined from the file, else null.
       type: str
   sample:
     bookface:
@@ -190,10 +189,10 @@ backends:
           description: Sessions since the worker started; in HTTP mode every request is one.
           type: int
         responses:
-          description: What the server answered over HTTP since the worker started.
+          description: HTTP responses since the worker started.
           type: int
         errors:
-          description: Its answers with status 5xx, and those that broke off or never came.
+          description: Responses with status 5xx, and those that were incomplete or missing.
           type: int
   sample:
     docker:
@@ -283,7 +282,7 @@ def frontend(
     stat: Stat,
     stale: bool,
 ) -> dict[str, Any]:
-    """One frontend: what the file says, and what the traffic follows."""
+    """One frontend: what the file says, and which backend gets the traffic."""
     result: dict[str, Any] = {
         "default_backend": None,
         "live_backend": None,
@@ -306,7 +305,7 @@ def frontend(
         # A listen section without default_backend serves from its own servers.
         served_by_itself = name if section.kind == "listen" else None
     except HaproxyConfigError as error:
-        result["problem"] = str(error)
+        result["problem"] = error.message("")
     entries = own(stats.map_entries(result["map"], 5) or () if result["map"] else (), name)
     values = mirror(entries, name)
     if len(values) == 1 and values[0] in stat.backend_names:

@@ -12,8 +12,8 @@ version_added: 0.1.0
 description:
   - Requests a page through the front door, several times, and checks every answer. No request is
     repeated.
-  - Then asks HAProxy whether the servers of the backend counted these requests, and how many of
-    their answers to all clients were errors.
+  - Then reads from HAProxy whether the servers of the backend counted these requests, and how many
+    of their answers to all clients were errors.
   - Changes nothing.
 options:
   backend:
@@ -23,13 +23,13 @@ options:
     required: true
   url:
     description:
-      - The page to request. Certificates are not validated, since the front door may be asked by
-        its address.
+      - The page to request. Certificates are not validated, since the URL may have the address of
+        the front door instead of its name.
     type: str
     required: true
   status:
     description:
-      - The status that is expected.
+      - The expected status.
     type: int
     default: 200
   content:
@@ -50,23 +50,23 @@ options:
     default: true
   requests:
     description:
-      - How many requests are made.
+      - Number of requests.
     type: int
     default: 5
   seconds:
     description:
-      - The time over which they are spread, so that servers which fail soon after are seen, too.
+      - Seconds over which they are spread, so that servers which fail soon after are noticed, too.
     type: float
     default: 3
   timeout:
     description:
-      - Seconds that one answer may take.
+      - Maximum seconds for one answer.
     type: float
     default: 120
   before:
     description:
-      - What the servers had counted before, as
-        RV(bookface.platform.haproxy_default_backend#module:counted) of the switch. Without it
+      - The counters of the servers before, as
+        RV(bookface.platform.haproxy_default_backend#module:counted) of the switch. By default
         everything counts since the worker started.
     type: dict
     suboptions:
@@ -88,8 +88,8 @@ options:
         required: true
   errors_percent:
     description:
-      - How many percent of the answers to all clients may be errors; answers with status 5xx, and
-        those that broke off or never came.
+      - Maximum percentage of errors among the answers to all clients. Errors are answers with
+        status 5xx, and those that were incomplete or missing.
     type: float
     default: 1
 extends_documentation_fragment:
@@ -138,7 +138,7 @@ counted:
       description: Answers over HTTP.
       type: int
     errors:
-      description: Answers with status 5xx, and those that broke off or never came.
+      description: Answers with status 5xx, and those that were incomplete or missing.
       type: int
   sample: {pid: 4711, sessions: 105, responses: 105, errors: 0}
 reason:
@@ -149,8 +149,8 @@ reason:
       content, or came from another backend.
     - V(not_counted) means that the servers counted fewer requests than were made, and V(errors)
       that too many of their answers were errors.
-    - V(unreachable) means that nobody answers on the socket, V(denied) that it may not be used, and
-      V(refused) that HAProxy refused the command.
+    - V(unreachable) means that no process answers on the socket, V(denied) that permissions forbid
+      its use, and V(refused) that HAProxy refused the command.
   returned: failure
   type: str
   sample: backend
@@ -193,7 +193,7 @@ def ask(params: dict[str, Any], which: str) -> Answer:
             return Answer(reply.status, _text(reply.read()), dict(reply.headers))
     except HTTPError as error:
         return Answer(error.code, _text(error.read()), dict(error.headers))
-    # What urllib and http.client raise has no common type below this one.
+    # urllib and http.client raise exceptions that have no other common type.
     except Exception as error:
         raise ProofError(f"{which}: no complete answer: {error}", reason="no_answer") from None
 

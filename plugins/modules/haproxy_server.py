@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: haproxy_server
-short_description: Take a server out of an HAProxy backend for maintenance, and back in
+short_description: Drain a server of an HAProxy backend for maintenance, and return it to service
 version_added: 0.1.0
 description:
   - Sets the administrative state of a server in the running HAProxy and waits until it is reached;
     a drained server has answered its last request, a ready one has passed a check.
-  - The state lives in the running process only. A reload or a restart ends it; the file decides
-    again.
+  - The state exists only in the running process. A reload or a restart ends it, and the file
+    applies again.
 options:
   server:
     description:
@@ -35,8 +35,8 @@ options:
     required: true
   keep:
     description:
-      - Number of other servers of its backend that must pass their checks, or the server is not
-        taken out. V(0) disables this check.
+      - Minimum number of other servers of its backend that pass their checks. With fewer the
+        module fails. V(0) disables this check.
       - Applies only to a backend that gets traffic, by the rules in O(config) and the live maps. If
         these are inconclusive, every backend counts as one.
     type: int
@@ -45,7 +45,7 @@ options:
     description:
       - Maximum seconds to wait until the server has no session any more (V(drain), V(maint)), or
         has passed a check (V(ready)). V(0) does not wait.
-      - On timeout the module fails and reports the sessions that are left. The state stays.
+      - On timeout the module fails and reports the remaining sessions. The state remains set.
     type: float
     default: 60
   missing:
@@ -68,7 +68,7 @@ attributes:
   check_mode:
     support: full
     description:
-      - Does everything but set the state and wait.
+      - Does everything except setting the state and waiting.
   diff_mode:
     support: full
     description:
@@ -89,25 +89,25 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Take a container out and wait for its last request
+- name: Drain a container and wait for its last request
   bookface.platform.haproxy_server:
     backend: docker
     server: docker1-32001
     state: drain
 
-- name: Let it serve again
+- name: Return it to service
   bookface.platform.haproxy_server:
     backend: docker
     server: docker1-32001
     state: ready
 
-- name: Take a machine out wherever it serves, long downloads included
+- name: Take a machine out of all backends, waiting for long downloads
   bookface.platform.haproxy_server:
     server: web1
     state: maint
     wait: 600
 
-- name: Take a container out of a load balancer that may not know it yet
+- name: Drain a container in a load balancer that may not have it yet
   bookface.platform.haproxy_server:
     server: docker1-32003
     state: drain
@@ -117,13 +117,13 @@ EXAMPLES = r"""
 RETURN = r"""
 reason:
   description:
-    - Why the module failed. Ask this instead of the text of the message.
+    - Why the module failed. Use this instead of the text of the message.
     - V(no_such_server) means that no running backend has the server.
     - V(too_few_servers) means that fewer than O(keep) other servers would be left.
     - V(timeout) means that the state is set, but was not reached within O(wait).
-    - V(unreachable) means that nobody answers on the socket, V(denied) that it may not be used,
-      V(no_answer) that the answer did not come or broke off, and V(refused) that HAProxy refused
-      the command, for example because the socket lacks C(level admin).
+    - V(unreachable) means that no process answers on the socket, V(denied) that permissions forbid
+      its use, V(no_answer) that the answer was missing or incomplete, and V(refused) that HAProxy
+      refused the command, for example because the socket lacks C(level admin).
     - V(file) means that a file of the configuration cannot be read or locked.
   returned: failure
   type: str
@@ -154,7 +154,7 @@ sessions:
   type: int
   sample: 0
 waited:
-  description: Seconds that were waited.
+  description: Seconds that the module waited.
   returned: success, and on timeout
   type: float
   sample: 1.4
@@ -204,7 +204,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
 UNTOUCHED = "Nothing was changed."
 # Seconds for one reply.
 PATIENCE = 5.0
-# Nobody answers for so long: that is no reload.
+# Without an answer for longer than this, HAProxy is not just reloading.
 SILENCE = 2.0
 
 
@@ -238,7 +238,7 @@ class Shell:
             )
 
     def chosen(self) -> tuple[Administered, ...]:
-        # A backend that is disabled in the file has servers with a state, but does not run.
+        # A backend that is disabled in the file has servers with a state, but is not running.
         running = {(server.backend, server.name) for server in self.stats.stat(PATIENCE).servers}
         known = self.stats.read("show servers state", parse_states, PATIENCE)
         states = [one for one in known if (one.backend, one.name) in running]
@@ -249,7 +249,7 @@ class Shell:
         return backends_in_use(config, self.entries)
 
     def entries(self, path: str) -> tuple[tuple[str, str], ...]:
-        # A map that the worker does not know decides nothing.
+        # A map that the worker has not loaded has no effect.
         return self.stats.map_entries(path, PATIENCE) or ()
 
     def set_states(self, servers: tuple[Administered, ...]) -> None:
@@ -259,11 +259,11 @@ class Shell:
                 self.stats.write(command, PATIENCE)
             except HaproxyRuntimeError as error:
                 done = ", ".join(one.title for one in servers[:number])
-                changed = f"Set before this one: {done}" if done else UNTOUCHED
+                changed = f"Already set: {done}" if done else UNTOUCHED
                 self.module.fail_json(msg=error.message(changed), reason=error.reason)
 
     def all_stats(self) -> list[Stat]:
-        """What each worker says: the one that serves, and those that a reload has replaced."""
+        """Statistics of each worker: the one that serves, and those that a reload has replaced."""
         found = [self.stats.stat(PATIENCE)]
         if self.master is not None:
             for worker in settled_processes(self.master, Deadline(PATIENCE)).old_workers:
@@ -273,7 +273,7 @@ class Shell:
 
     @staticmethod
     def old_stat(master: HaproxySocket, worker: Process) -> Stat | None:
-        """What a replaced worker says; None once it has ended."""
+        """Statistics of a replaced worker; None once it has ended."""
         deadline = Deadline(PATIENCE)
         while True:
             try:
@@ -287,7 +287,7 @@ class Shell:
             deadline.pause()
 
     def missing(self, servers: tuple[Administered, ...]) -> str:
-        """What the state means and is not so yet; empty where it is."""
+        """What is missing until the state is reached; empty if nothing is."""
         if self.params["state"] != READY:
             left = sessions(self.all_stats(), servers)
             return f"sessions left: {left}" if left else ""
@@ -321,15 +321,15 @@ class Shell:
         if missing and self.params["wait"] > 0:
             self.module.fail_json(
                 msg=f"{', '.join(one.title for one in before)}: state {state} is set, but not "
-                f"reached within {self.params['wait']:g} s ({missing}). Run this task again to go "
-                "on waiting, with a longer wait if requests take longer",
+                f"reached within {self.params['wait']:g} s ({missing}). Run the task again to "
+                "continue waiting, with a higher wait if requests take longer",
                 reason="timeout",
                 **result,
             )
         return result
 
     def apply(self) -> tuple[tuple[Administered, ...], dict[str, Any]]:
-        """Set the state where it is another; the servers as they were before, and the result."""
+        """Set the state where it differs. Returns the servers before that, and the result."""
         state = self.params["state"]
         before = self.chosen()
         wrong = tuple(server for server in before if server.state != state)

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Marked blocks in a configuration that somebody else wrote: put in, replaced, taken out.
+"""Marked blocks in a configuration that was written by hand: added, replaced, removed.
 
-A block is whole lines between ``# BEGIN`` and ``# END``. Taking the blocks out gives back the
-very text that was there before, so every change is planned on that text: blocks out, blocks in.
+A block is whole lines between ``# BEGIN`` and ``# END``. Removing the blocks restores the original
+text byte for byte, so every change is planned on that text: remove all blocks, add the new ones.
 """
 
 from __future__ import annotations
@@ -32,25 +32,26 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
     split_words,
 )
 
-# The lines of the rule that HAProxy wants before a section's first use_backend, and the others.
+# The lines of the rule that HAProxy requires before a section's first use_backend; the others.
 VARIABLES = "variables"
 RULE = "rule"
 _MARKER = re.compile(
     r"[ \t]*# (BEGIN|END) bookface\.platform (variables|rule|backend \S+)[ \t]*\r?\n?\Z"
 )
 _NAME = re.compile(r"[A-Za-z0-9_.:-]+\Z")
+_CORRECT_MARKERS = "Correct or delete the markers by hand"
 
 
 class AdoptError(HaproxyConfigError):
-    """The blocks cannot be put in or taken out. The message says what to do."""
+    """The blocks cannot be added or removed."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """All that shall be there; what is there beyond it is taken out.
+    """The desired blocks; any other block is removed.
 
     ``backends`` holds whole sections. ``rule`` holds the lines by which ``frontend`` follows the
-    switch; without them it gets none.
+    switch; without them an existing rule is removed.
     """
 
     backends: str = ""
@@ -60,7 +61,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Backend:
-    """A backend to be put in: the text of its section."""
+    """A backend to add: the text of its section."""
 
     name: str
     text: str
@@ -72,7 +73,7 @@ class Backend:
 
 @dataclass(frozen=True)
 class Bare:
-    """A text without the blocks, and each block: its lines, and the line that it stood before."""
+    """A text without the blocks, and each block: the line it was before, and its own lines."""
 
     lines: tuple[str, ...]
     blocks: dict[str, tuple[int, str]]
@@ -83,7 +84,7 @@ class Bare:
 
 
 def take_out(text: str) -> Bare:
-    """The text as it was before the first block was put in."""
+    """The text as it was before the first block was added."""
     lines: list[str] = []
     blocks: dict[str, tuple[int, str]] = {}
     title, began, block = "", 0, ""
@@ -93,37 +94,39 @@ def take_out(text: str) -> Bare:
             opens = found.group(1) == "BEGIN"
             if opens == bool(title) or (opens and found.group(2) in blocks):
                 raise AdoptError(
-                    f"line {number} is '{line.strip()}', which does not fit the markers before it; "
-                    "each block wants one BEGIN and one END. Mend or delete the markers by hand"
+                    f"line {number} is '{line.strip()}', which does not match the markers before "
+                    "it; expected one BEGIN and one END per block",
+                    _CORRECT_MARKERS,
                 )
             if opens:
                 title, began = found.group(2), number
                 blocks[title] = (len(lines), "")
             elif found.group(2) != title:
                 raise AdoptError(
-                    f"the block that begins at line {began} ({title}) ends at line {number} as "
-                    f"'{line.strip()}'. Mend or delete the markers by hand"
+                    f"the block that begins at line {began} ({title}) ends at line {number} with "
+                    f"'{line.strip()}', expected '# END bookface.platform {title}'",
+                    _CORRECT_MARKERS,
                 )
         if not title:
             lines.append(line)
             continue
         block += line
         if title in (VARIABLES, RULE) and not found and keyword(line) == "default_backend":
-            # The switch writes a missing one at the end of the frontend: it is not ours to remove.
+            # A switch adds a missing default_backend at the end of the frontend. It is no part of
+            # the block, so it stays.
             lines.append(line)
         if found and found.group(1) == "END":
             blocks[title] = (blocks[title][0], block)
             title, block = "", ""
     if title:
         raise AdoptError(
-            f"the block that begins at line {began} ({title}) has no END. "
-            "Mend or delete the marker by hand"
+            f"the block that begins at line {began} ({title}) has no END", _CORRECT_MARKERS
         )
     return Bare(tuple(lines), blocks)
 
 
 def plan(text: str, wanted: Wanted) -> str:
-    """The text with the wanted blocks and no others. Raises where that would not work."""
+    """The text with the desired blocks and no others. Raises where that would not work."""
     bare = take_out(text)
     config = parse(bare.text)
     _check_text(config)
@@ -135,7 +138,7 @@ def plan(text: str, wanted: Wanted) -> str:
         inserts = _rule_blocks(config, wanted)
     for backend in backends:
         _check_new(config, backend)
-        # Where it stood before, else at the end of the file.
+        # Where it was before, else at the end of the file.
         place = bare.blocks.get(backend.title, (len(config.lines), ""))[0]
         block = _block(backend.title, backend.text, "", _ending(config))
         inserts[place] = inserts.get(place, "") + block
@@ -145,7 +148,7 @@ def plan(text: str, wanted: Wanted) -> str:
 
 
 def missing_maps_empty(text: str, exists: Callable[[str], bool]) -> str:
-    """The text for a check before the maps of its rules are made: they are read as empty."""
+    """The text for a validation before the maps of its rules exist: they are read as empty."""
     config = parse(text)
     for section in config.sections:
         for rule in map_rules(config, section):
@@ -169,11 +172,12 @@ def _ending(config: Config) -> str:
 def _check_text(config: Config) -> None:
     if config.lines and not config.lines[-1].endswith("\n"):
         raise AdoptError(
-            f"the last line ({len(config.lines)}) does not end with a line feed; HAProxy takes "
-            "such a file for truncated. End the line, then run this again"
+            f"the last line ({len(config.lines)}) does not end with a line feed; HAProxy considers "
+            "such a file truncated",
+            "Add a line feed at the end of the file",
         )
     if config.lines and config.conditions[-1]:
-        raise AdoptError("an .if at the end of the file has no .endif. Close it first")
+        raise AdoptError("the last .if block has no .endif", "Close the block with .endif")
 
 
 def _sections(text: str) -> tuple[Backend, ...]:
@@ -193,8 +197,8 @@ def _sections(text: str) -> tuple[Backend, ...]:
     ):
         found = ", ".join(section.title for section in given.sections) or "no section"
         raise AdoptError(
-            "what was given as backends is not a list of sections 'backend NAME' and nothing else, "
-            f"each name once, without .if blocks (found: {printable(found)})"
+            "the parameter backends: expected only sections 'backend NAME', each name once, no .if "
+            f"blocks, got {printable(found)}"
         )
     return backends
 
@@ -203,20 +207,21 @@ def _check_new(config: Config, backend: Backend) -> None:
     for other in config.sections:
         if other.kind in BACKENDS and other.name == backend.name:
             raise AdoptError(
-                f"'{other.title}' stands in the configuration already (line {other.start + 1}), "
-                "written by somebody else. Rename that one, or leave this one out"
+                f"'{other.title}' already exists in the configuration (line {other.start + 1}), "
+                "outside the marked blocks",
+                "Rename that section, or do not add this backend",
             )
 
 
 def _check_unused(config: Config, bare: Bare, backends: tuple[Backend, ...]) -> None:
-    """A backend that has the traffic must not be taken out."""
+    """A backend that has the traffic must not be removed."""
     kept = {VARIABLES, RULE, *(backend.title for backend in backends)}
     for title in bare.blocks:
         for frontend in frontend_names(config):
             if title not in kept and f"backend {_decides(config, frontend)}" == title:
                 raise AdoptError(
-                    f"frontend '{frontend}' sends its traffic to {title}, which would be taken "
-                    "out. Switch it to another backend first"
+                    f"frontend '{frontend}' sends its traffic to {title}, which would be removed",
+                    "Switch it to another backend first",
                 )
 
 
@@ -224,22 +229,25 @@ def _decides(config: Config, frontend: str) -> str | None:
     try:
         return default_backend(config, find_frontend(config, frontend)).name
     except HaproxyConfigError:
-        # Ambiguous by the text alone: haproxy -c has the last word.
+        # Ambiguous by the text alone: haproxy -c decides.
         return None
 
 
 def _rule_blocks(config: Config, wanted: Wanted) -> dict[int, str]:
     """The rule's blocks by their places.
 
-    ``use_backend`` lines go behind the site's own, so that those keep their precedence. The others
-    go before the site's own: HAProxy obeys them first wherever they stand, and warns of it.
+    ``use_backend`` lines go after the site's own, so that those keep their precedence. The others
+    go before the site's own: HAProxy evaluates them first wherever they are, and warns about it.
     """
     frontend = wanted.frontend or ""
     section = find_frontend(config, frontend)
     _check_frontend(config, section)
     given = parse(wanted.rule)
     if given.sections or any(_MARKER.match(line) for line in given.lines):
-        raise AdoptError("what was given as rule has lines that begin a section or a block")
+        raise AdoptError(
+            "the parameter rule: expected lines of a frontend, got one that begins a section or "
+            "is a marker of a block"
+        )
     said = [
         number
         for number in range(section.start, section.end)
@@ -247,10 +255,10 @@ def _rule_blocks(config: Config, wanted: Wanted) -> dict[int, str]:
     ]
     own_default = default_backend(config, section).line
     last_rule = max(_lines(config, section, "use_backend"), default=section.start)
-    # Before default_backend, as one reads it; behind everything where that stands above a rule.
+    # Before default_backend, in reading order; after everything if default_backend precedes a rule.
     late = said[-1] + 1 if own_default is None or own_default < last_rule else own_default
     first_rule = min(_lines(config, section, "use_backend", "redirect"), default=late)
-    # Out of the .if blocks that a first rule may stand in.
+    # Outside the .if blocks that a first rule may be in.
     early = min(late, 1 + max(line for line in said if line < first_rule))
     model = config.lines[own_default or (said[1] if len(said) > 1 else section.start)]
     indent = model[: len(model) - len(model.lstrip(" \t"))]
@@ -265,7 +273,7 @@ def _rule_blocks(config: Config, wanted: Wanted) -> dict[int, str]:
 
 
 def _split_rule(given: Config) -> tuple[str, str]:
-    """What stands before a use_backend, and the use_backends; comments go with the line below."""
+    """What precedes a use_backend, and the use_backends; a comment stays with the line below it."""
     variables = uses = comments = ""
     for line in given.lines:
         comments += line
@@ -285,32 +293,32 @@ def _lines(config: Config, section: Section, *words: str) -> list[int]:
 
 
 def _check_frontend(config: Config, section: Section) -> None:
-    """Whether a rule at the end of this frontend would decide, and could be undone."""
+    """Whether a rule at the end of this frontend would be evaluated, and could be undone."""
     found = mode(config, section)
     if found != "http":
+        got = f"mode {found}" if found else "a mode that an .if block decides"
         raise AdoptError(
-            f"{section.title} has mode {found}; the switch wants mode http"
-            if found
-            else f"an .if block decides about the mode of {section.title}; the switch wants http"
+            f"{section.title}: expected mode http, got {got}",
+            "Set 'mode http' in it, or add the backends without the rule",
         )
     if default_backend(config, section).name is None:
         raise AdoptError(
-            f"{section.title} has no default_backend, so the traffic could not be switched back. "
-            "Move its servers into a backend of their own and name that by default_backend"
+            f"{section.title} has no default_backend, so the traffic could not be switched back",
+            "Move its servers into a backend of their own and name that in a default_backend line"
             if section.kind == "listen"
-            else f"{section.title} has no default_backend, so the traffic could not be switched "
-            "back. Name one"
+            else "Add a default_backend line",
         )
     for line in _lines(config, section, "use_backend"):
         if len(split_words(config.lines[line])) == 2:
             raise AdoptError(
-                f"{section.title} sends all traffic away by line {line + 1} "
-                f"({config.lines[line].strip()}), so no rule after it would be read. "
-                "Make that its default_backend"
+                f"{section.title} has a use_backend without a condition in line {line + 1} "
+                f"({config.lines[line].strip()}), so HAProxy would evaluate no rule after it",
+                "Make that backend its default_backend",
             )
     rules = map_rules(config, section)
     if rules:
         raise AdoptError(
-            f"{section.title} has the rule already, written by somebody else (line "
-            f"{rules[0].line + 1}). Go on without adding the rule"
+            f"{section.title} already has the rule (line {rules[0].line + 1}), outside the marked "
+            "blocks",
+            "Add the backends without the rule",
         )

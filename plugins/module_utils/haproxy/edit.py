@@ -41,7 +41,7 @@ def _ending(config: Config, line: int) -> str:
 
 
 def _insertion(config: Config, section: Section, name: str) -> tuple[int, str, str]:
-    """Where a missing line goes: after the last line that says something, indented like it."""
+    """Where a missing line goes: after the last line with content, indented like it."""
     after = section.start
     indent = ""
     for number in range(section.start, section.end):
@@ -96,7 +96,7 @@ def set_default_backend(config: Config, section: Section, backend: str) -> Edit:
 
 
 def keep_default_backend(config: Config, section: Section) -> Edit:
-    """The edit that changes nothing, for a plan that leaves the file alone."""
+    """The edit that changes nothing, for a plan that leaves the file unchanged."""
     line = default_backend(config, section).line
     file = config.file_of(section.start)
     first, after = config.extent(file)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all failures of HAProxy's modules have in common: a problem, a reason and a remedy."""
+"""The base of all errors of the HAProxy modules: a problem, a reason and a remedy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 class HaproxyError(Exception):
     """What is wrong, ``reason`` as the modules return it, and what to do about it.
 
-    ``fields`` are further return values. ``untouched``: everything was left as it was.
+    ``fields`` are further return values. ``untouched``: nothing was changed.
     """
 
     reason = "configuration"
@@ -24,6 +24,6 @@ class HaproxyError(Exception):
         self.fields = fields
 
     def message(self, untouched: str) -> str:
-        """Problem, what was left as it was, and remedy, in sentences."""
+        """Problem, what was left unchanged, and remedy, as sentences."""
         parts = (str(self), untouched if self.untouched else "", self.remedy)
         return " ".join(f"{part.rstrip('.')}." for part in parts if part)

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Replace a configuration file as one step: candidate beside it, then rename; and one lock.
+"""Replace a configuration file atomically: candidate beside it, then rename; and one lock.
 
 The candidate's name starts with a dot and does not end in ``.cfg``, so HAProxy ignores it even
-where it loads the whole directory. The lock is on the directory itself: nothing is left behind,
-and replacing the file does not lose it.
+where it loads the whole directory. The lock is on the directory itself: it leaves no file behind,
+and replacing the configuration does not release it.
 
 A configuration may be several files. They are read in the order in which HAProxy reads them, and
 the directories of all are locked.
@@ -13,6 +13,7 @@ the directories of all are locked.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -26,6 +27,13 @@ from pathlib import Path
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 
 _SUFFIX = ".candidate"
+_NAME_THE_FILE = "Name the file that has the frontend"
+_REMEDIES = {
+    errno.EACCES: "Run the task with become",
+    errno.ENOENT: "Check the path",
+    errno.ENOSPC: "Free some space, then run the task again",
+    errno.EROFS: "Mount the file system writable",
+}
 
 
 class FileError(HaproxyError):
@@ -34,9 +42,13 @@ class FileError(HaproxyError):
     reason = "file"
 
 
+def _failed(problem: str, error: OSError) -> FileError:
+    return FileError(f"{problem}: {error.strerror}", _REMEDIES.get(error.errno or 0, ""))
+
+
 @dataclass(frozen=True)
 class ConfigFile:
-    """A file as it was read: its real path (links resolved), bytes and what identifies it."""
+    """A file as it was read: its real path (links resolved), its bytes and its identity."""
 
     path: str
     data: bytes
@@ -52,7 +64,7 @@ def loaded_files(paths: Sequence[str]) -> tuple[str, ...]:
     """
     found: list[str] = []
     for path in paths:
-        # A link stays the link that was named: HAProxy may look for files beside it.
+        # A link is not resolved: HAProxy may look for files beside it.
         place = os.path.abspath(path)  # noqa: PTH100
         if not os.path.isdir(place):  # noqa: PTH112
             found.append(place)
@@ -63,11 +75,11 @@ def loaded_files(paths: Sequence[str]) -> tuple[str, ...]:
             paths = [os.path.join(place, name) for name in chosen]  # noqa: PTH118
             files = [one for one in paths if stat.S_ISREG(os.stat(one).st_mode)]  # noqa: PTH116
         except OSError as error:
-            raise FileError(f"{error.filename} cannot be read: {error.strerror}") from None
+            raise _failed(f"{error.filename} cannot be read", error) from None
         if not files:
             raise FileError(
-                f"the directory {path} has no file that HAProxy would load (*.cfg); name the "
-                "directory or the files that HAProxy is started with (-f)"
+                f"the directory {path} has no file that HAProxy would load (*.cfg)",
+                "Name the files or directories that HAProxy is started with (-f)",
             )
         found.extend(files)
     return tuple(found)
@@ -82,15 +94,15 @@ def read_file(path: str) -> ConfigFile:
     try:
         mode = Path(real).stat().st_mode
         if stat.S_ISDIR(mode):
-            raise FileError(f"{path} is a directory; name the file that has the frontend")
+            raise FileError(f"{path} is a directory, expected a file", _NAME_THE_FILE)
         # Opening a pipe would wait for a writer.
         if not stat.S_ISREG(mode):
-            raise FileError(f"{path} is not a file; name the one that has the frontend")
+            raise FileError(f"{path} is not a regular file", _NAME_THE_FILE)
         with Path(real).open("rb") as handle:
             status = os.fstat(handle.fileno())
             data = handle.read()
     except OSError as error:
-        raise FileError(f"{path} cannot be read: {error.strerror}") from None
+        raise _failed(f"{path} cannot be read", error) from None
     return ConfigFile(real, data, _identity(status), max(status.st_mtime, status.st_ctime))
 
 
@@ -113,7 +125,7 @@ def write_candidate(original: ConfigFile, data: bytes) -> str:
     try:
         handle, candidate = tempfile.mkstemp(suffix=_SUFFIX, prefix=prefix, dir=directory)
     except OSError as error:
-        raise FileError(f"cannot write into {directory}: {error.strerror}") from None
+        raise _failed(f"cannot write into {directory}", error) from None
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
@@ -126,7 +138,7 @@ def write_candidate(original: ConfigFile, data: bytes) -> str:
             os.fsync(stream.fileno())
     except OSError as error:
         discard(candidate)
-        raise FileError(f"cannot write {candidate}: {error.strerror}") from None
+        raise _failed(f"cannot write {candidate}", error) from None
     except BaseException:
         discard(candidate)
         raise
@@ -134,7 +146,7 @@ def write_candidate(original: ConfigFile, data: bytes) -> str:
 
 
 def _copy_attributes(source: str, target: str) -> None:
-    """SELinux context and access lists. A file system without them has nothing to keep."""
+    """SELinux context and access control lists, where the file system has them."""
     with suppress(OSError):
         for name in os.listxattr(source):
             with suppress(OSError):
@@ -144,7 +156,7 @@ def _copy_attributes(source: str, target: str) -> None:
 
 
 def write_backup(original: ConfigFile) -> str:
-    """A copy of the file as it was read, beside it; whole or not at all."""
+    """A copy of the file as it was read, beside it; complete or not at all."""
     now = time.strftime("%Y-%m-%d@%H:%M:%S")
     backup = f"{original.path}.{os.getpid()}.{now}~"
     copy = write_candidate(original, original.data)
@@ -152,7 +164,7 @@ def write_backup(original: ConfigFile) -> str:
         Path(copy).rename(backup)
     except OSError as error:
         discard(copy)
-        raise FileError(f"cannot write {backup}: {error.strerror}") from None
+        raise _failed(f"cannot write {backup}", error) from None
     return backup
 
 
@@ -171,21 +183,24 @@ def discard_leftovers(path: str) -> None:
 
 
 def replace(original: ConfigFile, candidate: str) -> ConfigFile:
-    """Rename the candidate over the original unless somebody has changed that meanwhile."""
+    """Rename the candidate over the original, unless that was changed since it was read."""
     try:
         if _identity(Path(original.path).stat()) != original.identity:
-            raise FileError(f"{original.path} was changed by somebody else meanwhile")
+            raise FileError(
+                f"{original.path} was changed by another program since it was read",
+                "Run the task again",
+            )
         Path(candidate).rename(original.path)
     except OSError as error:
-        raise FileError(f"cannot replace {original.path}: {error.strerror}") from None
-    # The new file is in place now; that its name is also safe on the disk is only wished for.
+        raise _failed(f"cannot replace {original.path}", error) from None
+    # The new file is in place. That the rename survives a power cut is best effort.
     with suppress(OSError):
         _sync_directory(str(Path(original.path).parent))
     return read_file(original.path)
 
 
 def write_atomically(path: str, data: bytes) -> None:
-    """A file of our own that everybody may read, new or replaced as one step."""
+    """A file of our own that everybody may read, created or replaced atomically."""
     directory, prefix = _pattern(path)
     temporary = ""
     try:
@@ -198,7 +213,7 @@ def write_atomically(path: str, data: bytes) -> None:
         Path(temporary).rename(path)
     except OSError as error:
         discard(temporary)
-        raise FileError(f"cannot write {path}: {error.strerror}") from None
+        raise _failed(f"cannot write {path}", error) from None
 
 
 def _holder(handle: int) -> str:
@@ -214,7 +229,7 @@ def _holder(handle: int) -> str:
 
 
 def _home(path: str) -> str:
-    """The directory that a file lies in, links resolved; links that go in circles raise nothing."""
+    """The directory of a file, links resolved; a loop of links raises no error here."""
     return str(Path(os.path.realpath(path)).parent)
 
 
@@ -230,7 +245,7 @@ def locked(
     try:
         handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise FileError(f"{directory} cannot be opened: {error.strerror}") from None
+        raise _failed(f"{directory} cannot be opened", error) from None
     try:
         end = now() + seconds
         while True:
@@ -240,12 +255,13 @@ def locked(
             except BlockingIOError:
                 if now() >= end:
                     raise FileError(
-                        f"another switch on {path} is under way ({_holder(handle)} holds the lock "
-                        f"on {directory}); waited {seconds:.3g} s"
+                        f"another task is changing {path} ({_holder(handle)} holds the lock on "
+                        f"{directory}); waited {seconds:.3g} s",
+                        "Run the task again when that one has ended, or set lock_timeout higher",
                     ) from None
                 sleep(min(0.05, max(end - now(), 0.0)))
             except OSError as error:
-                raise FileError(f"{directory} cannot be locked: {error.strerror}") from None
+                raise _failed(f"{directory} cannot be locked", error) from None
         yield
     finally:
         os.close(handle)

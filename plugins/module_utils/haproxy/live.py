@@ -1,13 +1,13 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bring a running HAProxy to what the file says, and be sure of it: bounded waits and retries.
+"""Apply the file to a running HAProxy and confirm it, with bounded waits and retries.
 
-A reload that was under way while the file was replaced may bring a worker that has read the old
-file. A master answers on its socket only while it is not reloading; so once it has answered after
-the rename, the youngest worker it names is the one to write to, and any later worker reads the
-new file. Without a master's socket a reload cannot be seen before its worker answers: then the
-worker is watched for a while after the write.
+A reload that was under way while the file was replaced may start a worker that has read the old
+file. The master process answers on its socket only while it is not reloading. So once it has
+answered after the rename, the newest worker it names is the one to write to, and any later worker
+reads the new file. Without a master socket a reload cannot be seen before its worker answers: then
+the worker is watched for a while after the write.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _VERDICT = re.compile(r"^Success=([01])", re.MULTILINE)
 
 
 class LiveError(HaproxyError):
-    """The running HAProxy could not be changed, or the change not be confirmed.
+    """The running HAProxy could not be changed, or the change could not be confirmed.
 
-    ``settled``: it is known that no worker has taken up the change.
+    ``settled``: it is certain that no worker has applied the change.
     """
 
     reason = "not_confirmed"
@@ -65,7 +65,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds for one request: what is left, and never so little that none can answer."""
+        """Seconds for one request: what is left, but never too little for an answer."""
         return max(self.end - self.now(), 0.05)
 
     @property
@@ -85,7 +85,7 @@ class Observed:
 
 @dataclass(frozen=True)
 class Confirmed:
-    """What a successful write or reload ended with."""
+    """The result of a successful write or reload."""
 
     info: Info
     attempts: int
@@ -93,16 +93,16 @@ class Confirmed:
 
 
 class _UnsettledError(Exception):
-    """Not yet as wanted; try again while there is time."""
+    """Not in the expected state yet; retry while there is time."""
 
 
 def _current(stats: HaproxySocket, master: HaproxySocket | None, deadline: Deadline) -> Info:
-    """The worker behind the statistics socket, which must be the master's youngest."""
+    """The worker behind the statistics socket, which must be the master's newest."""
     worker = master.processes(deadline.left).worker if master else None
     info = stats.info(deadline.left)
     if worker is not None and worker != info.pid:
         raise _UnsettledError(
-            f"{stats.path} is answered by process {info.pid}, but the master's youngest worker is "
+            f"{stats.path} is answered by process {info.pid}, but the master's newest worker is "
             f"{worker}"
         )
     return info
@@ -111,7 +111,7 @@ def _current(stats: HaproxySocket, master: HaproxySocket | None, deadline: Deadl
 def read_entries(
     stats: HaproxySocket, path: str, frontend: str, deadline: Deadline
 ) -> Entries | None:
-    """The live entries that decide about a frontend; None where the worker has no such map."""
+    """The live map entries of a frontend; None where the worker has no such map."""
     found = stats.map_entries(path, deadline.left)
     return None if found is None else own(found, frontend)
 
@@ -119,7 +119,7 @@ def read_entries(
 def write_entries(
     stats: HaproxySocket, path: str, now: Entries, target: Entries, deadline: Deadline
 ) -> None:
-    """Bring the entries of a frontend from one state to another, command by command."""
+    """Change the entries of a frontend from one state to another, command by command."""
     for step in steps(now, target):
         if step.verb == "del":
             stats.delete_entry(path, step.key, deadline.left)
@@ -136,10 +136,10 @@ def observe(
     deadline: Deadline,
     backend: str | None = None,
 ) -> Observed:
-    """The state of one and the same worker, after any reload that is under way has ended.
+    """The state of a single worker, after any reload that is under way has ended.
 
-    With ``backend`` the statistics are of the frontend, this backend, and those that the entries
-    name, without it of all proxies.
+    With ``backend`` the statistics cover the frontend, this backend and the backends that the
+    entries name, without it all proxies.
     """
     while True:
         try:
@@ -152,7 +152,7 @@ def observe(
                 stat = stats.stat_of((frontend,), named, deadline.left)
             if stats.info(deadline.left).generation == info.generation:
                 return Observed(info, stat, entries)
-            last = "a reload came in between"
+            last = "a reload happened in between"
         except _UnsettledError as error:
             last = str(error)
         except HaproxyRuntimeError as error:
@@ -161,11 +161,11 @@ def observe(
             last = str(error)
         if deadline.expired:
             raise LiveError(
-                f"the running HAProxy could not be read: no settled answer within "
+                "the state of the running HAProxy could not be read within "
                 f"{deadline.seconds:g} s; last: {last}",
                 settled=True,
-                remedy="If no reload is under way, check that HAProxy runs and that socket and "
-                "master_socket belong to it",
+                remedy="If no reload is under way, check that HAProxy is running and that socket "
+                "and master_socket belong to it",
             )
         deadline.pause()
 
@@ -189,9 +189,9 @@ def mirror(
     deadline: Deadline,
     settle: float = 0.0,
 ) -> Confirmed:
-    """Write the live entries, read back, and write again if the worker was replaced meanwhile.
+    """Write the live entries, read them back, and repeat that if the worker was replaced meanwhile.
 
-    ``settle``: seconds to watch for such a replacement where no master tells of it.
+    ``settle``: seconds to watch for such a replacement where no master process reports it.
     """
     attempts = 0
     while True:
@@ -200,7 +200,7 @@ def mirror(
             before = _current(stats, master, deadline)
             entries = read_entries(stats, path, frontend, deadline)
             if entries is None:
-                raise LiveError(f"the running HAProxy does not know the map {path}", True)
+                raise LiveError(f"the running HAProxy has not loaded the map {path}", True)
             write_entries(stats, path, entries, target, deadline)
             found = read_entries(stats, path, frontend, deadline) or ()
             after = stats.info(deadline.left)
@@ -211,24 +211,24 @@ def mirror(
             elif set(found) == set(target):
                 return Confirmed(after, attempts)
             else:
-                last = f"read back {listed(found)} instead of {listed(target)}"
+                last = f"expected {listed(target)}, read back {listed(found)}"
         except _UnsettledError as error:
             last = str(error)
         except HaproxyRuntimeError as error:
-            # "entry not found": somebody emptied the map between our look and our write.
+            # "entry not found": the map was cleared between our read and our write.
             if not error.passing and "not found" not in error.detail:
                 raise
             last = str(error)
         if deadline.expired:
             raise LiveError(
-                f"the live entries could not be confirmed within {deadline.seconds:g} s "
+                f"the live map entries could not be confirmed within {deadline.seconds:g} s "
                 f"({attempts} attempts); last: {last}"
             )
         deadline.pause()
 
 
 def settled_processes(master: HaproxySocket, deadline: Deadline) -> Processes:
-    """What the master says once it answers: while it reloads it does not."""
+    """The processes by the master, which does not answer while it reloads."""
     while True:
         try:
             return master.processes(deadline.left)
@@ -239,7 +239,7 @@ def settled_processes(master: HaproxySocket, deadline: Deadline) -> Processes:
 
 
 def _new_worker(look: Callable[[], Info], output: str, deadline: Deadline) -> Confirmed:
-    """Look until the new worker answers. ``look`` says why it does not do so yet."""
+    """Wait until the new worker answers. ``look`` says why it does not do so yet."""
     attempts = 0
     while True:
         attempts += 1
@@ -264,29 +264,31 @@ def reload_by_master(master: HaproxySocket, stats: HaproxySocket, deadline: Dead
     try:
         output = master.ask("reload", deadline.left).strip()
     except HaproxyRuntimeError as error:
-        # Until 2.6 the master replaces itself at once, so the connection may just end.
+        # Up to 2.6 the master replaces itself immediately, so the connection may just end.
         if error.cause not in ("reset", "timeout"):
             raise
     verdict = _VERDICT.search(output)
     if verdict and verdict.group(1) == "0":
         raise LiveError(f"HAProxy refused the new configuration: {output}", True)
     if output and not verdict:
-        raise LiveError(f"the master answered reload with: {output}", True)
+        raise LiveError(f"the master process did not confirm the reload: {output}", True)
 
     def look() -> Info:
         now = master.processes(deadline.left)
         if now.failed and now.master.reloads > before.master.reloads:
             raise LiveError(
                 "HAProxy could not load the new configuration; worker "
-                f"{now.worker} goes on with the old one (its log says why)",
+                f"{now.worker} continues with the old one",
                 True,
+                "See HAProxy's log",
             )
         if now.worker is None or now.worker in old:
-            raise _UnsettledError(f"the youngest worker is still {now.worker}")
+            raise _UnsettledError(f"the newest worker is still {now.worker}")
         info = stats.info(deadline.left)
         if info.pid != now.worker:
             raise _UnsettledError(
-                f"worker {now.worker} is there, {stats.path} still answers as {info.pid}"
+                f"worker {now.worker} has started, but process {info.pid} still answers on "
+                f"{stats.path}"
             )
         return info
 
@@ -300,11 +302,11 @@ def reload_by_command(
     deadline: Deadline,
     clock: Callable[[], float] = time.time,
 ) -> Confirmed:
-    """Reload by the service manager or a signal and wait until a worker that began later answers.
+    """Reload by the service manager or a signal, and wait until a newer worker answers.
 
-    HAProxy tells its start in whole seconds. So the reload waits for the next second: a worker that
-    began in an earlier one is of somebody else's reload and may have read the old file. A master
-    that is reloading misses our request, so it is made again, with ever more patience.
+    HAProxy reports its start in whole seconds. So the reload waits for the next second: a worker
+    that started in an earlier one belongs to another reload and may have read the old file. A
+    master that is reloading misses our request, so it is repeated, at growing intervals.
     """
     second = int(clock()) + 1
     deadline.sleep(max(second - clock(), 0.0))
@@ -329,7 +331,7 @@ def reload_by_command(
             request(repeated=True)
         if info.generation == before.generation:
             raise _UnsettledError(f"worker {info.pid} still answers")
-        raise _UnsettledError(f"worker {info.pid} of another reload answers")
+        raise _UnsettledError(f"worker {info.pid}, started by another reload, answers")
 
     request(repeated=False)
     found = _new_worker(look, "", deadline)

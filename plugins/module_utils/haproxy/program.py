@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The HAProxy program, which judges a candidate before it becomes the configuration."""
+"""The HAProxy program, which validates a candidate before it becomes the configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
 
 
 class ProgramError(HaproxyError):
-    """There is no program that could judge."""
+    """There is no program that could validate."""
 
     reason = "no_program"
 
@@ -37,7 +37,7 @@ def find_haproxy(module: AnsibleModule) -> str:
     found = module.get_bin_path("haproxy", opt_dirs=["/usr/sbin", "/usr/local/sbin", "/sbin"])
     if not found:
         raise ProgramError(
-            "haproxy was not found in PATH or /usr/sbin, so no candidate can be validated",
+            "haproxy was not found in PATH or /usr/sbin, so the configuration cannot be validated",
             "Install HAProxy or set the parameter haproxy",
         )
     return str(found)
@@ -46,7 +46,7 @@ def find_haproxy(module: AnsibleModule) -> str:
 def validate(
     module: AnsibleModule, files: Sequence[str], candidate: str, path: str, what: str
 ) -> str:
-    """What C(haproxy -c) printed of these files, the candidate named as what it replaces."""
+    """What C(haproxy -c) printed about these files, the candidate named as the file it replaces."""
     command = [find_haproxy(module), "-c"]
     for file in files:
         command += ["-f", file]
@@ -55,7 +55,7 @@ def validate(
     if code != 0:
         raise CandidateError(
             f"haproxy -c refuses {path} with {what} (status {code}): {printed}",
-            "If it refuses the file without this change, too, repair that first",
+            "If it also refuses the file without this change, fix that first",
             validator=printed,
         )
     return printed

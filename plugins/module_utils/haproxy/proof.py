@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The proof of a switch: what answers came through the front door, and what HAProxy counted."""
+"""The proof of a switch: the answers to requests at the front door, and HAProxy's counters."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _SHOWN = 200
 
 
 class ProofError(HaproxyError):
-    """The target does not serve as it must."""
+    """The target does not serve as expected."""
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What the servers of a backend have counted in the worker ``pid``; backup servers do not."""
+    """Counters of a backend's servers in the worker ``pid``, without its backup servers."""
 
     pid: int = 0
     sessions: int = 0
@@ -29,7 +29,7 @@ class Counted:
     errors: int = 0
 
     def since(self, before: Counted) -> Counted:
-        """What was counted since then; everything if another worker did, which began at zero."""
+        """What was counted since then; everything if a new worker did, which began at zero."""
         if before.pid != self.pid:
             return self
         return Counted(
@@ -45,7 +45,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Expected:
-    """What each answer must be. ``backend``: named by its header; None where none is set."""
+    """What each answer must be. ``backend``: as in its header; None without one."""
 
     status: int
     content: str
@@ -83,23 +83,23 @@ def check_answer(answer: Answer, expected: Expected, which: str) -> None:
     served_by = found.get(BACKEND_HEADER.lower(), "")
     if expected.backend is not None and served_by != expected.backend:
         raise ProofError(
-            f"{which}: expected an answer of backend {expected.backend}, "
-            f"got one of {served_by or 'an unknown backend'}",
+            f"{which}: expected an answer from backend {expected.backend}, "
+            f"got one from {served_by or 'an unknown backend'}",
             reason="backend",
         )
 
 
 def check_counted(counted: Counted, backend: str, requests: int, errors_percent: float) -> None:
-    """Whether the target's servers counted our requests, and answer all other clients well."""
+    """Whether the target's servers counted our requests, and served all other clients."""
     if counted.sessions < requests:
         raise ProofError(
-            f"{requests} requests went in at the front door, "
-            f"the servers of {backend} counted {counted.sessions}",
+            f"expected the servers of {backend} to have counted {requests} requests from the front "
+            f"door, they counted {counted.sessions}",
             reason="not_counted",
         )
     if counted.errors > counted.responses * errors_percent / 100:
         raise ProofError(
-            f"{counted.errors} of {counted.responses} answers that the servers of {backend} gave "
-            f"to all clients were errors, {errors_percent} % are allowed",
+            f"{counted.errors} of {counted.responses} answers from the servers of {backend} to all "
+            f"clients were errors, expected at most {errors_percent} %",
             reason="errors",
         )

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the traffic of each frontend came from at its last switch: the memory of a rollback.
+"""The record for a rollback: where the traffic of each frontend came from at its last switch.
 
 A small JSON file beside the configuration file that has the frontend. Its name does not end in
 ``.cfg``, so HAProxy does not load it where it loads the whole directory.
@@ -18,7 +18,7 @@ _SUFFIX = ".previous.json"
 
 
 class RecordError(HaproxyError):
-    """A record that is missing, or not as this module writes it."""
+    """A record that is missing or invalid."""
 
     reason = "no_record"
 
@@ -45,8 +45,9 @@ def parse_record(path: str, text: str) -> dict[str, Move]:
         }
     except (ValueError, KeyError, TypeError, AttributeError):
         raise RecordError(
-            f'the record {path} is not what a switch writes, {{"FRONTEND": {{"from": "BACKEND", '
-            '"to": "BACKEND"}}; the next switch to a named backend replaces it'
+            f'the record {path} is invalid, expected {{"FRONTEND": {{"from": "BACKEND", '
+            '"to": "BACKEND"}}',
+            "A switch to a named backend replaces the record",
         ) from None
 
 
@@ -70,6 +71,7 @@ def previous(path: str, moves: dict[str, Move], frontend: str) -> str:
         known = ", ".join(sorted(moves)) or "none"
         raise RecordError(
             f"there is nothing to roll back to: {path} has no record of a switch of frontend "
-            f"'{frontend}' (frontends there: {known}). Name the backend instead"
+            f"'{frontend}' (recorded frontends: {known})",
+            "Name the backend instead",
         )
     return moves[frontend].source

@@ -30,7 +30,7 @@ _COHORT = "mod(100)"
 
 @dataclass(frozen=True)
 class DefaultBackend:
-    """What decides where a frontend sends its traffic, by the text alone."""
+    """Where a frontend sends its traffic, as far as the file alone decides."""
 
     name: str | None
     line: int | None = None
@@ -40,7 +40,7 @@ class DefaultBackend:
 
 @dataclass(frozen=True)
 class MapRule:
-    """The rule by which a frontend follows a map before it looks at its default_backend."""
+    """The rule by which a frontend follows a map, which precedes its default_backend."""
 
     path: str
     line: int
@@ -67,9 +67,10 @@ def _own_default(config: Config, section: Section) -> DefaultBackend | None:
     conditional = [line for line in lines if config.conditions[line] != section.condition]
     if conditional:
         raise HaproxyConfigError(
-            f"{section.title}: default_backend stands inside an .if block (lines "
-            f"{places(config, conditional)}), so the text alone does not tell which one HAProxy "
-            "uses; write one default_backend line outside of .if blocks"
+            f"{section.title}: default_backend is inside an .if block (lines "
+            f"{places(config, conditional)}), so the file alone does not show which one HAProxy "
+            "uses",
+            "Write one default_backend line outside of .if blocks",
         )
     # Where a section has several, HAProxy takes the last.
     words = split_words(config.lines[lines[-1]])
@@ -94,7 +95,7 @@ def default_backend(config: Config, frontend: Section) -> DefaultBackend:
 
 
 def is_disabled(config: Config, section: Section) -> bool | None:
-    """Whether a section is switched off by ``disabled``; None where an .if block decides it."""
+    """Whether a section is ``disabled``; None where an .if block decides it."""
     current: Section | None = section
     while current is not None:
         lines = lines_of(config, current, ("disabled", "enabled"))
@@ -122,7 +123,7 @@ def mode(config: Config, section: Section) -> str | None:
 
 
 def _rules(config: Config, section: Section, kind: str) -> Iterator[tuple[int, list[str]]]:
-    """The lines of a kind that always hold, as words."""
+    """The lines of a kind that apply unconditionally, as words."""
     for number in lines_of(config, section, (kind,)):
         if config.conditions[number] == section.condition:
             yield number, [word.value for word in split_words(config.lines[number])]
@@ -147,9 +148,9 @@ def map_rules(config: Config, section: Section) -> tuple[MapRule, ...]:
 
 
 def follows_cohorts(config: Config, section: Section, rule: MapRule) -> bool:
-    """Whether an entry FRONTEND/COHORT of the rule's map decides before the rule does.
+    """Whether an entry FRONTEND/COHORT of the rule's map takes precedence over the rule.
 
-    Wanted: a variable with a number from 0 to 99 (``mod(100)``), a later one with the key made
+    Expected: a variable with a number from 0 to 99 (``mod(100)``), a later one with the key made
     from it, and a ``use_backend`` that looks the key up.
     """
     variables: dict[str, list[tuple[int, str]]] = {}

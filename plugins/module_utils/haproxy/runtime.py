@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One request, one reply over HAProxy's sockets, and what the replies mean.
 
-HAProxy answers a refused command with plain text and no status, so every reply is judged here:
-a reply that is not what the command gives raises ``HaproxyRuntimeError``.
+HAProxy answers a refused command with plain text and no status, so every reply is checked here:
+one that is not the expected output of the command raises ``HaproxyRuntimeError``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors i
 # (path of the socket, command, seconds, whether to close our side after writing) -> reply
 Request = Callable[[str, str, float, bool], str]
 
-# A reply larger than this is no reply of HAProxy's.
+# No reply of HAProxy is larger than this.
 _LIMIT = 256 * 1024 * 1024
 _SERVER_TYPE = "2"
 _PASSED = re.compile(r"(L[467]OKC?|PROCOK)\Z")
@@ -34,7 +34,7 @@ _RESPONSES = tuple(f"hrsp_{kind}" for kind in ("1xx", "2xx", "3xx", "4xx", "5xx"
 # The first line of a reply to "show stat", and the whole reply about a name that no proxy has.
 _STAT_HEADER = "# pxname,svname,"
 _NO_PROXY = "No such proxy."
-# HAProxy takes no other names for its proxies, so these need no escapes.
+# HAProxy permits no other names for its proxies, so these need no escaping.
 _PROXY_NAME = re.compile(r"[A-Za-z0-9_.:-]+\Z")
 # The types to "show stat NAME TYPE -1": the frontend alone; the backend and its servers.
 _FRONTEND_ROWS = 1
@@ -57,10 +57,13 @@ _PROBLEMS = {
     "refusal": "HAProxy refused '{command}' on {path}: {detail}",
 }
 _START = "Start HAProxy with 'stats socket PATH level admin' in its global section, or set socket"
+_SEE_LOG = "If no reload is under way, see HAProxy's log, then run the task again"
 _REMEDIES = {
     "absent": _START,
     "refused": _START,
     "denied": "Run the task with become, or give the socket a user, group or mode that permits it",
+    "timeout": _SEE_LOG,
+    "reset": _SEE_LOG,
 }
 _Parsed = TypeVar("_Parsed")
 # A key may hold blanks, a backend's name may not.
@@ -92,7 +95,7 @@ class HaproxyRuntimeError(HaproxyError):
 
 @dataclass(frozen=True)
 class Info:
-    """Which worker answers: two workers never share pid and start."""
+    """The worker that answers: no two workers share pid and start."""
 
     version: str
     pid: int
@@ -106,10 +109,10 @@ class Info:
 
 @dataclass(frozen=True)
 class Server:
-    """A server as HAProxy sees it. ``undecided``: its checks have not made up their mind.
+    """A server as HAProxy sees it. ``undecided``: its checks have no result yet.
 
-    ``backup``: it gets traffic only once all others are down. ``responses``: what it answered over
-    HTTP. ``errors``: those of them with 5xx, and answers that broke off or never came.
+    ``backup``: it gets traffic only once all others are down. ``responses``: its HTTP responses.
+    ``errors``: those with status 5xx, and responses that were incomplete or missing.
     """
 
     backend: str
@@ -129,7 +132,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Stat:
-    """What ``show stat`` says, of all proxies or of those that were asked for."""
+    """The output of ``show stat``, for all proxies or for those that were requested."""
 
     frontends: tuple[str, ...]
     backends: tuple[tuple[str, str], ...]
@@ -151,7 +154,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Processes:
-    """What ``show proc`` of a master says; ``failed`` is None where HAProxy does not count."""
+    """The output of ``show proc`` of a master; ``failed`` is None where HAProxy does not count."""
 
     master: Process
     failed: int | None
@@ -161,14 +164,14 @@ class Processes:
 
     @property
     def worker(self) -> int | None:
-        """The pid of the youngest worker: the one that serves or is about to."""
+        """The pid of the newest worker: the one that serves or is about to."""
         if not self.workers:
             return None
         return min(self.workers, key=lambda process: process.reloads).pid
 
 
 def unix_request(path: str, command: str, seconds: float, close: bool) -> str:
-    """Ask once. ``seconds`` bounds the whole exchange, not each read."""
+    """Send one command. ``seconds`` limits the whole exchange, not each read."""
     deadline = time.monotonic() + seconds
     chunks: list[bytes] = []
     size = 0
@@ -190,7 +193,7 @@ def unix_request(path: str, command: str, seconds: float, close: bool) -> str:
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > _LIMIT:
-                    raise HaproxyRuntimeError(path, command, "refusal", "the reply has no end")
+                    raise HaproxyRuntimeError(path, command, "refusal", "the reply is too long")
     except socket.timeout:
         raise HaproxyRuntimeError(
             path, command, "timeout", f"no complete reply within {seconds:.1f} s"
@@ -299,9 +302,9 @@ def parse_stat(reply: str) -> Stat | None:
 def parse_stats(reply: str, names: Sequence[str]) -> Stat | None:
     """The replies to one ``show stat NAME TYPE -1`` for each name, as one.
 
-    None where they do not tell all of these proxies, so that the whole list is needed: HAProxy
-    takes the first proxy of a name, be it a frontend or a backend, and an unknown name that begins
-    with digits for a number; and a server may follow the checks of one in another backend.
+    None where they do not cover all of these proxies, so that the whole list is needed: HAProxy
+    returns the first proxy of a name, be it a frontend or a backend, and takes an unknown name that
+    begins with digits for a number; and a server may track one in another backend.
     """
     header = _STAT_HEADER
     blocks: list[list[str]] = []
@@ -382,7 +385,7 @@ class HaproxySocket:
 
     path: str
     request: Request = unix_request
-    # A master's socket goes on listening after a reply; it hangs up when we close our side.
+    # A master socket keeps the connection open after a reply, until we close our side.
     close: bool = False
 
     def ask(self, command: str, seconds: float) -> str:
@@ -395,7 +398,7 @@ class HaproxySocket:
         return HaproxyRuntimeError(self.path, command, "refusal", _first(reply))
 
     def read(self, command: str, parse: Callable[[str], _Parsed | None], seconds: float) -> _Parsed:
-        """Ask, and parse the reply; whatever cannot be parsed is a refusal."""
+        """Send a command and parse the reply; one that cannot be parsed is a refusal."""
         reply = self.ask(command, seconds)
         if not reply.strip():
             raise self._closed(command)
@@ -422,13 +425,13 @@ class HaproxySocket:
         return self.read("show proc", parse_proc, seconds)
 
     def worker_stat(self, pid: int, seconds: float) -> Stat:
-        """Statistics of one worker, asked through the master's socket."""
+        """Statistics of one worker, read through the master socket."""
         return self.read(f"@!{pid} show stat", parse_stat, seconds)
 
     def stat_of(self, frontends: Sequence[str], backends: Sequence[str], seconds: float) -> Stat:
-        """What ``show stat`` says of a few proxies; of all where HAProxy does not tell them apart.
+        """``show stat`` for a few proxies; for all where HAProxy does not distinguish them.
 
-        On a big configuration the whole list costs HAProxy milliseconds in which no traffic flows.
+        With a large configuration the whole list blocks HAProxy's traffic for milliseconds.
         """
         asked = [(name, _FRONTEND_ROWS) for name in dict.fromkeys(frontends)]
         # A backend that is asked for twice must not have its servers twice.
@@ -470,9 +473,9 @@ class HaproxySocket:
 
 
 def master_socket(path: str | None) -> HaproxySocket | None:
-    """The socket of the master process; None where there is none, or it shall not be used.
+    """The socket of the master process; None where there is none, or it is not to be used.
 
-    One that may not be looked at is there: what it hides must not be taken for nothing.
+    If permissions hide it, it is taken to exist, so that using it fails with the reason.
     """
     if not path:
         return None

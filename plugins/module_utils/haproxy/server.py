@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The administrative state of servers in a running HAProxy: what it is, and what may change it.
+"""The administrative state of servers in a running HAProxy: reading it, and rules for changing it.
 
-``show stat`` does not tell it: a server that is down and drained shows DOWN. ``show servers state``
-has it as bits.
+``show stat`` does not show it: a server that is down and drained is DOWN there. ``show servers
+state`` has it as bits.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class UnknownServerError(HaproxyError):
 
 
 class TooFewServersError(HaproxyError):
-    """A backend with traffic would be left with too few servers."""
+    """A backend with traffic would keep too few servers."""
 
     reason = "too_few_servers"
 
 
 @dataclass(frozen=True)
 class Administered:
-    """A server and the state that it was put into."""
+    """A server and its administrative state."""
 
     backend: str
     name: str
@@ -85,7 +85,7 @@ def parse_states(reply: str) -> tuple[Administered, ...] | None:
 def choose(
     states: Collection[Administered], backend: str | None, name: str
 ) -> tuple[Administered, ...]:
-    """The servers that are meant: one of a backend, or those of this name in all."""
+    """The selected servers: one of a backend, or those of this name in all."""
     chosen = tuple(
         server for server in states if server.name == name and backend in (None, server.backend)
     )
@@ -96,11 +96,11 @@ def choose(
     ]
     shown = ", ".join(near[:50]) + (", ..." if len(near) > 50 else "")
     asked = name if backend is None else f"{backend}/{name}"
-    raise UnknownServerError(f"there is no server {asked}; servers there: {shown or 'none'}")
+    raise UnknownServerError(f"there is no server {asked}; existing servers: {shown or 'none'}")
 
 
 def backends_in_use(config: Config, entries: Entries) -> frozenset[str] | None:
-    """The backends that get traffic now, by the rules and the live maps; None where text fails."""
+    """The backends that get traffic now, by rules and live maps; None if inconclusive."""
     used: set[str] = set()
     for section in config.sections:
         if section.kind not in FRONTENDS:
@@ -129,7 +129,7 @@ def _targets(config: Config, section: Section, entries: Entries) -> set[str] | N
         if by_map is None:
             return None
         live = tuple(entries(by_map.group(1)))
-        # Our own map: an entry for the frontend stands for its default_backend.
+        # Our own map: an entry for the frontend replaces its default_backend.
         mine = target.startswith("%[fe_name,") and [
             value for key, value in live if key == section.name
         ]
@@ -151,7 +151,7 @@ def _targets(config: Config, section: Section, entries: Entries) -> set[str] | N
 def check_others(
     stat: Stat, leaving: Iterable[Administered], used: frozenset[str] | None, keep: int
 ) -> None:
-    """Enough servers must go on serving in each backend that gets traffic."""
+    """Enough servers must remain in each backend that gets traffic."""
     if keep <= 0:
         return
     for server in leaving:
@@ -164,12 +164,12 @@ def check_others(
             raise TooFewServersError(
                 f"backend {server.backend} gets traffic: without {server.name}, expected at least "
                 f"{keep} other servers that pass their checks, got {len(serving)} (others: {seen})",
-                "Bring another server up first, or set keep lower",
+                "Bring another server up first, or lower keep",
             )
 
 
 def sessions(stats: Iterable[Stat], servers: Collection[Administered]) -> int:
-    """Requests that these servers are answering now, over all workers."""
+    """Requests that these servers are answering now, summed over all workers."""
     titles = {server.title for server in servers}
     return sum(
         found.sessions_current
@@ -180,7 +180,7 @@ def sessions(stats: Iterable[Stat], servers: Collection[Administered]) -> int:
 
 
 def not_serving(stat: Stat, servers: Collection[Administered]) -> tuple[Server, ...]:
-    """Those of the servers that are not up by a check of their own, or still to be decided."""
+    """Those of the servers whose checks have not passed, or have no result yet."""
     titles = {server.title for server in servers}
     return tuple(
         found

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The live map entries of a frontend: the mirror of its default_backend, and a gradual shift.
 
-The entry ``FRONTEND`` names the backend for everybody. Clients are in one hundred cohorts by a
-hash of their address; while N percent of them go to another backend, the entries ``FRONTEND/0`` to
-``FRONTEND/(N-1)`` name it. So a client that has been moved stays moved while N grows. The
-frontend's rules put clients into cohorts only while ``FRONTEND/0`` exists.
+The entry ``FRONTEND`` names the backend for all clients. Clients are divided into one hundred
+cohorts by a hash of their address; while N percent of them go to another backend, the entries
+``FRONTEND/0`` to ``FRONTEND/(N-1)`` name it. So a client that has been moved stays moved while N
+grows. The frontend's rules assign clients to cohorts only while ``FRONTEND/0`` exists.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Entries = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Shift:
-    """So many percent of the clients go to this backend, the others to the default."""
+    """This percentage of the clients goes to the backend, the others to the default."""
 
     backend: str
     percent: int
@@ -49,7 +49,7 @@ def _cohort(key: str, frontend: str) -> int | None:
 
 
 def own(entries: Iterable[tuple[str, str]], frontend: str) -> Entries:
-    """The entries that decide about a frontend."""
+    """The entries of a frontend and its cohorts."""
     return tuple(
         (key, value)
         for key, value in entries
@@ -58,7 +58,7 @@ def own(entries: Iterable[tuple[str, str]], frontend: str) -> Entries:
 
 
 def wanted_entries(frontend: str, default: str, shift: Shift | None = None) -> Entries:
-    """The entries that shall be there."""
+    """The desired entries."""
     mirror = ((frontend, default),)
     if shift is None:
         return mirror
@@ -66,12 +66,12 @@ def wanted_entries(frontend: str, default: str, shift: Shift | None = None) -> E
 
 
 def mirror(entries: Entries, frontend: str) -> tuple[str, ...]:
-    """What the entries say for everybody: one value, or none, or several if others wrote them."""
+    """The backend for all clients: one value, or none, or several if others wrote them."""
     return tuple(dict.fromkeys(value for key, value in entries if key == frontend))
 
 
 def under_way(entries: Entries, frontend: str, default: str | None) -> Shift | None:
-    """The shift that the entries make. One to the default moves nobody: it is over."""
+    """The shift that the entries describe. One to the default moves nobody: it has ended."""
     cohorts = {_cohort(key, frontend): value for key, value in entries if key != frontend}
     backend = cohorts.get(0)
     if backend is None or backend == default:
@@ -80,10 +80,10 @@ def under_way(entries: Entries, frontend: str, default: str | None) -> Shift | N
 
 
 def steps(now: Entries, target: Entries) -> tuple[Step, ...]:
-    """The commands from one state to another, in an order that suits the traffic in between.
+    """The commands from one state to another, in an order that is safe for traffic in between.
 
-    The mirror comes first, so a switch is done with the first command. Cohort 0 opens a shift and
-    closes it: it is the last to be added and the first to be deleted, so all go at once.
+    The mirror comes first, so the first command completes a switch. Cohort 0 starts and ends a
+    shift: it is added last and deleted first, so that all cohorts move at the same moment.
     """
     found: dict[str, set[str]] = {}
     for key, value in now:

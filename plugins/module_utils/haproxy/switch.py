@@ -1,14 +1,14 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The decision of a switch: from the text on disk and the live state to a plan. No I/O.
+"""The plan of a switch, from the file's text and the live state. No I/O.
 
-The ``default_backend`` line on disk is the one truth. Where the frontend carries the map rule, an
-entry in the running worker's map is its live mirror. A map without the entry does not tell which
-default the worker loaded, so a missing entry is always a difference.
+The ``default_backend`` line on disk is the source of truth. Where the frontend has the map rule, an
+entry in the running worker's map mirrors it. A map without the entry does not show which default
+the worker loaded, so a missing entry is always a difference.
 
-A gradual shift leaves the line alone. It lives in further entries of the map, see shift.py,
-and only there: the next reload ends it.
+A gradual shift leaves the line unchanged. It exists only as further entries of the map, see
+shift.py: the next reload ends it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ RELOAD = "reload"
 
 
 class SwitchError(HaproxyError):
-    """The switch must not be made. The message says what was expected, found, and what to do."""
+    """The file, the running HAProxy or the parameters do not permit the switch."""
 
     reason = "unsuitable"
 
@@ -83,13 +83,13 @@ class Wanted:
 
     @property
     def shift(self) -> Shift | None:
-        """The share that is to go to the backend; None where everybody goes there."""
+        """The share that goes to the backend; None where all clients go there."""
         return Shift(self.backend, self.percent) if self.percent < COHORTS else None
 
 
 @dataclass(frozen=True)
 class Disk:
-    """The half of a plan that the text alone decides. ``after``: the default from now on."""
+    """The part of a plan that the file alone decides. ``after``: the new default."""
 
     before: DefaultBackend
     after: str
@@ -108,9 +108,9 @@ class Reload:
 
 @dataclass(frozen=True)
 class Live:
-    """The running worker. ``entries``: what decides about the frontend, None without the map.
+    """The running worker. ``entries``: those of the frontend, None if the worker has no such map.
 
-    ``stale``: the file changed after the worker had read it. ``reload``: None if nothing can.
+    ``stale``: the file changed after the worker had read it. ``reload``: None if impossible.
     """
 
     info: Info
@@ -138,20 +138,20 @@ class Plan:
 
     @property
     def previous(self) -> str | None:
-        """Where the traffic went, as far as it can be known."""
+        """Where the traffic went, as far as that is known."""
         return self.live_before or self.disk.before.name
 
     @property
     def move(self) -> Move | None:
-        """What a rollback takes back; None where no traffic is moved, or none knows from where."""
+        """What a rollback undoes; None where no traffic is moved, or its source is unknown."""
         if not self.changed or self.previous in (None, self.wanted.backend):
             return None
         return Move(self.previous or "", self.wanted.backend)
 
     def way_back(self, entries: Entries) -> Entries:
-        """The live entries after a switch that failed: those from before, and always a mirror.
+        """The live entries after a failed switch: those from before, and always a mirror.
 
-        Meanwhile a worker may have read the new file, so its default is in doubt.
+        Meanwhile a worker may have read the new file, so its default is uncertain.
         """
         if self.previous is None or mirror(entries, self.wanted.frontend):
             return entries
@@ -159,7 +159,7 @@ class Plan:
 
     @property
     def gated(self) -> bool:
-        """Whether the target's servers are asked. It may always lose clients, well or not."""
+        """Whether the gate applies. A backend may always lose clients, healthy or not."""
         shift, before = self.wanted.shift, self.shift_before
         grows = (
             shift is None
@@ -174,7 +174,7 @@ class Plan:
 class Gate:
     """Whether enough servers of the target have passed a check.
 
-    Backup servers do not count: they stand in for others, and a backend that has nothing else left
+    Backup servers do not count: they stand in for others, and a backend that has only these left
     must not get the traffic.
     """
 
@@ -193,7 +193,7 @@ class Gate:
 
     @property
     def undecided(self) -> bool:
-        """Not open yet, but servers whose checks are still under way may open it."""
+        """Not open yet, but servers whose checks have no result yet may open it."""
         waiting = sum(
             server.undecided and not server.passed and not server.backup for server in self.servers
         )
@@ -202,8 +202,8 @@ class Gate:
     def refusal(self) -> UnhealthyError:
         if not self.known:
             return UnhealthyError(
-                f"the running HAProxy does not know backend '{self.backend}' yet (the file has "
-                "it): its servers have passed no check",
+                f"the running HAProxy has not loaded backend '{self.backend}' from the file yet, "
+                "so none of its servers has passed a check",
                 "Reload HAProxy first, or set require_healthy to 0",
             )
         seen = "; ".join(
@@ -215,24 +215,24 @@ class Gate:
         return UnhealthyError(
             f"backend '{self.backend}': {self.passed} of {len(self.servers)} servers have passed a "
             f"check, expected at least {self.required} (servers: {seen or 'none'})",
-            "Repair the servers or their checks, or set require_healthy lower",
+            "Repair the servers or their checks, or lower require_healthy",
         )
 
 
 def rule_text(path: str) -> str:
-    """The line by which a frontend follows the map."""
+    """The rule by which a frontend follows the map."""
     return f"use_backend %[fe_name,map({path})] if {{ fe_name,map({path}) -m found }}"
 
 
 def cohort_text(path: str, cookie: str) -> str:
-    """The lines by which a frontend can also send a share of its clients elsewhere."""
+    """The rules by which a frontend can also send a share of its clients elsewhere."""
     key = f"var(txn.cohort_key),map({path})"
     here, sent = "{ var(txn.cohort) -m found }", "{ var(txn.cohort_sent) -m found }"
     return "\n".join(
         (
             f"acl shifting fe_name,concat(/0),map({path}) -m found",
             "http-request set-var(txn.cohort) src,xxh32,mod(100) if shifting",
-            # Not -m int: to it any word is 0, and 7x is 7.
+            # Not -m int, which reads any word as 0 and 7x as 7.
             f"http-request set-var(txn.cohort_sent) req.cook({cookie}) if {here} "
             f"{{ req.cook({cookie}) -m reg ^([0-9]|[1-9][0-9])$ }}",
             f"http-request set-var(txn.cohort) var(txn.cohort_sent) if {sent}",
@@ -246,12 +246,13 @@ def cohort_text(path: str, cookie: str) -> str:
 
 
 def plan_disk(config: Config, section: Section, wanted: Wanted) -> Disk:
-    """What the text needs. Raises where the frontend or backend cannot be used."""
+    """The change of the file. Raises where the frontend or backend cannot be used."""
     target = find_backend(config, wanted.backend)
     if is_disabled(config, target):
         raise SwitchError(
-            f"{target.title} is disabled (line {config.place(target.start)} on): HAProxy accepts "
-            "such a default_backend and then ignores it. Remove 'disabled' from it first"
+            f"{target.title} is disabled (section at line {config.place(target.start)}): HAProxy "
+            "accepts such a default_backend and then ignores it",
+            "Remove 'disabled' from the section first",
         )
     rules = map_rules(config, section)
     chosen = [rule for rule in rules if wanted.map is None or rule.path == wanted.map]
@@ -268,55 +269,57 @@ def plan_disk(config: Config, section: Section, wanted: Wanted) -> Disk:
 
 
 def _check_shift(wanted: Wanted, before: DefaultBackend) -> None:
-    """Whether a share of the clients can be told from the others by what is asked for."""
+    """Whether the parameters and the file permit a gradual shift."""
     share = f"percent is {wanted.percent}"
     if wanted.engine in ("file", "reload"):
         raise SwitchError(
-            f"{share} and engine is {wanted.engine}, but a share of the clients lives in the "
-            "running HAProxy only. Use engine runtime or auto, or percent 100"
+            f"{share}, which requires engine runtime or auto, got {wanted.engine}: a gradual shift "
+            "exists only in the map of the running HAProxy",
+            "Set engine to auto, or percent to 100",
         )
     if before.name is None or before.variable:
         found = "none" if before.name is None else f"the variable {before.name}"
         raise SwitchError(
-            f"{share}, but frontend '{wanted.frontend}' names no default_backend that the other "
-            f"clients could stay at (found: {found}). Switch to a backend without percent first"
+            f"{share}, which requires a default_backend of frontend '{wanted.frontend}' for the "
+            f"other clients, got {found}",
+            "Switch to a backend without percent first",
         )
     if before.name == wanted.backend:
         raise SwitchError(
-            f"{share}, but backend '{wanted.backend}' is the default of frontend "
-            f"'{wanted.frontend}' already, so it has the other clients, too. Name another backend; "
-            "to end a shift, name this one without percent"
+            f"{share}, but backend '{wanted.backend}' is already the default_backend of frontend "
+            f"'{wanted.frontend}', which gets the other clients",
+            "Name another backend, or end the shift with this one and percent 100",
         )
 
 
 def _check_shift_rules(
     config: Config, section: Section, wanted: Wanted, rule: MapRule | None
 ) -> None:
-    """Whether the frontend can tell its clients apart."""
+    """Whether the frontend has the rules of a gradual shift."""
     share = f"percent is {wanted.percent}"
     if mode(config, section) == "tcp":
         raise SwitchError(
-            f"{share}, but {section.title} is in TCP mode, where HAProxy cannot tell clients by a "
-            "cookie. Use percent 100, or 'mode http'"
+            f"{share}, but {section.title} is in TCP mode, where HAProxy cannot recognize clients "
+            "by a cookie",
+            "Set percent to 100, or set 'mode http' in the section",
         )
     if rule is None or not follows_cohorts(config, section, rule):
         path = rule.path if rule else wanted.map or "FILE"
         raise SwitchError(
-            f"{share}, but {section.title} has no rules that tell a share of its clients from the "
-            "others. Put these lines before its default_backend, in this order (the last one may "
-            f"be there already):\n{cohort_text(path, wanted.cookie)}\nThen reload HAProxy once"
+            f"{share}, but {section.title} has no rules for a gradual shift",
+            "Add these lines before its default_backend, in this order (the last one may exist "
+            f"already):\n{cohort_text(path, wanted.cookie)}\nThen reload HAProxy once",
         )
 
 
 def check_map_file(path: str, text: str, frontend: str) -> None:
-    """A map that is not empty on disk would overrule default_backend at the next reload."""
+    """An entry in the map file would override default_backend at the next reload."""
     found = own(parse_map_file(text), frontend)
     if found:
         raise SwitchError(
-            f"the map file {path} holds an entry for '{frontend}' "
-            f"({listed(found)}): after the "
-            "next reload it would decide instead of default_backend. Remove the entry from the "
-            "file; the live entry belongs in the running HAProxy only"
+            f"the map file {path} has an entry for '{frontend}' ({listed(found)}), which would "
+            "override default_backend at the next reload",
+            "Remove the entry from the file; entries belong in the running HAProxy only",
         )
 
 
@@ -327,7 +330,7 @@ def is_stale(changed_at: float, info: Info, now: float) -> bool:
 
 
 def _no_runtime(disk: Disk, live: Live, wanted: Wanted) -> str:
-    """Why the runtime engine cannot serve here; empty where it can."""
+    """Why the runtime engine cannot be used; empty where it can."""
     if disk.rule is None:
         if wanted.map is not None:
             found = ", ".join(disk.other_maps) or "none"
@@ -337,11 +340,11 @@ def _no_runtime(disk: Disk, live: Live, wanted: Wanted) -> str:
             )
         return f"frontend '{wanted.frontend}' has no map rule"
     if live.entries is None:
-        return f"the running HAProxy does not know the map {disk.rule.path}"
+        return f"the running HAProxy has not loaded the map {disk.rule.path}"
     if wanted.frontend not in live.stat.frontends:
         return f"the running HAProxy has no frontend '{wanted.frontend}'"
     if wanted.backend not in live.stat.backend_names:
-        return f"the running HAProxy does not know backend '{wanted.backend}'"
+        return f"the running HAProxy has no backend '{wanted.backend}'"
     return ""
 
 
@@ -355,14 +358,14 @@ def plan_switch(disk: Disk, live: Live | None, wanted: Wanted) -> Plan:
     obstacle = _no_runtime(disk, live, wanted)
     if wanted.engine == "runtime" and obstacle:
         remedy = (
-            f"Put this line before default_backend: {rule_text('FILE')}"
+            f"Add this line before default_backend: {rule_text('FILE')}"
             if disk.rule is None
             else "Reload HAProxy once so that it reads the file"
         )
-        raise SwitchError(f"{obstacle}. {remedy}; or use engine auto or reload")
+        raise SwitchError(obstacle, f"{remedy}; or set engine to auto or reload")
     entries = live.entries or ()
     target = wanted_entries(wanted.frontend, disk.after, wanted.shift)
-    # Several values cannot come from this module; whichever is obeyed, they are not in order.
+    # This module never writes several values, so whichever applies, they have to be corrected.
     values = mirror(entries, wanted.frontend)
     entry = values[0] if len(values) == 1 and values[0] in live.stat.backend_names else None
     shift_before = under_way(entries, wanted.frontend, entry or disk.before.name)
@@ -380,7 +383,7 @@ def plan_switch(disk: Disk, live: Live | None, wanted: Wanted) -> Plan:
         raise SwitchError(
             "HAProxy cannot be reloaded: there is no master socket, no systemd, and the running "
             "worker has no master process",
-            "Start HAProxy with -W, better with -W -S SOCKET",
+            "Start HAProxy in master-worker mode (-W), preferably with a master socket (-S SOCKET)",
         )
     before = entry
     if not values and not live.stale:
@@ -391,18 +394,18 @@ def plan_switch(disk: Disk, live: Live | None, wanted: Wanted) -> Plan:
 def _check_live_shift(
     disk: Disk, live: Live, wanted: Wanted, obstacle: str, values: tuple[str, ...]
 ) -> None:
-    """Whether the running HAProxy can take a shift, and sends the others where the file says."""
+    """Whether the running HAProxy permits a shift, and agrees with the file."""
     if obstacle:
         raise SwitchError(
-            f"percent is {wanted.percent}, but {obstacle}. Reload HAProxy once so that it reads "
-            "the file"
+            f"percent is {wanted.percent}, but {obstacle}",
+            "Reload HAProxy once so that it reads the file",
         )
     followed = values == (disk.after,) or (not values and not live.stale)
     if not followed:
         raise SwitchError(
             f"the file names '{disk.after}' as default_backend, but the running HAProxy "
-            f"{_follows(values)}, so it is not known who would keep the other clients. Switch to "
-            f"'{disk.after}' without percent first, so that both agree"
+            f"{_follows(values)}, so it is uncertain which backend would keep the other clients",
+            f"Switch to '{disk.after}' without percent first",
         )
 
 
@@ -417,7 +420,7 @@ def judge_gate(stat: Stat, backend: str, required: int) -> Gate:
 
 
 def choose_reload(master: bool, systemd: bool, parent: int | None) -> Reload | None:
-    """The master's socket reports best, then the service manager; a signal reports nothing."""
+    """The master socket reports most, then the service manager; a signal reports nothing."""
     if master:
         return Reload("master")
     if systemd:

@@ -3,12 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The text of an HAProxy configuration: lines, words, sections.
 
-Nothing here touches the file system. A configuration is kept as its own lines, so that joining
-them gives back the very text that was read, byte for byte (read with ``decode``, write with
-``encode``).
+Nothing here touches the file system. A configuration is kept as its lines, so that joining them
+restores the text byte for byte (read with ``decode``, write with ``encode``).
 
 HAProxy reads several files one after the other: a section ends with its file, but a ``defaults``
-section reaches over the border. ``join`` does the same.
+section also applies to the files after it. ``join`` does the same.
 """
 
 from __future__ import annotations
@@ -52,14 +51,14 @@ FRONTENDS = ("frontend", "listen")
 BACKENDS = ("backend", "listen")
 
 BLANKS = " \t\v\f"
-# A first word without quotes or escapes: nearly every line, so it has a path of its own.
+# A first word without quotes or escapes: nearly every line, so it has a fast path.
 _PLAIN_FIRST = re.compile(r"[ \t\v\f]*([^ \t\v\f\r\n#\"'\\]*)(.?)", re.DOTALL)
 _SAFE_WORD = re.compile(r"[A-Za-z0-9_.:/@%{}()\[\],=+*&;<>?!|~^-]+\Z")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 class HaproxyConfigError(HaproxyError):
-    """The text cannot be understood or edited without guessing."""
+    """The configuration is ambiguous, or cannot be edited safely."""
 
 
 class UnknownSectionError(HaproxyConfigError):
@@ -124,7 +123,7 @@ class Config:
         return self.files[file][1], after
 
     def place(self, line: int) -> str:
-        """A line as a person finds it: its number from 1, with the file where there are several."""
+        """A line as a user finds it: its number from 1, with the file where there are several."""
         name, first = self.files[self.file_of(line)]
         number = line - first + 1
         return f"{name}:{number}" if len(self.files) > 1 else f"{number}"
@@ -140,7 +139,7 @@ def encode(text: str) -> bytes:
 
 
 def printable(text: str) -> str:
-    """Text that may be returned as JSON: bytes that are no UTF-8 become a replacement sign."""
+    """Text that can be returned as JSON: bytes that are not UTF-8 become replacement characters."""
     return encode(text).decode("utf-8", "replace")
 
 
@@ -231,7 +230,7 @@ def keyword(line: str) -> str:
 
 
 def parse(text: str) -> Config:
-    """Cut a text into sections. Always succeeds; ``parse(text).text == text``."""
+    """Split a text into sections. Always succeeds; ``parse(text).text == text``."""
     lines = split_lines(text)
     sections: list[Section] = []
     conditions: list[tuple[int, ...]] = []
@@ -245,7 +244,7 @@ def parse(text: str) -> Config:
             sections.append(Section(kind, name, start, end, parent, condition))
 
     for number, line in enumerate(lines):
-        # Looking at the words of every line would take most of the time.
+        # Splitting every line into words would take most of the time.
         loud = line.lstrip(BLANKS).startswith(_BEGINNINGS)
         quoted = '"' in line or "'" in line or "\\" in line
         first = keyword(line) if loud or quoted else ""
@@ -293,7 +292,7 @@ def join(parts: Iterable[tuple[str, Config]]) -> Config:
 
 
 def parse_files(files: Iterable[tuple[str, bytes]]) -> Config:
-    """The configuration that these files make, names and contents in HAProxy's order."""
+    """The configuration of these files, given with names and contents in HAProxy's order."""
     return join((name, parse(decode(data))) for name, data in files)
 
 
@@ -328,14 +327,15 @@ def _find(config: Config, kinds: tuple[str, ...], what: str, name: str) -> Secti
     if not found:
         existing = _names(config, kinds)
         raise UnknownSectionError(
-            f"{what} '{name}' is not in the configuration; {what}s there: {_list(existing)}",
+            f"{what} '{name}' is not in the configuration; existing {what}s: {_list(existing)}",
             existing,
         )
     if len(found) > 1:
         raise HaproxyConfigError(
             f"{what} '{name}' is defined more than once (lines "
-            f"{places(config, [section.start for section in found])}); "
-            "it cannot be told which of them HAProxy uses"
+            f"{places(config, [section.start for section in found])}), so it is unclear which one "
+            "HAProxy uses",
+            "Remove or rename all but one",
         )
     return found[0]
 

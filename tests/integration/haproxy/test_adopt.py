@@ -242,8 +242,8 @@ def test_what_haproxy_refuses_does_not_land(stopped: Lab) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"frontend": "shop"}, "frontends there: www"),
-        ({"backends": "backend web\n"}, "'backend web' stands in the configuration already"),
+        ({"frontend": "shop"}, "existing frontends: www"),
+        ({"backends": "backend web\n"}, "'backend web' already exists in the configuration"),
         ({"frontend": None}, "missing parameter(s) required by 'rule': frontend"),
         ({"haproxy": "/nowhere/haproxy"}, "/nowhere/haproxy is not an executable program"),
         ({"config": "/nowhere/haproxy.cfg"}, "/nowhere cannot be opened"),

@@ -222,7 +222,7 @@ def test_disk_that_fills_up_before_the_way_back(small: Lab, engine: str) -> None
         failed = go_on(lab, program)
         lab.admin, lab.master = away[0].rename(lab.admin), away[1].rename(lab.master)
     free()
-    assert "could NOT be put back" in failed["msg"]
+    assert "could NOT be restored" in failed["msg"]
     assert "No space left on device" in failed["msg"]
     assert "names docker" in failed["msg"]
     assert UNTOUCHED not in failed["msg"]
@@ -284,7 +284,7 @@ def test_edit_by_hand_during_the_switch(lab: Lab) -> None:
         theirs = lab.text() + "# a note\n"
         lab.config.write_text(theirs)
         refused = go_on(lab, program)
-    assert "was changed by somebody else meanwhile" in refused["msg"]
+    assert "was changed by another program since it was read" in refused["msg"]
     assert UNTOUCHED in refused["msg"]
     assert lab.config.read_text() == theirs
     assert (lab.entry(), lab.traffic(), lab.files()) == ((), "legacy", ["haproxy.cfg"])
@@ -312,8 +312,8 @@ def test_edit_by_hand_before_the_way_back(lab: Lab) -> None:
         lab.admin.rename(lab.directory / "away")
         failed = go_on(lab, program)
         (lab.directory / "away").rename(lab.admin)
-    assert "could NOT be put back" in failed["msg"]
-    assert "changed by somebody else" in failed["msg"]
+    assert "could NOT be restored" in failed["msg"]
+    assert "changed by another program" in failed["msg"]
     assert lab.config.read_text() == theirs
     assert (lab.entry(), lab.traffic()) == ((), "legacy")
     assert lab.switch("docker")["changed"] is True
@@ -324,7 +324,7 @@ def test_edit_by_hand_that_the_worker_has_not_read(lab: Lab) -> None:
     """A backend that only the file has gets no traffic before its servers have been seen."""
     extra = f"backend new\n    server n 127.0.0.1:{lab.web['docker'].port} check\n"
     lab.config.write_text(lab.text(extra=extra))
-    for engine, message in (("auto", "Reload HAProxy first"), ("runtime", "does not know backend")):
+    for engine, message in (("auto", "Reload HAProxy first"), ("runtime", "has no backend")):
         refused = lab.switch("new", engine=engine)
         assert message in refused["msg"]
         assert UNTOUCHED in refused["msg"]

@@ -157,7 +157,7 @@ def test_the_next_in_line_takes_over_from_a_killed_one(begun: Lab) -> None:
     names = tree(lab)
     with held(lab, "before", "replace", "docker"):
         refused = lab.switch("docker", lock_timeout=0)
-        assert "another switch" in refused["msg"]
+        assert "another task is changing" in refused["msg"]
         waiting = lab.begin("haproxy_default_backend", lab.arguments(backend="docker"))
     assert lab.end(waiting)["changed"] is True
     assert state(lab) == State("docker", ("docker",), "docker")

@@ -134,7 +134,7 @@ def test_haproxy_dies_meanwhile(shifting: Lab) -> None:
         lab.stop()
         failed = go_on(lab, program)
     assert failed["failed"] is True
-    assert "was not touched" in failed["msg"]
+    assert "is unchanged" in failed["msg"]
     assert on_disk(lab) == "legacy"
     lab.start()
     assert moved(lab) == set()

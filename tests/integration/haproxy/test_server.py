@@ -207,12 +207,12 @@ def test_in_every_backend_and_until_the_next_reload(pair: Lab) -> None:
         (
             {"name": "nosuch"},
             "no_such_server",
-            "there is no server docker/nosuch; servers there: docker/docker1, ",
+            "there is no server docker/nosuch; existing servers: docker/docker1, ",
         ),
         (
             {"backend": "nosuch"},
             "no_such_server",
-            "there is no server nosuch/held; servers there: legacy/web1, ",
+            "there is no server nosuch/held; existing servers: legacy/web1, ",
         ),
         (
             {"socket": "/nowhere.sock"},

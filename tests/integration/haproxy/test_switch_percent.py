@@ -232,10 +232,10 @@ def test_what_is_refused(ready: Lab) -> None:
     lab = ready
     lab.switch("legacy")
     refusals: list[tuple[str, dict[str, Any], str]] = [
-        ("docker", {"engine": "file", "percent": 10}, "lives in the running HAProxy only"),
-        ("docker", {"engine": "reload", "percent": 10}, "Use engine runtime or auto"),
-        ("legacy", {"percent": 10}, "is the default of frontend 'book-face' already"),
-        ("nosuch", {"percent": 10}, "backends there: legacy, docker, dead"),
+        ("docker", {"engine": "file", "percent": 10}, "requires engine runtime or auto, got file"),
+        ("docker", {"engine": "reload", "percent": 10}, "Set engine to auto, or percent to 100"),
+        ("legacy", {"percent": 10}, "is already the default_backend of frontend 'book-face'"),
+        ("nosuch", {"percent": 10}, "existing backends: legacy, docker, dead"),
         ("off", {"percent": 10}, "backend off is disabled"),
         ("docker", {"percent": 0}, "percent is 0, expected a number from 1 to 100"),
         ("docker", {"percent": 101}, "percent is 101"),
@@ -279,7 +279,7 @@ def test_the_lines_of_the_message_are_all_that_it_takes(stopped: Lab, rule: bool
     lab.config.write_text(lab.text(rule=rule))
     lab.start()
     refused = lab.switch("docker", percent=10, map=str(lab.map))["msg"]
-    assert "has no rules that tell a share of its clients from the others" in refused
+    assert "has no rules for a gradual shift" in refused
     # Anything but a share is possible as before.
     assert lab.switch("legacy", require_healthy=0).get("failed") is None
     begin, end = refused.index("acl shifting"), refused.index("\nThen reload HAProxy once")
@@ -337,7 +337,7 @@ def test_a_write_that_fails_half_way_is_taken_back(ready: Lab, percent: int) -> 
     assert failed.get("failed") is True, failed
     assert "could not be switched to docker" in failed["msg"]
     assert "Permission denied" in failed["msg"]
-    assert "book-face legacy, book-face/0-2 docker as before" in failed["msg"]
+    assert "restored (book-face legacy, book-face/0-2 docker)" in failed["msg"]
     assert (cohorts(lab), lab.config.read_text()) == ([0, 1, 2], text(lab))
     assert shift(lab) == {"backend": "docker", "percent": 3}
     assert json.loads((lab.directory / "haproxy.cfg.previous.json").read_text()) == record

@@ -47,7 +47,9 @@ def test_unknown_names_are_refused_with_the_choices(lab: Lab) -> None:
             lab, "nosuch", "backend 'nosuch'", "legacy, docker, dead, slow, unchecked, off"
         )
         assert result["reason"] == "no_such_section"
-        refused(lab, "docker", "frontend 'nosuch'", "frontends there: book-face", frontend="nosuch")
+        refused(
+            lab, "docker", "frontend 'nosuch'", "existing frontends: book-face", frontend="nosuch"
+        )
 
 
 def test_disabled_backend(lab: Lab) -> None:
@@ -145,7 +147,7 @@ def test_candidate_that_haproxy_refuses(lab: Lab) -> None:
     with lab.config.open("a") as config:
         config.write("backend odd\n    bogus keyword\n")
     with nothing_changes(lab):
-        result = refused(lab, "docker", "haproxy -c refuses", "bogus", "repair that first")
+        result = refused(lab, "docker", "haproxy -c refuses", "bogus", "fix that first")
     assert "bogus" in result["validator"]
     assert result["reason"] == "invalid"
     assert ".candidate" not in result["msg"]
@@ -176,7 +178,7 @@ def test_map_that_is_not_the_rules(lab: Lab) -> None:
 def test_map_file_that_is_not_empty(lab: Lab) -> None:
     lab.map.write_text("# note\nbook-face legacy\n")
     with nothing_changes(lab):
-        refused(lab, "docker", str(lab.map), "holds an entry for 'book-face' (book-face legacy)")
+        refused(lab, "docker", str(lab.map), "has an entry for 'book-face' (book-face legacy)")
 
 
 def test_conditional_lines(lab: Lab) -> None:
@@ -197,7 +199,7 @@ def test_stopped_haproxy(stopped: Lab, engine: str) -> None:
     result = lab.switch("docker", engine=engine, wait=1)
     assert "HAProxy does not answer" in result["msg"]
     assert UNTOUCHED in result["msg"]
-    assert "engine file" in result["msg"]
+    assert "set engine to file" in result["msg"]
     assert result["reason"] == "unreachable"
     assert lab.config.read_text() == lab.text()
 
@@ -245,7 +247,7 @@ def test_wrong_parameters(lab: Lab) -> None:
     with nothing_changes(lab):
         assert "value of engine must be one of" in lab.switch("docker", engine="magic")["msg"]
         result = lab.end(lab.begin("haproxy_default_backend", lab.arguments()))
-        assert "neither backend nor rollback=true is given" in result["msg"]
+        assert "expected backend or rollback=true, got neither" in result["msg"]
 
 
 def test_lock_is_waited_for_and_names_its_holder(lab: Lab) -> None:
@@ -254,7 +256,7 @@ def test_lock_is_waited_for_and_names_its_holder(lab: Lab) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX)
         with nothing_changes(lab):
             result = lab.switch("docker", lock_timeout=0.3)
-            assert "another switch" in result["msg"]
+            assert "another task is changing" in result["msg"]
             assert f"process {os.getpid()}" in result["msg"]
             assert UNTOUCHED in result["msg"]
             # A check run only reads.

@@ -63,11 +63,11 @@ def test_auto_reloads_where_the_worker_has_not_read_the_rule(plain: Lab) -> None
     lab = plain
     lab.config.write_text(lab.text())
     refused = lab.switch("docker", engine="runtime")
-    assert "does not know the map" in refused["msg"]
+    assert "has not loaded the map" in refused["msg"]
     assert lab.config.read_text() == lab.text()
     done = lab.switch("docker")
     assert done["engine"] == "reload"
-    assert "does not know the map" in done["reason"]
+    assert "has not loaded the map" in done["reason"]
     assert lab.traffic() == "docker"
     # From now on the worker knows the map.
     assert lab.switch("legacy", require_healthy=0)["engine"] == "runtime"
@@ -97,9 +97,9 @@ def test_failing_reload_puts_the_old_file_back(plain: Lab) -> None:
         failed = lab.switch("docker", wait=20)
     assert failed["failed"] is True
     assert "could not be switched to docker" in failed["msg"]
-    assert "was put back as it was" in failed["msg"]
-    assert "goes on as before" in failed["msg"]
-    assert "run this task again" in failed["msg"]
+    assert "was restored" in failed["msg"]
+    assert "continues unchanged" in failed["msg"]
+    assert "run the task again" in failed["msg"]
     assert lab.config.read_text() == text
     assert lab.config.stat().st_mode & 0o777 == 0o604
     assert lab.files() == ["haproxy.cfg"]

@@ -168,11 +168,13 @@ def test_what_is_refused(tree: Tree) -> None:
                 assert word in result["msg"]
 
     refused(
-        "nosuch", "backends there: legacy, docker, dead, slow, unchecked, off", str(tree.directory)
+        "nosuch",
+        "existing backends: legacy, docker, dead, slow, unchecked, off",
+        str(tree.directory),
     )
-    refused("docker", "frontends there: book-face", frontend="nosuch")
+    refused("docker", "existing frontends: book-face", frontend="nosuch")
     refused("off", f"{tree.path('40-back.cfg')}:12")
-    refused("docker", "backends there: none", config=str(tree.front))
+    refused("docker", "existing backends: none", config=str(tree.front))
     missing = [str(tree.front), str(tree.path("90.cfg"))]
     refused("docker", "90.cfg cannot be read", config=missing)
     empty = lab.directory / "maps"

@@ -158,35 +158,35 @@ def test_a_default_that_the_switch_wrote_into_the_block_is_kept() -> None:
 @pytest.mark.parametrize(
     ("text", "wanted", "message"),
     [
-        (SITE, Wanted("", "shop", FOLLOW), "frontends there: www"),
+        (SITE, Wanted("", "shop", FOLLOW), "existing frontends: www"),
         (SITE + "frontend www\n", WANTED, "defined more than once (lines 5, 14)"),
-        (SITE + "backend docker\n", WANTED, "'backend docker' stands in the configuration already"),
-        (SITE + "listen docker\n", WANTED, "'listen docker' stands in the configuration already"),
+        (SITE + "backend docker\n", WANTED, "'backend docker' already exists in the configuration"),
+        (SITE + "listen docker\n", WANTED, "'listen docker' already exists in the configuration"),
         (SITE[:-1], WANTED, "(13) does not end with a line feed"),
         (SITE + ".if streq(a,b)\n", WANTED, "has no .endif"),
-        (SITE.replace("mode http", "mode tcp"), WANTED, "has mode tcp"),
-        (SITE.replace("mode http", "log global"), WANTED, "has mode tcp"),
+        (SITE.replace("mode http", "mode tcp"), WANTED, "expected mode http, got mode tcp"),
+        (SITE.replace("mode http", "log global"), WANTED, "got mode tcp"),
         (SITE.replace("default_backend", "#"), WANTED, "frontend www has no default_backend"),
         (
             "defaults\n mode http\nlisten www\n bind :80\n server w 192.0.2.1:80\n",
             WANTED,
             "Move its servers into a backend of their own",
         ),
-        (SITE.replace(" if { path_beg /img }", ""), WANTED, "by line 7 (use_backend images)"),
+        (SITE.replace(" if { path_beg /img }", ""), WANTED, "in line 7 (use_backend images)"),
         (
             SITE.replace("    default", f"    {FOLLOW}\n    default"),
             WANTED,
-            "has the rule already, written by somebody else (line 8)",
+            "already has the rule (line 8), outside the marked blocks",
         ),
-        (SITE, Wanted("backend a\nbackend a\n"), "not a list of sections"),
-        (SITE, Wanted("# x\n"), "not a list of sections"),
+        (SITE, Wanted("backend a\nbackend a\n"), "expected only sections 'backend NAME'"),
+        (SITE, Wanted("# x\n"), "expected only sections 'backend NAME'"),
         (
             SITE,
             Wanted("backend docker\nglobal\n"),
-            "not a list of sections",
+            "expected only sections 'backend NAME'",
         ),
-        (SITE, Wanted("backend a\xe9\n"), "not a list of sections"),
-        (SITE, Wanted("", "www", "global"), "begin a section"),
+        (SITE, Wanted("backend a\xe9\n"), "expected only sections 'backend NAME'"),
+        (SITE, Wanted("", "www", "global"), "begins a section"),
         (SITE + "# BEGIN bookface.platform rule\n", WANTED, "begins at line 14 (rule) has no END"),
         (SITE + "# END bookface.platform rule\n", WANTED, "line 14 is '# END"),
         (
@@ -200,7 +200,7 @@ def test_a_default_that_the_switch_wrote_into_the_block_is_kept() -> None:
 def test_refusals(text: str, wanted: Wanted, message: str) -> None:
     with pytest.raises(HaproxyConfigError) as caught:
         plan(text, wanted)
-    assert message in str(caught.value)
+    assert message in caught.value.message("")
 
 
 def test_a_backend_that_has_the_traffic_is_not_taken_out() -> None:

@@ -64,7 +64,7 @@ def test_somebody_elses_edit_is_not_overwritten(config: Path) -> None:
     original = read_file(str(config))
     candidate = write_candidate(original, b"new")
     config.write_bytes(b"theirs")
-    with pytest.raises(FileError, match="changed by somebody else"):
+    with pytest.raises(FileError, match="changed by another program"):
         replace(original, candidate)
     assert config.read_bytes() == b"theirs"
 
@@ -87,7 +87,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="is a directory"):
         read_file(str(tmp_path))
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(FileError, match="is not a file"):
+    with pytest.raises(FileError, match="is not a regular file"):
         read_file(str(tmp_path / "pipe"))
 
 
@@ -164,7 +164,7 @@ def test_lock_survives_the_replacement_of_the_file(config: Path) -> None:
     with locked(str(config), 1):
         original = read_file(str(config))
         replace(original, write_candidate(original, b"new"))
-        with pytest.raises(FileError, match="another switch"), locked(str(config), 0):
+        with pytest.raises(FileError, match="another task"), locked(str(config), 0):
             pass
 
 
@@ -177,7 +177,7 @@ def test_the_locks_of_several_directories(tmp_path: Path) -> None:
     link.symlink_to("../a/3.cfg")
     with all_locked([str(file) for file in files], 1):
         for path in (*files, link):
-            with pytest.raises(FileError, match="another switch"), locked(str(path), 0):
+            with pytest.raises(FileError, match="another task"), locked(str(path), 0):
                 pass
         with locked(str(tmp_path / "free.cfg"), 0):
             pass
@@ -192,7 +192,7 @@ def test_the_locks_of_several_directories(tmp_path: Path) -> None:
     # The lock is that of the directory where the file really is.
     with (
         all_locked([str(files[0]), str(link)], 0),
-        pytest.raises(FileError, match="another switch"),
+        pytest.raises(FileError, match="another task"),
         locked(str(files[2]), 0),
     ):
         pass

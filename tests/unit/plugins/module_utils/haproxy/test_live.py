@@ -233,7 +233,7 @@ def test_an_entry_that_does_not_stay(fake: Fake) -> None:
             fake.entries = ["legacy"]
 
     fake.before = before
-    with pytest.raises(LiveError, match="read back f legacy instead of f docker"):
+    with pytest.raises(LiveError, match="expected f docker, read back f legacy"):
         write(fake, 0.2)
 
 
@@ -262,7 +262,7 @@ def test_refusals_are_not_repeated(fake: Fake) -> None:
     assert len([c for c in fake.asked if c.startswith("add")]) == 1
     fake.before = lambda _command: None
     fake.known = False
-    with pytest.raises(LiveError, match="does not know the map") as error:
+    with pytest.raises(LiveError, match="has not loaded the map") as error:
         write(fake)
     assert error.value.settled
 
@@ -308,7 +308,7 @@ def test_observe_is_bounded_and_says_what_it_saw(fake: Fake) -> None:
         observe(fake.stats, None, None, "f", fake.deadline())
     fake.before = lambda _command: None
     fake.stats_worker = 7
-    with pytest.raises(LiveError, match=r"process 7, .* youngest worker is 100"):
+    with pytest.raises(LiveError, match=r"process 7, .* newest worker is 100"):
         observe(fake.stats, fake.master, None, "f", fake.deadline())
 
 
@@ -350,7 +350,7 @@ def test_reload_that_fails_later(fake: Fake) -> None:
         return None
 
     fake.before = before
-    with pytest.raises(LiveError, match="worker 100 goes on with the old one") as error:
+    with pytest.raises(LiveError, match="worker 100 continues with the old one") as error:
         reload_by_master(fake.master, fake.stats, fake.deadline())
     assert error.value.settled
 
@@ -373,7 +373,7 @@ def test_an_earlier_failure_is_not_ours(fake: Fake) -> None:
 
 def test_reload_without_end(fake: Fake) -> None:
     reloading(fake, "", works=False)
-    with pytest.raises(LiveError, match="within 1 s; last: the youngest worker is still 100") as e:
+    with pytest.raises(LiveError, match="within 1 s; last: the newest worker is still 100") as e:
         reload_by_master(fake.master, fake.stats, fake.deadline())
     assert not e.value.settled
     assert fake.time < 2

@@ -34,7 +34,7 @@ def test_a_good_answer(backend: str | None) -> None:
     [
         (Expected(404, "Users:", "docker"), "status", "expected status 404, got 200"),
         (Expected(200, "Posts:", "docker"), "content", "expected 'Posts:' .* got 'Users: 3'"),
-        (Expected(200, "Users:", "swarm"), "backend", "of backend swarm, got one of docker"),
+        (Expected(200, "Users:", "swarm"), "backend", "from backend swarm, got one from docker"),
     ],
 )
 def test_wrong_answers(expected: Expected, reason: str, message: str) -> None:
@@ -44,7 +44,7 @@ def test_wrong_answers(expected: Expected, reason: str, message: str) -> None:
 
 
 def test_an_answer_without_the_header() -> None:
-    with pytest.raises(ProofError, match="got one of an unknown backend"):
+    with pytest.raises(ProofError, match="got one from an unknown backend"):
         check_answer(Answer(200, "", {}), Expected(200, "", "docker"), "request 1")
 
 

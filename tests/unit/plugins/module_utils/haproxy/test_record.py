@@ -42,7 +42,7 @@ def test_haproxy_does_not_load_it() -> None:
      '{"f": {"from": "", "to": "a"}}', '{"f": {"from": "a"}}', '{"f": null}'],
 )  # fmt: skip
 def test_what_is_no_record(text: str) -> None:
-    with pytest.raises(RecordError, match=r"the record /r is not what a switch writes"):
+    with pytest.raises(RecordError, match=r"the record /r is invalid"):
         parse_record("/r", text)
 
 
@@ -55,7 +55,8 @@ def test_any_text(text: str) -> None:
 def test_where_a_rollback_goes() -> None:
     moves = {"f": Move("legacy", "docker")}
     assert previous("/r", moves, "f") == "legacy"
-    with pytest.raises(RecordError, match=r"/r has no record .* 'g' \(frontends there: f\)"):
+    with pytest.raises(RecordError, match=r"/r has no record .* 'g' \(recorded frontends: f\)"):
         previous("/r", moves, "g")
-    with pytest.raises(RecordError, match="Name the backend instead"):
+    with pytest.raises(RecordError, match="nothing to roll back to") as error:
         previous("/r", {}, "g")
+    assert error.value.remedy == "Name the backend instead"

@@ -68,9 +68,9 @@ def test_one_server_or_all_of_a_name() -> None:
 @pytest.mark.parametrize(
     ("backend", "name", "message"),
     [
-        ("docker", "d3", "no server docker/d3; servers there: docker/d1, docker/d2$"),
-        ("nosuch", "d1", "no server nosuch/d1; servers there: docker/d1, docker/d2, swarm/d1$"),
-        (None, "x", "no server x; servers there: docker/d1"),
+        ("docker", "d3", "no server docker/d3; existing servers: docker/d1, docker/d2$"),
+        ("nosuch", "d1", "no server nosuch/d1; existing servers: docker/d1, docker/d2, swarm/d1$"),
+        (None, "x", "no server x; existing servers: docker/d1"),
     ],
 )
 def test_unknown_server(backend: str | None, name: str, message: str) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -131,9 +132,9 @@ def test_reload(
     ("rule", "state", "why"),
     [
         ("", live(None), "has no map rule"),
-        (RULE, live(None), "does not know the map /m"),
+        (RULE, live(None), "has not loaded the map /m"),
         (RULE, live((), frontends=("stats",)), "has no frontend 'f'"),
-        (RULE, live((), backends=(("legacy", "UP"),)), "does not know backend 'docker'"),
+        (RULE, live((), backends=(("legacy", "UP"),)), "has no backend 'docker'"),
     ],
 )
 def test_auto_takes_reload_where_runtime_cannot_serve(rule: str, state: Live, why: str) -> None:
@@ -163,7 +164,7 @@ def test_refusals_of_the_text() -> None:
         plan(site(), live(), backend="off")
     with pytest.raises(HaproxyConfigError, match="legacy, docker, off, stats"):
         plan(site(), live(), backend="nosuch")
-    with pytest.raises(HaproxyConfigError, match="frontends there: f, stats"):
+    with pytest.raises(HaproxyConfigError, match="existing frontends: f, stats"):
         disk(parse(site()), Wanted("nosuch", "docker"))
 
 
@@ -249,16 +250,21 @@ def test_what_is_remembered(state: Live, backend: str, percent: int, move: Move 
 @pytest.mark.parametrize(
     ("text", "state", "options", "why"),
     [
-        (shifting(), live(), {"engine": "file"}, "engine is file.*Use engine runtime or auto"),
-        (shifting(), live(), {"engine": "reload"}, "engine is reload"),
-        (shifting("docker"), live(), {}, "'docker' is the default .* already.*Name another"),
-        (shifting('"$D"'), live(), {}, r"found: the variable \$D"),
-        (shifting().replace("default_backend legacy", ""), live(), {}, "found: none"),
+        (
+            shifting(),
+            live(),
+            {"engine": "file"},
+            "engine runtime or auto, got file.*Set engine to auto",
+        ),
+        (shifting(), live(), {"engine": "reload"}, "engine runtime or auto, got reload"),
+        (shifting("docker"), live(), {}, "'docker' is already the default_backend .*Name another"),
+        (shifting('"$D"'), live(), {}, r"got the variable \$D"),
+        (shifting().replace("default_backend legacy", ""), live(), {}, "got none"),
         (shifting(mode="  mode tcp\n"), live(), {}, "frontend f is in TCP mode"),
         (shifting(mode=""), live(), {}, "frontend f is in TCP mode"),
         (site(rule="  mode http\n"), live(None), {}, r"(?s)has no rules .*map\(FILE\)"),
         (site(rule=f"  mode http\n{RULE}"), live(), {}, r"(?s)in this order.*map\(/m\)"),
-        (shifting(), live(None), {}, "does not know the map /m.*Reload HAProxy once"),
+        (shifting(), live(None), {}, "has not loaded the map /m.*Reload HAProxy once"),
         (shifting(), live(("docker",)), {}, "names 'legacy' .* follows docker"),
         (shifting(), live(("a", "legacy")), {}, "follows a, legacy"),
         (shifting(), live(stale=True), {}, "started before the file was changed"),
@@ -266,8 +272,9 @@ def test_what_is_remembered(state: Live, backend: str, percent: int, move: Move 
 )
 def test_shifts_that_are_refused(text: str, state: Live, options: dict, why: str) -> None:
     for percent in (1, 99):
-        with pytest.raises(SwitchError, match=why):
+        with pytest.raises(SwitchError) as error:
             plan(text, state, percent=percent, **options)
+        assert re.search(why, error.value.message(""))
 
 
 @pytest.mark.parametrize(
@@ -283,7 +290,7 @@ def test_shifts_that_are_refused(text: str, state: Live, options: dict, why: str
 def test_half_a_rule_is_none(old: str, new: str) -> None:
     text = shifting().replace(old, new)
     assert text != shifting()
-    with pytest.raises(SwitchError, match="has no rules that tell"):
+    with pytest.raises(SwitchError, match="has no rules for a gradual shift"):
         plan(text, live(), percent=10)
 
 
@@ -293,7 +300,7 @@ def test_rules_in_the_wrong_order_are_none() -> None:
     mode, rules, rest = lines[:3], lines[3:11], lines[11:]
     assert rules[-1].strip() == rule_text("/m")
     for wrong in ([rules[-1], *rules[:-1]], [*rules[4:5], *rules[:4], *rules[5:]]):
-        with pytest.raises(SwitchError, match="has no rules that tell"):
+        with pytest.raises(SwitchError, match="has no rules for a gradual shift"):
             plan("".join([*mode, *wrong, *rest]), live(), percent=10)
 
 
@@ -309,7 +316,7 @@ def test_a_tree_of_files() -> None:
     assert planned.edit.text == parts[1][1].decode().replace("d legacy", "d docker")
     # The mode is that of the first file's defaults.
     assert disk(parse_files(parts), Wanted("f", "docker", percent=5)).after == "legacy"
-    with pytest.raises(SwitchError, match=r"line /d/30\.cfg:2 on"):
+    with pytest.raises(SwitchError, match=r"line /d/30\.cfg:2\)"):
         disk(parse_files(parts), Wanted("f", "off"))
     parts.append(("/d/40.cfg", b"frontend f\n"))
     with pytest.raises(HaproxyConfigError, match=r"lines /d/20\.cfg:2, /d/40\.cfg:1"):
@@ -318,7 +325,7 @@ def test_a_tree_of_files() -> None:
 
 def test_map_file_must_be_empty() -> None:
     check_map_file("/m", "# f docker\n\nother docker\n", "f")
-    with pytest.raises(SwitchError, match=r"/m holds an entry for 'f' \(f docker\)"):
+    with pytest.raises(SwitchError, match=r"/m has an entry for 'f' \(f docker\)"):
         check_map_file("/m", "f docker\n", "f")
     with pytest.raises(SwitchError, match=r"\(f/0-1 docker\)"):
         check_map_file("/m", "f/0 docker\nf/1 docker\n", "f")
@@ -365,7 +372,7 @@ def test_gate_says_what_it_saw() -> None:
     assert "(servers: none)" in str(judge_gate(live().stat, "docker", 1).refusal())
     unknown = judge_gate(live().stat, "new", 1)
     assert not unknown.open
-    assert "does not know backend 'new' yet" in str(unknown.refusal())
+    assert "has not loaded backend 'new'" in str(unknown.refusal())
 
 
 def test_ways_to_reload() -> None:

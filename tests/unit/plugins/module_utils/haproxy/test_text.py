@@ -77,7 +77,7 @@ def test_unknown_names_are_told_with_the_choices() -> None:
     with pytest.raises(UnknownSectionError, match=r"'nosuch'.*legacy, docker") as error:
         find_backend(config, "nosuch")
     assert error.value.existing == backend_names(config)
-    with pytest.raises(UnknownSectionError, match="frontends there: none"):
+    with pytest.raises(UnknownSectionError, match="existing frontends: none"):
         find_frontend(parse(""), "bookface")
 
 
