@@ -25,7 +25,7 @@ def traffic(platform: Platform) -> None:
 def test_demonstration_loses_no_request(platform: Platform) -> None:
     """`make demo` on this lab: its last line, and where the traffic is afterwards."""
     done = subprocess.run(
-        [sys.executable, "scripts/demo.py", "--only-switch", "-i", platform.inventory],
+        [sys.executable, "-m", "scripts.demo", "--only-switch", "-i", platform.inventory],
         cwd=ROOT,
         check=False,
         capture_output=True,
