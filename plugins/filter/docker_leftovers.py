@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filter that tells what may go on a Docker host."""
+"""Filter that lists what can be removed from a Docker host."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def docker_leftovers(
         return leftovers(info, in_use, removing)
     except (KeyError, TypeError) as error:
         raise AnsibleFilterError(
-            f"docker_leftovers: {error!r}; wanted is the result of docker_host_info with"
+            f"docker_leftovers: {error!r}; expected the result of docker_host_info with"
             " containers, containers_all, images and verbose_output"
         ) from error
 

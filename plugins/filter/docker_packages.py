@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filter that tells what has to be done to the engine's packages."""
+"""Filter that plans the changes to the engine's packages."""
 
 from __future__ import annotations
 

@@ -7,40 +7,40 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: docker_apt_source
-short_description: Docker's apt repository as a source of packages, tried before it is installed
+short_description: Manage the apt source of Docker's repository
 version_added: 0.1.0
 description:
   - Writes one deb822 source for Docker's repository, or a mirror of it, with the key inside
     (C(Signed-By)). No key file is needed beside it.
-  - Before anything changes the key is fetched and its fingerprint compared, and C(apt) reads the
-    repository with lists of its own in a temporary directory. A key that is not the wanted one, a
-    bad signature, a missing suite or a dead mirror is therefore an error on an untouched machine.
-  - Other sources of the same repository and the keys of older instructions are removed, since two
+  - Before anything changes, the module downloads the key, compares its fingerprint, and lets C(apt)
+    read the repository with lists in a temporary directory. So an unexpected key, a bad signature,
+    a missing suite or a dead mirror is an error that leaves the host unchanged.
+  - Removes other sources of the same repository and keys from older instructions, since two
     sources with different keys make every C(apt) command fail. Other lines and entries of the same
-    files stay as they are.
-  - Where the source is there already, with a key of the wanted fingerprint, nothing is fetched.
-  - C(apt)'s own lists are not refreshed.
+    files are kept.
+  - Downloads nothing if the source exists already, with a key of the given fingerprint.
+  - Does not refresh the package lists.
 options:
   state:
     description:
-      - V(present) tries and writes the source, V(absent) removes it and all others of Docker.
+      - V(present) verifies and writes the source, V(absent) removes it and all others of Docker.
     type: str
     choices: [present, absent]
     default: present
   base:
     description:
-      - What stands before C(/linux/) in the repository's address. A mirror has the same layout.
+      - Address of the repository up to C(/linux/). A mirror has the same layout.
     type: str
     default: https://download.docker.com
   distribution:
     description:
       - Directory below C(/linux/), such as V(debian) or V(ubuntu).
-      - Empty means that C(/etc/os-release) tells, for derivatives as well.
+      - If empty, it is read from C(/etc/os-release), for derivatives as well.
     type: str
     default: ""
   suite:
     description:
-      - Codename of the release, such as V(bookworm). Empty means that C(/etc/os-release) tells.
+      - Codename of the release, such as V(bookworm). If empty, it is read from C(/etc/os-release).
     type: str
     default: ""
   component:
@@ -50,65 +50,65 @@ options:
     default: stable
   architecture:
     description:
-      - Architecture in Debian's words, such as V(amd64). Empty means that C(dpkg) tells.
+      - Debian architecture, such as V(amd64). If empty, that of C(dpkg).
     type: str
     default: ""
   key_url:
     description:
-      - Where the ASCII-armored key is fetched. Empty means C(gpg) beside the suites.
+      - Address of the ASCII-armored key. If empty, C(gpg) beside the suites.
     type: str
     default: ""
   fingerprints:
     description:
-      - Fingerprints of the primary keys that may stand in the key file. Any other is refused.
+      - Fingerprints of the primary keys that the key file may contain. Any other is rejected.
     type: list
     elements: str
     required: true
   path:
     description:
-      - The file that is written.
+      - Path of the source.
     type: path
     default: /etc/apt/sources.list.d/docker.sources
   timeout:
     description:
-      - Seconds that a server may be silent.
+      - Seconds to wait for an answer from the server.
     type: int
     default: 20
 attributes:
   check_mode:
     support: full
     description:
-      - The key is fetched and the repository tried for real; only the files stay as they are.
+      - Downloads the key and verifies the repository, but changes no file.
   diff_mode:
     support: full
     description:
-      - Shows the source, and what is taken out of other files.
+      - Shows the source, and what is removed from other files.
   idempotent:
     support: full
     description:
-      - Twice the same gives no change the second time.
+      - A second run changes nothing.
   platform:
     support: full
     platforms: debian
     description:
-      - Machines with C(apt).
+      - Hosts with C(apt).
 author:
   - The bookface.platform authors (@bookface-platform)
 """
 
 EXAMPLES = r"""
-- name: Offer Docker's packages
+- name: Add Docker's repository
   bookface.platform.docker_apt_source:
     fingerprints: [9DC858229FC7DD38854AE2D88D81803C0EBFCD88]
 
-- name: Offer them from a mirror, on a derivative that tells nothing about itself
+- name: Add a mirror of it, on a derivative that does not name its release
   bookface.platform.docker_apt_source:
     base: http://mirror.example.org/docker
     distribution: debian
     suite: bookworm
     fingerprints: [9DC858229FC7DD38854AE2D88D81803C0EBFCD88]
 
-- name: Take all of Docker's sources away
+- name: Remove all sources of Docker's repository
   bookface.platform.docker_apt_source:
     state: absent
     fingerprints: []
@@ -126,12 +126,12 @@ suite:
   type: str
   sample: bookworm
 age:
-  description: Seconds since the source was written; lists from before know nothing of it.
+  description: Seconds since the source was written. Older package lists do not include it.
   returned: success
   type: int
   sample: 0
 removed:
-  description: Files that are removed, or lose their entries of Docker's repository.
+  description: Files that were removed, or whose entries of Docker's repository were.
   returned: success
   type: list
   elements: str
@@ -145,7 +145,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
-from ansible_collections.bookface.platform.plugins.module_utils.docker import openpgp
+from ansible_collections.bookface.platform.plugins.module_utils.docker import openpgp, sources
 from ansible_collections.bookface.platform.plugins.module_utils.docker import (
     repository as docker_repository,
 )
@@ -155,12 +155,11 @@ from ansible_collections.bookface.platform.plugins.module_utils.docker.repositor
 )
 from ansible_collections.bookface.platform.plugins.module_utils.text_file import put, read
 
-SOURCES = Path("/etc/apt/sources.list.d")
 UNTOUCHED = "Nothing was changed."
 
 
 def wanted_repository(module: AnsibleModule) -> Repository:
-    """The repository for this machine."""
+    """The repository for this host."""
     architecture = module.params["architecture"]
     if not architecture:
         architecture = module.run_command(["dpkg", "--print-architecture"], check_rc=True)[1]
@@ -175,22 +174,22 @@ def wanted_repository(module: AnsibleModule) -> Repository:
 
 
 def fetch_key(module: AnsibleModule, wanted: Repository) -> str:
-    """The key file, with the right keys in it."""
+    """Download the key file and check its keys."""
     url = module.params["key_url"] or wanted.key_url
     try:
         answer = open_url(url, timeout=module.params["timeout"], http_agent="bookface.platform")
         key: str = answer.read(1 << 20).decode("ascii", errors="replace")
     except Exception as error:  # urllib, ssl and http have no common one
         raise RepositoryError(
-            f"the key {url} cannot be fetched: {error}. Is docker_ce_mirror right, and does the"
-            " machine reach it"
+            f"the key {url} cannot be downloaded: {error}. Check docker_ce_mirror, and whether the"
+            " host reaches that address"
         ) from None
     docker_repository.check_key(key, module.params["fingerprints"], url)
     return key
 
 
 def try_source(module: AnsibleModule, wanted: Repository, text: str) -> None:
-    """Let apt read the repository with everything in a temporary directory."""
+    """Let apt read the repository, with all files in a temporary directory."""
     place = Path(tempfile.mkdtemp(prefix="docker-source-", dir=module.tmpdir))
     try:
         (place / "docker.sources").write_text(text, encoding="ascii")
@@ -201,7 +200,7 @@ def try_source(module: AnsibleModule, wanted: Repository, text: str) -> None:
             "Dir::Etc::sourceparts": "-",
             "Dir::State::lists": place / "lists",
             "Dir::Cache": place / "cache",
-            # apt's own user may not enter the directory above.
+            # apt's own user may not have access to the directory above.
             "APT::Sandbox::User": "root",
             "APT::Update::Error-Mode": "any",
             "Acquire::Languages": "none",
@@ -229,24 +228,8 @@ def try_source(module: AnsibleModule, wanted: Repository, text: str) -> None:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def others(module: AnsibleModule, own: Path, bases: list[str]) -> dict[Path, str]:
-    """New text of the other files with entries of Docker's repository; empty: the file goes."""
-    files = [SOURCES.parent / "sources.list", *sorted(SOURCES.glob("*.list"))]
-    files += sorted(SOURCES.glob("*.sources"))
-    found = {}
-    for path in files:
-        if path == own and module.params["state"] == "present":
-            continue
-        text = read(path)
-        rest = docker_repository.without_docker(path.name, text, bases)
-        if rest != text:
-            found[path] = rest
-    found.update({Path(key): "" for key in docker_repository.OLD_KEYS if Path(key).exists()})
-    return found
-
-
 def shown(text: str) -> str:
-    """A source with its key's fingerprint in the place of the key, which is not a text to read."""
+    """A source with the fingerprint of its key in place of the key."""
     key = docker_repository.key_in(text)
     if not key:
         return text
@@ -254,7 +237,7 @@ def shown(text: str) -> str:
     try:
         names = [found.fingerprint for found in openpgp.keys(key)]
     except openpgp.KeyFileError:
-        names = ["something that is no key"]
+        names = ["not a key"]
     return f"{before}{mark} (the key {', '.join(names)})\n"
 
 
@@ -269,10 +252,9 @@ def difference(path: Path, before: str, after: str) -> dict[str, str]:
 
 
 def run(module: AnsibleModule) -> dict[str, object]:
-    """Read, plan, try, apply."""
+    """Read, plan, verify, apply."""
     own = Path(module.params["path"])
     there = read(own)
-    bases = [module.params["base"]]
     result: dict[str, object] = {"url": "", "suite": ""}
     text = ""
     if module.params["state"] == "present":
@@ -287,9 +269,11 @@ def run(module: AnsibleModule) -> dict[str, object]:
         if text != there or not there:
             text = docker_repository.source_text(wanted, fetch_key(module, wanted))
             try_source(module, wanted, text)
-    removals = others(module, own, bases)
-    if module.params["state"] == "absent" and there:
-        # What the file holds may be of a mirror that is no longer known by its name.
+    removals = sources.without_docker([module.params["base"]])
+    if module.params["state"] == "present":
+        removals.pop(own, None)
+    elif there:
+        # It may be of a mirror that is no longer known by its address.
         removals[own] = ""
     elsewhere = {path: rest for path, rest in removals.items() if path != own}
     differences = [difference(path, read(path), rest) for path, rest in removals.items()]
@@ -325,7 +309,7 @@ def main() -> None:
             "architecture": {"type": "str", "default": ""},
             "key_url": {"type": "str", "default": "", "no_log": False},
             "fingerprints": {"type": "list", "elements": "str", "required": True},
-            "path": {"type": "path", "default": "/etc/apt/sources.list.d/docker.sources"},
+            "path": {"type": "path", "default": str(sources.OWN)},
             "timeout": {"type": "int", "default": 20},
         },
         supports_check_mode=True,
@@ -333,7 +317,7 @@ def main() -> None:
     try:
         result = run(module)
     except RepositoryError as error:
-        module.fail_json(msg=f"{error}. {UNTOUCHED}".replace("?.", "?"))
+        module.fail_json(msg=f"{error}. {UNTOUCHED}")
     module.exit_json(**result)
 
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: docker_ce_info
-short_description: What the role docker_ce asks of a machine, in one look
+short_description: Gather facts about Docker on a host
 version_added: 0.1.0
 description:
-  - System, packages, configuration and engine, read in one go. A machine on which nothing is to be
-    done is asked once instead of at each step.
-  - Changes nothing.
+  - Reads the system, packages, apt sources, configuration and engine of a host in one call.
+  - Works on hosts without Docker, too, and changes nothing.
 options:
   packages:
     description:
@@ -20,9 +19,20 @@ options:
     type: list
     elements: str
     default: []
+  images:
+    description:
+      - Names of images to look for.
+    type: list
+    elements: str
+    default: []
+  base:
+    description:
+      - Address of a mirror of Docker's repository. RV(sources) includes Docker's own in any case.
+    type: str
+    default: https://download.docker.com
   path:
     description:
-      - The engine's configuration.
+      - The engine's configuration file.
     type: path
     default: /etc/docker/daemon.json
 extends_documentation_fragment:
@@ -32,43 +42,54 @@ attributes:
     support: full
     platforms: debian
     description:
-      - Others are told apart by an empty RV(distribution).
+      - On other systems RV(distribution) is empty.
 author:
   - The bookface.platform authors (@bookface-platform)
 """
 
 EXAMPLES = r"""
-- name: Look at the machine
+- name: Gather facts about Docker
   bookface.platform.docker_ce_info:
     packages: [docker-ce, docker.io]
-  register: machine
+  register: docker
+
+- name: Report the engine
+  ansible.builtin.debug:
+    msg: "{{ docker.version or 'No engine answers.' }}"
 """
 
 RETURN = r"""
 system:
-  description: The system's own name.
+  description: Name of the operating system.
   returned: always
   type: str
   sample: Debian GNU/Linux 12 (bookworm)
 distribution:
-  description: V(debian) or V(ubuntu), derivatives included. Empty for others.
+  description: V(debian) or V(ubuntu), for their derivatives as well. Empty for other systems.
   returned: always
   type: str
 suite:
-  description: Codename of the release; of a derivative, the one that it is made from. Maybe empty.
+  description: >-
+    Codename of the release; for a derivative, the one that it is based on. Empty if it is unknown.
   returned: always
   type: str
   sample: bookworm
 systemd:
-  description: Whether systemd runs the machine.
+  description: Whether the host runs systemd.
   returned: always
   type: bool
 packages:
-  description: A line for each known package, name, want, status and version.
+  description: Name, selection, status and version of each package known to C(dpkg).
   returned: always
   type: list
   elements: str
   sample: [docker-ce install installed 5:28.5.1-1~debian.12~bookworm]
+sources:
+  description: Files with apt sources or keys of Docker's repository.
+  returned: always
+  type: list
+  elements: str
+  sample: [/etc/apt/sources.list.d/docker.sources]
 members:
   description: Accounts in the group C(docker).
   returned: always
@@ -76,19 +97,33 @@ members:
   elements: str
 config:
   description: >-
-    The content of C(daemon.json), empty where there is no file, null where it cannot be read.
+    Content of C(daemon.json). Empty if there is no such file, null if it cannot be parsed.
   returned: always
   type: dict
+installed:
+  description: Whether C(dockerd) is installed.
+  returned: always
+  type: bool
+version:
+  description: Version of the engine that answers. Empty if none does.
+  returned: always
+  type: str
+  sample: 28.5.1
+images:
+  description: Those of O(images) that the engine has.
+  returned: always
+  type: list
+  elements: str
 running:
-  description: Whether the engine runs.
+  description: Whether the engine's service runs.
   returned: always
   type: bool
 enabled:
-  description: Whether systemd starts it at every boot.
+  description: Whether systemd starts the engine at boot.
   returned: always
   type: bool
 pending:
-  description: Whether the running engine still has to be brought to its file.
+  description: Whether the running engine has yet to load its configuration file.
   returned: always
   type: bool
 """
@@ -101,6 +136,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bookface.platform.plugins.module_utils.docker import (
     repository as docker_repository,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.docker import sources
 from ansible_collections.bookface.platform.plugins.module_utils.docker.engine import (
     PENDING,
     Engine,
@@ -112,7 +148,7 @@ FORMAT = "${Package} ${db:Status-Want} ${db:Status-Status} ${Version}\\n"
 
 
 def packages(module: AnsibleModule) -> list[str]:
-    """What dpkg knows of them. It fails where some are not there, which is what we want to know."""
+    """What dpkg knows of the packages. Its exit status says whether all are known: ignored."""
     names = module.params["packages"]
     if not names or not module.get_bin_path("dpkg-query"):
         return []
@@ -129,18 +165,27 @@ def members() -> list[str]:
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
-    """All of it."""
+    """Everything that the module returns."""
     release = docker_repository.os_release(read(Path("/etc/os-release")))
     distribution, suite = docker_repository.machine(release)
     engine = Engine(module)
+    version = engine.version()
+    apt = set(sources.without_docker([module.params["base"]]))
+    if sources.OWN.exists():
+        # It may be of a mirror that is no longer known by its address.
+        apt.add(sources.OWN)
     return {
         "system": release.get("PRETTY_NAME", "an unknown system"),
         "distribution": distribution,
         "suite": suite,
         "systemd": engine.systemd,
         "packages": packages(module),
+        "sources": sorted(str(path) for path in apt),
         "members": members(),
         "config": parse(read(Path(module.params["path"]))),
+        "installed": bool(module.get_bin_path("dockerd", opt_dirs=["/usr/sbin", "/usr/bin"])),
+        "version": version,
+        "images": [name for name in module.params["images"] if version and engine.has_image(name)],
         "pending": PENDING.exists(),
         **engine.state(),
     }
@@ -151,6 +196,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "packages": {"type": "list", "elements": "str", "default": []},
+            "images": {"type": "list", "elements": "str", "default": []},
+            "base": {"type": "str", "default": docker_repository.DOCKER},
             "path": {"type": "path", "default": "/etc/docker/daemon.json"},
         },
         supports_check_mode=True,

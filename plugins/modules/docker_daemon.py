@@ -7,45 +7,44 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: docker_daemon
-short_description: The Docker engine's daemon.json, on disk and in the running engine
+short_description: Manage the Docker engine's daemon.json, on disk and in the running engine
 version_added: 0.1.0
 description:
-  - Writes C(daemon.json) and brings the running engine to it. A reload where that suffices, a
-    restart where a changed key needs one, nothing where nothing has changed.
-  - The candidate is checked before it replaces the file, by C(dockerd --validate) where the engine
-    knows that (23 and later), else by a list of all keys and the kinds of their values.
-  - An engine that does not take the new file gets the old one back, and the module fails with the
-    last lines of the journal.
-  - A restart takes containers down only where they do not outlive the engine. Where the new
-    file says C(live-restore) and the running engine does not know it yet, it is told first.
-  - Log options and the like reach new containers only; that is the engine's own rule.
+  - Writes C(daemon.json) and applies it to the running engine, with a reload if that suffices, or
+    with a restart if a changed key requires one.
+  - The new content is validated before it replaces the file, with C(dockerd --validate) if the
+    engine supports that (23 and later), otherwise against a list of keys and types.
+  - If the engine does not accept the new file, the old one is restored, and the module fails with
+    the end of the engine's journal.
+  - If the new file sets C(live-restore) and the running engine does not use it yet, the engine is
+    reloaded before it is restarted, so that containers keep running.
+  - Log options and the like apply to new containers only, as always with the engine.
 options:
   config:
     description:
-      - What the file shall hold.
+      - Content of the file.
     type: dict
     required: true
   exclusive:
     description:
-      - V(true) means that the file holds just O(config), V(false) that O(config) replaces these
-        keys and the file keeps its others.
+      - Whether the file contains O(config) only. If V(false), other keys of the file are kept.
     type: bool
     default: true
   path:
     description:
-      - The file.
+      - Path of the file.
     type: path
     default: /etc/docker/daemon.json
   wait:
     description:
-      - Seconds that the engine has to take over a reload.
+      - Seconds to wait until the engine has reloaded.
     type: int
     default: 15
 attributes:
   check_mode:
     support: full
     description:
-      - The candidate is checked for real; file and engine stay as they are.
+      - Validates the new content; file and engine are not changed.
   diff_mode:
     support: full
     description:
@@ -53,13 +52,13 @@ attributes:
   idempotent:
     support: full
     description:
-      - The content is compared, not the layout. A run that was cut short before the engine had
-        the new file is finished by the next.
+      - Compares the content, not the layout. If a run was interrupted before the engine had loaded
+        the new file, the next run completes it.
   platform:
     support: full
     platforms: debian
     description:
-      - Without systemd a running engine is reloaded, but never restarted; a warning says so.
+      - Without systemd, a running engine is reloaded, but never restarted. The module warns then.
 author:
   - The bookface.platform authors (@bookface-platform)
 """
@@ -72,7 +71,7 @@ EXAMPLES = r"""
       log-opts: {max-size: 10m, max-file: "3"}
       live-restore: true
 
-- name: Let containers outlive the engine while it is replaced
+- name: Keep containers running while the engine is replaced
   bookface.platform.docker_daemon:
     config: {live-restore: true}
     exclusive: false
@@ -80,25 +79,25 @@ EXAMPLES = r"""
 
 RETURN = r"""
 action:
-  description: What the running engine needs, V(none), V(reload) or V(restart).
+  description: What the running engine needs to apply the change, V(none), V(reload) or V(restart).
   returned: success
   type: str
   sample: reload
 backup:
-  description: Copy of a file that this module had not written.
-  returned: when such a file was replaced
+  description: Copy of the old file.
+  returned: when the old file was not written by this module
   type: str
 running:
   description: Whether the engine runs.
   returned: success
   type: bool
 enabled:
-  description: Whether systemd starts it at every boot.
+  description: Whether systemd starts the engine at boot.
   returned: success
   type: bool
 journal:
-  description: What the engine last said.
-  returned: when the engine did not take the file
+  description: The end of the engine's journal.
+  returned: when the engine did not accept the file
   type: list
   elements: str
 """
@@ -128,7 +127,7 @@ UNTOUCHED = "Nothing was changed."
 
 
 def validate(module: AnsibleModule, config: Mapping[str, Any], text: str) -> None:
-    """Refuse what the installed engine would not take."""
+    """Reject what the installed engine does not accept."""
     docker_daemon.check(config, unknown=False)
     dockerd = module.get_bin_path("dockerd", opt_dirs=["/usr/sbin", "/usr/bin"])
     if dockerd:
@@ -144,24 +143,24 @@ def validate(module: AnsibleModule, config: Mapping[str, Any], text: str) -> Non
         if "unknown flag: --validate" not in out + err:
             said = (err + out).strip().splitlines()
             raise DaemonConfigError(
-                f"dockerd refuses it: {said[-1] if said else 'no reason given'}"
+                f"dockerd rejects it: {said[-1] if said else 'no reason given'}"
             )
-    # An engine before 23 cannot be asked. One that is still to come may know newer keys than we.
+    # Engines before 23 cannot validate. An engine that is not installed yet may support newer keys.
     docker_daemon.check(config, unknown=dockerd is not None)
 
 
 def check_swarm(config: Mapping[str, Any]) -> None:
-    """Refuse live-restore on a node of a swarm, before the engine does so by not starting."""
+    """Reject live-restore on a node of a swarm, where the engine would not start with it."""
     state = Path(config.get("data-root", "/var/lib/docker")) / "swarm/docker-state.json"
     if config.get("live-restore") and state.exists():
         raise DaemonConfigError(
-            "live-restore is true, but this machine is a node of a swarm, and the engine refuses"
-            " both together. Set docker_ce_swarm: true for it, or let it leave the swarm"
+            "live-restore is true, but this host is a node of a swarm, where the engine does not"
+            " support it. Set docker_ce_swarm: true for the host, or let it leave the swarm"
         )
 
 
 def bring(engine: Engine, action: str, live_restore: bool, seconds: float) -> None:
-    """Bring the running engine to the file."""
+    """Let the running engine load the file."""
     if action == "restart" and live_restore and engine.process() and not engine.outlived():
         engine.reload(seconds)
     if action == "reload":
@@ -171,7 +170,7 @@ def bring(engine: Engine, action: str, live_restore: bool, seconds: float) -> No
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
-    """Read, plan, check, apply, and back if the engine does not take it."""
+    """Read, plan, validate, apply; restore the old file if the engine rejects the new one."""
     path = Path(module.params["path"])
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     there = parse(before)
@@ -212,8 +211,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if action == "restart" and not engine.systemd:
         PENDING.unlink(missing_ok=True)
         module.warn(
-            f"{path} has changed in a way that only a restart of the engine brings into effect."
-            " Without systemd it is not restarted: do that when its containers may stop."
+            f"{path} has changed, and only a restart of the engine applies the change. Without"
+            " systemd this module does not restart it: do so when its containers may stop."
         )
         return result
     try:
@@ -223,16 +222,16 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             put(module, path, before)
         else:
             path.unlink()
-        again = "has the old one back and runs"
+        again = "It runs with the old file again."
         try:
             engine.restart()
         except EngineError:
-            again = "does not run with the old one either"
+            again = "It does not run with the old file either."
         PENDING.unlink(missing_ok=True)
         module.fail_json(
             msg=(
-                f"The engine {error} with the new {path} and {again}."
-                f" Its last words: {' / '.join(error.journal[-4:])}"
+                f"The engine {error} with the new {path}. {again}"
+                f" The end of its journal: {' / '.join(error.journal[-4:])}"
             ),
             journal=error.journal,
             action=action,

@@ -19,7 +19,7 @@ CONVERGE = str(ROOT / "molecule/vm_first_boot/converge.yml")
 
 def test_role_finds_nothing_to_do_but_its_proof() -> None:
     done = Run.of(ansible("ansible-playbook", CONVERGE)).ok()
-    assert done.changes == {"Make the proof's image"}
+    assert done.changes == {"Create the test image"}
     assert set(done.changed) == set(MACHINES)
 
 

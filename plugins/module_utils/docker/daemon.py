@@ -14,11 +14,11 @@ Config = Mapping[str, Any]
 
 
 class DaemonConfigError(ValueError):
-    """A configuration that no engine would take, or that this platform does not."""
+    """A configuration that the engine or this platform does not support."""
 
 
-# A running engine takes these over at a reload. All others are read at its start only; some of
-# its features are, too.
+# A running engine applies these at a reload. All others, and some of its features, are read at
+# its start only.
 RELOADABLE = frozenset(
     {
         "allow-nondistributable-artifacts",
@@ -54,7 +54,7 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     ),
 }
 
-# What daemon.json may hold, engines 20.10 to 28, by the kind of value.
+# The keys of daemon.json, engines 20.10 to 28, and the types of their values.
 SCHEMA: dict[str, str] = {
     key: kind
     for kind, keys in {
@@ -95,9 +95,9 @@ SCHEMA: dict[str, str] = {
 
 
 def merge(base: Config, over: Config) -> dict[str, Any]:
-    """C(over) on C(base), dictionaries inside dictionaries as well; null takes a key away.
+    """Merge C(over) into C(base), nested dictionaries included; null removes a key.
 
-    Lists and log options of another log driver are replaced as a whole: they do not add up.
+    Lists, and the log options of another log driver, are replaced as a whole.
     """
     result = dict(base)
     if "log-driver" in over and over["log-driver"] != base.get("log-driver"):
@@ -113,13 +113,13 @@ def merge(base: Config, over: Config) -> dict[str, Any]:
 
 
 def check(config: Any, unknown: bool = True) -> None:
-    """Refuse what no engine takes. With C(unknown) false, a key may be newer than this list."""
+    """Reject what no engine accepts. Unless C(unknown), keys that are not in the list pass."""
     if not isinstance(config, Mapping):
-        raise DaemonConfigError(f"a dictionary is wanted, not {type(config).__name__}")
+        raise DaemonConfigError(f"expected a dictionary, got {type(config).__name__}")
     if "hosts" in config:
         raise DaemonConfigError(
-            "hosts collides with the -H fd:// of the engine's unit, and the engine would not start."
-            " Leave it out: the platform needs no TCP socket. To offer one all the same,"
+            "hosts conflicts with -H fd:// in the engine's unit, and the engine would not start."
+            " Remove it: the platform needs no TCP socket. If you need one,"
             " override ExecStart in a drop-in of docker.service, with TLS"
         )
     for key, value in config.items():
@@ -127,10 +127,10 @@ def check(config: Any, unknown: bool = True) -> None:
         if kind is None and unknown:
             near = difflib.get_close_matches(str(key), SCHEMA, n=1)
             raise DaemonConfigError(
-                f"{key} is no key of daemon.json" + (f"; {near[0]} is meant?" if near else "")
+                f"daemon.json has no key {key}" + (f"; did you mean {near[0]}" if near else "")
             )
         if kind is not None and not _KINDS[kind](value):
-            raise DaemonConfigError(f"{key} is {json.dumps(value)}; wanted is {kind}")
+            raise DaemonConfigError(f"{key} is {json.dumps(value)}: expected {kind}")
 
 
 def defaults(config: Config, swarm: bool) -> dict[str, Any]:
@@ -139,23 +139,23 @@ def defaults(config: Config, swarm: bool) -> dict[str, Any]:
 
 
 def wanted(base: Config, over: Any, swarm: bool = False) -> dict[str, Any]:
-    """What daemon.json shall hold: the platform's defaults and the user's words, checked."""
+    """The content of daemon.json: the platform's defaults and the user's keys, validated."""
     if not isinstance(over, Mapping):
-        raise DaemonConfigError(f"a dictionary is wanted, not {type(over).__name__}")
+        raise DaemonConfigError(f"expected a dictionary, got {type(over).__name__}")
     merged = merge(defaults(base, swarm), over)
     check(merged, unknown=False)
     if swarm and merged.get("live-restore"):
         raise DaemonConfigError(
-            "live-restore is true, but the machine belongs to a swarm (docker_ce_swarm), and the"
-            " engine refuses both together. Leave live-restore out"
+            "live-restore is true, but docker_ce_swarm is true as well, and the engine does not"
+            " support live-restore in a swarm. Remove live-restore"
         )
     return merged
 
 
 def action(before: Config, after: Config) -> str:
-    """What brings a running engine from one configuration to another: none, reload or restart.
+    """What a running engine needs to apply another configuration: none, reload or restart.
 
-    A reload passes over keys that are no longer there, so their going needs a restart.
+    A reload ignores keys that were removed, so their removal requires a restart.
     """
     nothing = object()
     changed = {

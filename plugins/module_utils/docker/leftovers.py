@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What lies about on a Docker host: which containers and images are ours and no longer needed."""
+"""The containers of a Docker host, and which of ours, and of our images, can be removed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from ansible_collections.bookface.platform.plugins.module_utils.web.containers import BEFORE
 from ansible_collections.bookface.platform.plugins.module_utils.web.labels import MADE, ROLE
 
-# Its tags are versions, of which old ones can go. Other images of ours are named for good.
+# Its tags are versions, of which old ones can be removed. Other images of ours keep their names.
 VERSIONED = "bookface_image"
 # Neither running nor paused nor on its way up.
 STOPPED = ("created", "exited", "dead")
@@ -23,7 +23,7 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Container:
-    """A container as C(docker ps --all) shows it, and whether it may go."""
+    """A container as C(docker ps --all) shows it, and whether it can be removed."""
 
     id: str
     name: str
@@ -35,13 +35,13 @@ class Container:
 
     @property
     def leftover(self) -> bool:
-        """Ours, and it does not run. One that was moved aside belongs to a replacement."""
+        """Ours and stopped. One that was renamed belongs to a replacement in progress."""
         return self.ours and self.stopped and not self.name.endswith(BEFORE)
 
 
 @dataclass(frozen=True)
 class Image:
-    """A name under which an image may go; C(id) of the image behind it."""
+    """A reference to an image that can be removed, and the C(id) of the image."""
 
     reference: str
     id: str
@@ -49,7 +49,7 @@ class Image:
 
 
 def port_text(port: Entry) -> str:
-    """A port as Docker's own list shows it."""
+    """A port as C(docker ps) shows it."""
     inside = f"{port['PrivatePort']}/{port['Type']}"
     if not port.get("PublicPort"):
         return inside
@@ -57,14 +57,14 @@ def port_text(port: Entry) -> str:
 
 
 def is_ours(container: Entry, image: Entry | None) -> bool:
-    """Whether this platform started it.
+    """Whether this platform started the container.
 
-    A container inherits its image's labels, so one that somebody started by hand from our image
-    carries them too. Only what the image does not say tells about the container.
+    A container inherits the labels of its image, so one that was started by hand from our image
+    has them, too. Only labels that differ from those of the image belong to the container.
     """
     labels = container.get("Labels") or {}
     if image is None:
-        # An unknown image may have given anything but the role, which none of ours has.
+        # Any label but the role may come from the unknown image: none of our images has a role.
         return ROLE in labels
     inherited = image.get("Labels") or {}
     return any(name in labels and labels[name] != inherited.get(name) for name in (ROLE, MADE))
@@ -97,7 +97,7 @@ def repository(reference: str) -> str:
 
 
 def references(image: Entry) -> list[str]:
-    """The names of an image; none if a later build took them."""
+    """The names of an image; none if a later build has taken them."""
     tags = [tag for tag in image.get("RepoTags") or [] if tag != UNTAGGED]
     digests = [name for name in image.get("RepoDigests") or [] if not name.startswith("<none>")]
     return tags or digests
@@ -106,7 +106,7 @@ def references(image: Entry) -> list[str]:
 def old_images(images: Sequence[Entry], in_use: Iterable[str]) -> list[Image]:
     """Our images that no container uses and a newer one has replaced.
 
-    C(in_use) are ids. The newest of each repository stays, used or not: it may be about to run.
+    C(in_use) are IDs. The newest of each repository is kept: it may be about to run.
     """
     used = set(in_use)
     ours = [image for image in images if MADE in (image.get("Labels") or {})]
@@ -134,9 +134,9 @@ def old_images(images: Sequence[Entry], in_use: Iterable[str]) -> list[Image]:
 def leftovers(info: Entry, in_use: Iterable[str] = (), removing: bool = False) -> dict[str, Any]:
     """Containers, stopped ones of ours, and old images, as plain data.
 
-    C(info) is what docker_host_info tells with all containers and images. C(in_use) are ids of
-    images that other machines use. With C(removing), the stopped containers of ours are thought
-    away, so that their images can be old.
+    C(info) is the result of docker_host_info with all containers and images. C(in_use) are IDs of
+    images that other hosts use. With C(removing), our stopped containers do not count as users of
+    their images.
     """
     listed = containers(info["containers"], info["images"])
     gone = {found.id for found in listed if found.leftover} if removing else set()

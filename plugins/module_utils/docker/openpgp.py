@@ -33,7 +33,7 @@ class Key:
 
 
 class KeyFileError(ValueError):
-    """A text that holds no public key as apt wants it."""
+    """A text without a public key that apt can read."""
 
 
 def blocks(text: str) -> Iterator[bytes]:
@@ -90,7 +90,7 @@ def packets(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _fingerprint(body: bytes) -> str:
     if body[:1] == b"\x04":
-        # SHA-1 is what the format prescribes here, not a choice.
+        # The format prescribes SHA-1 here.
         seed = b"\x99" + len(body).to_bytes(2, "big") + body
         return hashlib.sha1(seed, usedforsecurity=False).hexdigest().upper()
     if body[:1] == b"\x06":
@@ -115,7 +115,7 @@ def _subpackets(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _lifetime(body: bytes, key_id: str) -> tuple[int, int] | None:
-    """When a self-signature was made, and for how many seconds it lets the key live (0: ever)."""
+    """When a self-signature was made, and for how many seconds the key is valid (0: forever)."""
     if body[:1] != b"\x04" or body[1] not in _SELF_SIGNATURES:
         return None
     end = 6 + int.from_bytes(body[4:6], "big")
@@ -133,7 +133,7 @@ def keys(text: str) -> list[Key]:
     found = []
     for block in blocks(text):
         body, signatures = b"", list[bytes]()
-        # The last key has nothing behind it that would end it.
+        # Nothing follows the last key.
         for tag, content in [*packets(block), (_PUBLIC_KEY, b"")]:
             if tag == _SIGNATURE:
                 signatures.append(content)
@@ -148,7 +148,7 @@ def keys(text: str) -> list[Key]:
 
 
 def _key(body: bytes, signatures: list[bytes]) -> Key:
-    """A key with the expiry that the newest signature of its own gives it."""
+    """A key with the expiry of its newest self-signature."""
     fingerprint = _fingerprint(body)
     try:
         lifetimes = [found for s in signatures if (found := _lifetime(s, fingerprint[-16:]))]
@@ -159,5 +159,5 @@ def _key(body: bytes, signatures: list[bytes]) -> Key:
 
 
 def normal(fingerprint: str) -> str:
-    """A fingerprint as people write it, without spaces, colons and prefix."""
+    """A fingerprint without the spaces, colons and prefix that people write."""
     return fingerprint.upper().removeprefix("0X").replace(" ", "").replace(":", "")

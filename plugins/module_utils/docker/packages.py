@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which packages of the engine are to be installed, removed, held: from what dpkg and apt list."""
+"""Plans which packages to install, remove and hold, from the lists of dpkg and apt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class PackageError(ValueError):
-    """A version that is not to be had."""
+    """A version that is not available."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,16 @@ def offered(madison: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for line in madison:
         columns = [column.strip() for column in line.split("|")]
-        # Sources are listed as well; they cannot be installed.
+        # Source packages are listed as well.
         if len(columns) == 3 and not columns[2].endswith("Sources"):
             found.setdefault(columns[0], []).append(columns[1])
     return found
 
 
 def matches(version: str, wanted: str) -> bool:
-    """Whether a version is the wanted one: whole, without epoch, or the beginning up to a mark.
+    """Whether a version is the requested one, given in full, without its epoch, or as a prefix.
 
-    So 28.5 wants 5:28.5.1-1~debian.12~bookworm, and not 5:28.51.0.
+    A prefix ends at a separator: 28.5 matches 5:28.5.1-1~debian.12~bookworm, but not 5:28.51.0.
     """
     upstream = version.partition(":")[2] or version
     for candidate in (version, upstream):
@@ -68,10 +68,10 @@ def plan(
     madison: Iterable[str] | None = None,
     hold: bool = False,
 ) -> dict[str, Any]:
-    """What has to be done to the packages.
+    """The changes to the packages.
 
-    C(engine) and C(others) shall be there, C(rivals) not. C(versioned) are those of the engine that
-    carry C(version). Without C(madison) the versions are left open, since nobody has asked yet.
+    C(engine) and C(others) are installed, C(rivals) removed. C(versioned) are the packages of the
+    engine to which C(version) applies. Without C(madison) the plan names no exact versions.
     """
     there = installed(listing)
     wrong = [
@@ -90,8 +90,8 @@ def plan(
             fitting = [found for found in choices.get(name, []) if matches(found, version)]
             if not fitting:
                 raise PackageError(
-                    f"docker_ce_version is {version}, which is not to be had for {name}; there is"
-                    f" {', '.join(choices.get(name, [])) or 'none at all'}. No package was changed"
+                    f"docker_ce_version is {version}, which is not available for {name}. Available:"
+                    f" {', '.join(choices.get(name, [])) or 'none'}. No package was changed"
                 )
             chosen[name] = fitting[0]
         install = [f"{name}={chosen[name]}" if name in chosen else name for name in install]

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Docker's apt repository: which one a machine wants, its source, and what is in its way.
+"""Docker's apt repository: the one for a host, its source, and conflicting sources.
 
-The key stands in the source itself (Signed-By), so that one file is all that there is to install,
-to compare and to remove.
+The key is part of the source (Signed-By), so that there is only one file to install, to compare
+and to remove.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ansible_collections.bookface.platform.plugins.module_utils.docker import openpgp
 
 DOCKER = "https://download.docker.com"
-# Names under which Docker's own instructions have put the key over the years.
+# Where Docker's own instructions have stored the key over the years.
 OLD_KEYS = tuple(
     f"{directory}/{name}"
     for directory in ("/etc/apt/keyrings", "/usr/share/keyrings", "/etc/apt/trusted.gpg.d")
@@ -28,12 +28,12 @@ _CODENAME = re.compile(r"[a-z][a-z0-9.-]*")
 
 
 class RepositoryError(ValueError):
-    """A repository that cannot be described, or a key that is not the wanted one."""
+    """A repository that cannot be described, or an unexpected key."""
 
 
 @dataclass(frozen=True)
 class Repository:
-    """One suite of one distribution in Docker's layout; C(base) is what stands before C(/linux)."""
+    """One suite of one distribution in Docker's layout; C(base) is the address up to C(/linux)."""
 
     base: str
     distribution: str
@@ -43,12 +43,12 @@ class Repository:
 
     @property
     def url(self) -> str:
-        """What apt gets."""
+        """The address in the apt source."""
         return f"{self.base.rstrip('/')}/linux/{self.distribution}"
 
     @property
     def key_url(self) -> str:
-        """Where Docker's layout has the key."""
+        """The address of the key in Docker's layout."""
         return f"{self.url}/gpg"
 
 
@@ -59,9 +59,9 @@ def os_release(text: str) -> dict[str, str]:
 
 
 def machine(release: Mapping[str, str]) -> tuple[str, str]:
-    """Distribution and suite in Docker's repository for a machine; empty where they are unknown.
+    """Distribution and suite in Docker's repository for a host; empty if they are unknown.
 
-    A derivative tells in os-release which release of Debian or Ubuntu it is made from.
+    A derivative names in os-release the release of Debian or Ubuntu that it is based on.
     """
     name, suite = release.get("ID", ""), release.get("VERSION_CODENAME", "")
     if name in ("debian", "ubuntu", "raspbian"):
@@ -83,51 +83,51 @@ def repository(
     suite: str = "",
     component: str = "stable",
 ) -> Repository:
-    """The repository for a machine; what is given wins over what os-release tells."""
+    """The repository for a host; arguments take precedence over os-release."""
     found_distribution, found_suite = machine(release)
     if not distribution and not found_distribution:
         raise RepositoryError(
-            f"Docker's repository has nothing for {release.get('ID') or 'this system'};"
-            " set docker_ce_distribution (debian or ubuntu) and docker_ce_suite"
+            f"Docker's repository does not support {release.get('ID') or 'this system'}."
+            " Set docker_ce_distribution (debian or ubuntu) and docker_ce_suite"
         )
     if not suite and not found_suite:
         raise RepositoryError(
-            f"{release.get('ID') or 'this system'} does not tell which release of"
-            f" {distribution or found_distribution} it is made from; set docker_ce_suite"
-            " to that release's codename, such as bookworm or noble"
+            f"{release.get('ID') or 'this system'} does not name the release of"
+            f" {distribution or found_distribution} that it is based on. Set docker_ce_suite"
+            " to the codename of that release, such as bookworm or noble"
         )
     chosen = suite or found_suite
     if not _CODENAME.fullmatch(chosen):
-        raise RepositoryError(f"docker_ce_suite is {chosen}; a codename such as bookworm is wanted")
+        raise RepositoryError(f"docker_ce_suite is {chosen}: expected a codename such as bookworm")
     return Repository(
         base or DOCKER, distribution or found_distribution, chosen, component, architecture
     )
 
 
 def check_key(key: str, wanted: Iterable[str], origin: str, now: float | None = None) -> None:
-    """Refuse a key file with any key but the wanted ones, since apt would trust them all.
-
-    And one that has expired.
-    """
+    """Reject a key file with any other key, since apt would trust them all, or an expired one."""
     try:
         found = openpgp.keys(key)
     except openpgp.KeyFileError as error:
-        raise RepositoryError(f"{origin} is not a key for apt: it holds {error}") from None
+        raise RepositoryError(f"{origin} is not a key for apt: it contains {error}") from None
     trusted = {openpgp.normal(fingerprint) for fingerprint in wanted}
     strange = [one.fingerprint for one in found if one.fingerprint not in trusted]
     if strange:
         raise RepositoryError(
-            f"{origin} holds the key {', '.join(strange)}; docker_ce_key_fingerprint wants"
-            f" {', '.join(sorted(trusted))}. If the new key is genuine, put its fingerprint there"
+            f"{origin} contains the key {', '.join(strange)}: expected"
+            f" {', '.join(sorted(trusted))}. If that key is genuine, set docker_ce_key_fingerprint"
+            " to its fingerprint"
         )
     for one in found:
         if one.expires is not None and one.expires <= (time.time() if now is None else now):
             day = time.strftime("%Y-%m-%d", time.gmtime(one.expires))
-            raise RepositoryError(f"{origin} holds the key {one.fingerprint}, expired on {day}")
+            raise RepositoryError(
+                f"{origin} contains the key {one.fingerprint}, which expired on {day}"
+            )
 
 
 def source_text(wanted: Repository, key: str) -> str:
-    """The deb822 source, the key inside."""
+    """The deb822 source, including the key."""
     lines = [
         _HEADER,
         "Types: deb",
@@ -137,13 +137,13 @@ def source_text(wanted: Repository, key: str) -> str:
         f"Architectures: {wanted.architecture}",
         "Signed-By:",
     ]
-    # deb822 continues a field on lines that begin with a blank; an empty one is written as a dot.
+    # deb822 continues a field on indented lines, and writes an empty one as a dot.
     lines += [f" {line.strip() or '.'}" for line in key.strip().splitlines()]
     return "\n".join(lines) + "\n"
 
 
 def key_in(text: str) -> str:
-    """The key inside a source that source_text wrote; empty without one."""
+    """The key in a source that source_text wrote; empty if there is none."""
     _before, mark, block = text.partition("\nSigned-By:\n")
     if not mark:
         return ""
@@ -151,16 +151,16 @@ def key_in(text: str) -> str:
 
 
 def _of_docker(words: Iterable[str], bases: Iterable[str]) -> bool:
-    # http and https, with and without a slash: apt sees one repository in all of them.
+    # To apt, http and https, with and without a slash, are one repository.
     starts = [base.split("://", 1)[-1].rstrip("/") + "/linux/" for base in bases]
     return any(word.split("://", 1)[-1].startswith(start) for word in words for start in starts)
 
 
 def without_docker(name: str, text: str, bases: Iterable[str]) -> str:
-    """A file of apt sources less its entries of Docker's repository, the rest byte for byte.
+    """A file of apt sources without its entries of Docker's repository, the rest byte for byte.
 
-    Two sources for one repository with different Signed-By make every apt command fail. Where only
-    comments would be left the text is empty: the file can go.
+    Two sources of one repository with different Signed-By make every apt command fail. If only
+    comments would be left, the text is empty: the file can be removed.
     """
     known = [DOCKER, *bases]
     if name.endswith(".sources"):
@@ -179,16 +179,16 @@ def without_docker(name: str, text: str, bases: Iterable[str]) -> str:
 
 
 def _words(line: str) -> list[str]:
-    """The words of a source's line, comments left out."""
+    """The words of a line of a source; none for a comment."""
     return [] if line.lstrip().startswith("#") else line.split()
 
 
-# What apt says, and what it means for somebody who has chosen the repository.
+# What apt reports, and what it means for the user.
 _MEANINGS = (
-    (r"EXPKEYSIG|[Ee]xpired", "its signature is by an expired key"),
+    (r"EXPKEYSIG|[Ee]xpired", "it is signed with an expired key"),
     (
         r"NO_PUBKEY|BADSIG|[Mm]issing key|couldn't be verified|[Ss]igning key",
-        "it is not signed by the key that it offers",
+        "it is not signed with its own key",
     ),
     (r"is not signed", "it is not signed"),
     (r"Release.*404|404 .*Not Found|does not have a Release", "it has no suite {suite}"),
@@ -200,10 +200,10 @@ _MEANINGS = (
 
 
 def meaning(apt_said: str, wanted: Repository) -> str:
-    """One sentence on why apt could not use a repository, with the first line that apt said."""
+    """Why apt could not use a repository, with the line of apt's output that says so."""
     said = [line for line in apt_said.splitlines() if line[:2] in ("E:", "W:", "Er")]
     for pattern, sentence in _MEANINGS:
         for line in said:
             if re.search(pattern, line):
                 return f"{sentence.format(suite=wanted.suite)} (apt: {line})"
-    return f"apt refuses it: {said[0] if said else 'it did not say why'}"
+    return f"apt rejects it: {said[0] if said else 'no reason given'}"

@@ -68,14 +68,14 @@ def test_live_restore_where_no_swarm_forbids_it() -> None:
     ("config", "complaint"),
     [
         ({"hosts": ["tcp://0.0.0.0:2375"]}, "-H fd://"),
-        ({"debug": "true"}, 'debug is "true"; wanted is true or false'),
-        ({"mtu": True}, "mtu is true; wanted is a whole number"),
-        ({"dns": "10.0.0.1"}, "wanted is a list of strings"),
-        ({"log-opts": {"max-file": 3}}, "wanted is a dictionary of strings"),
+        ({"debug": "true"}, 'debug is "true": expected true or false'),
+        ({"mtu": True}, "mtu is true: expected a whole number"),
+        ({"dns": "10.0.0.1"}, "expected a list of strings"),
+        ({"log-opts": {"max-file": 3}}, "expected a dictionary of strings"),
         ({"default-address-pools": [{"base": "10.0.0.0/8"}, "x"]}, "a list of dictionaries"),
-        ({"live_restore": True}, "live_restore is no key of daemon.json; live-restore is meant?"),
-        ({"zzz": 1}, "zzz is no key of daemon.json$"),
-        ([], "a dictionary is wanted, not list"),
+        ({"live_restore": True}, "daemon.json has no key live_restore; did you mean live-restore"),
+        ({"zzz": 1}, "daemon.json has no key zzz$"),
+        ([], "expected a dictionary, got list"),
     ],
 )
 def test_what_no_engine_takes(config: Any, complaint: str) -> None:

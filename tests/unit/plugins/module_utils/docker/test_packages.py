@@ -103,9 +103,11 @@ def test_unasked_the_versions_are_open() -> None:
     assert made["install"] == made["wrong_version"] == ["docker-ce", "docker-ce-cli"]
 
 
-def test_a_version_that_is_not_to_be_had() -> None:
+def test_a_version_that_is_not_available() -> None:
     filters = FilterModule().filters()
-    with pytest.raises(AnsibleFilterError, match=r"is 99, .* there is 5:28.*No package"):
+    with pytest.raises(
+        AnsibleFilterError, match=r"is 99, .*not available.*Available: 5:28.*No package"
+    ):
         filters["docker_packages"](THERE, CE, version="99", versioned=CE[:1], madison=MADISON)
     assert "docker.io" not in offered(MADISON)
 

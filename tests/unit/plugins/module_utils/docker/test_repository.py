@@ -75,10 +75,10 @@ def test_what_is_given_wins() -> None:
     ("release", "given", "complaint"),
     [
         ("ID=kali\nID_LIKE=debian\nVERSION_CODENAME=kali-rolling", {}, "kali .* docker_ce_suite"),
-        ("ID=fedora", {}, "nothing for fedora; set docker_ce_distribution"),
-        ("", {}, "nothing for this system"),
+        ("ID=fedora", {}, "does not support fedora. Set docker_ce_distribution"),
+        ("", {}, "does not support this system"),
         ("ID=debian", {"suite": "12 bookworm"}, "docker_ce_suite is 12 bookworm"),
-        ("ID=debian", {}, "set docker_ce_suite"),
+        ("ID=debian", {}, "Set docker_ce_suite"),
     ],
 )
 def test_what_cannot_be_told(release: str, given: dict[str, str], complaint: str) -> None:
@@ -102,8 +102,8 @@ def test_keys_as_gpg_reads_them() -> None:
 @pytest.mark.parametrize(
     ("key", "wanted", "complaint"),
     [
-        (GOOD, [SUBKEY_PRINT], f"holds the key {GOOD_PRINT}; docker_ce_key_fingerprint wants"),
-        (GOOD + SUBKEY, [GOOD_PRINT], f"holds the key {SUBKEY_PRINT};"),
+        (GOOD, [SUBKEY_PRINT], f"contains the key {GOOD_PRINT}: expected"),
+        (GOOD + SUBKEY, [GOOD_PRINT], f"contains the key {SUBKEY_PRINT}:"),
         (EXPIRED, [EXPIRED_PRINT], "expired on 2024-01-02"),
         ("<html>Not found</html>", [GOOD_PRINT], "no ASCII-armored public key"),
         (GOOD[:300], [GOOD_PRINT], "broken block"),
@@ -214,11 +214,11 @@ def test_nothing_foreign_is_touched(text: str, name: str) -> None:
             "W: GPG error: x InRelease: The following signatures were invalid: EXPKEYSIG 1",
             "expired",
         ),
-        ("W: x: signatures couldn't be verified: NO_PUBKEY 7", "not signed by the key"),
+        ("W: x: signatures couldn't be verified: NO_PUBKEY 7", "not signed with its own key"),
         ("E: The repository 'x nosuch Release' does not have a Release file.", "no suite bookworm"),
         ("W: Failed to fetch x  Could not connect to 127.0.0.1:1", "cannot be reached"),
-        ("E: something new", "apt refuses it: E: something new"),
-        ("", "did not say why"),
+        ("E: something new", "apt rejects it: E: something new"),
+        ("", "no reason given"),
     ],
 )
 def test_what_apt_means(said: str, expected: str) -> None:
@@ -229,7 +229,7 @@ def test_the_filter_checks_the_key() -> None:
     made: Any = FilterModule().filters()["docker_source"]
     facts = dict(zip(("base", "distribution", "suite", "component", "architecture"), "bdsca"))
     assert "URIs: b/linux/d" in made(GOOD, facts, [GOOD_PRINT])
-    with pytest.raises(AnsibleFilterError, match="http://k holds the key"):
+    with pytest.raises(AnsibleFilterError, match="http://k contains the key"):
         made(GOOD, facts, [SUBKEY_PRINT], "http://k")
     with pytest.raises(AnsibleFilterError, match="docker_source"):
         made(GOOD, {"base": "b"}, [GOOD_PRINT])
