@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,49 +14,20 @@ import testinfra
 from testinfra.host import Host
 
 from tests.support import commands
-from tests.support.commands import failures, recap
+from tests.support.commands import Run, failures
 
 ROOT = Path(__file__).resolve().parents[3]
 SCENARIO = ROOT / "molecule/docker_ce"
 # As the inventory names them.
 LAB, MACHINES = "bookface-docker-ce", ("ce12", "ce13")
-
-
-@dataclass(frozen=True)
-class Run:
-    """How a command of Ansible's ended."""
-
-    code: int
-    output: str
-
-    @property
-    def changed(self) -> list[int]:
-        """Number of changes on each machine."""
-        return [counts["changed"] for counts in recap(self.output).values()]
-
-    @property
-    def changes(self) -> set[str]:
-        """Names of the tasks that changed something."""
-        names, task = set(), ""
-        for line in self.output.splitlines():
-            if found := re.match(r"TASK \[(?:\S+ : )?(.*)\] \*", line):
-                task = found[1]
-            elif line.startswith("changed: "):
-                names.add(task)
-        return names
-
-    @property
-    def messages(self) -> list[str]:
-        """What the failed tasks said, one for each machine."""
-        return [message for _host, message in failures(self.output)]
+MIRROR = "http://127.0.0.1:8090"
 
 
 def ansible(*command: str) -> Run:
     """A command of Ansible's on this scenario's machines."""
-    done = commands.ansible(*command)
-    output = done.stdout + done.stderr
-    print(output)
-    return Run(done.returncode, output)
+    done = Run.of(commands.ansible(*command))
+    print(done.output)
+    return done
 
 
 def role(*options: str, playbook: str = "converge.yml", **variables: Any) -> Run:
@@ -96,13 +67,34 @@ class Node:
         return self.sh("systemctl show --property=MainPID --value docker")
 
     @property
+    def config(self) -> dict[str, Any]:
+        config: dict[str, Any] = json.loads(self.sh("cat /etc/docker/daemon.json"))
+        return config
+
+    @property
     def survivor(self) -> str:
         """State and start of the container that has to outlive it all."""
         return self.sh('docker inspect --format "{{.State.Status}} {{.State.StartedAt}}" survivor')
 
     @property
+    def survives(self) -> bool:
+        return self.host.run(
+            "docker inspect --format {{.State.Status}} survivor"
+        ).stdout.strip() == ("running")
+
+    @property
     def version(self) -> str:
         return self.sh("dpkg-query --show --showformat '${Version}' docker-ce")
+
+    def key(self, repository: str = ".") -> str:
+        """Fingerprint of the key of one of its repositories."""
+        return self.sh(f"cat /srv/docker/{repository}/fingerprint")
+
+    @property
+    def versions(self) -> list[str]:
+        """The two versions in its repository, the older one first, as people write them."""
+        packages = self.sh("cd /srv/docker/pool; ls docker-ce_* | sort --version-sort")
+        return [name.split("_")[1].split("-")[0] for name in packages.splitlines()]
 
     @property
     def state(self) -> str:
@@ -113,7 +105,65 @@ class Node:
         )
 
 
+def refusals(nodes: list[Node], cases: Mapping[str, Callable[[Node], Any]]) -> dict[str, list[str]]:
+    """Messages by case, of one play in which every case is a host on each machine."""
+    hosts = {
+        f"{case}.{node.name}": {
+            "ansible_connection": "community.docker.docker",
+            "ansible_host": node.container,
+            "ansible_pipelining": True,
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "docker_ce_origin": "mirror",
+            "docker_ce_mirror": MIRROR,
+            "docker_ce_key_fingerprint": node.key(),
+            **variables(node),
+        }
+        for case, variables in cases.items()
+        for node in nodes
+    }
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as inventory:
+        json.dump({"cases": {"hosts": hosts}}, inventory)
+        inventory.flush()
+        done = ansible("ansible-playbook", str(SCENARIO / "refusals.yml"), "-i", inventory.name)
+    found: dict[str, list[str]] = {case: [] for case in cases}
+    for host, message in failures(done.output):
+        found[host.partition(".")[0]].append(message)
+    return found
+
+
 @pytest.fixture(scope="session")
 def nodes() -> list[Node]:
     """Both machines, by the engine that they are containers of: quicker than SSH, and root."""
     return [Node(testinfra.get_host(f"docker://{LAB}-{name}")) for name in MACHINES]
+
+
+@pytest.fixture
+def engines(nodes: list[Node]) -> list[Node]:
+    """Machines with the engine of the mirror, whatever an earlier test has left."""
+    installed = [node.host.package("docker-ce").is_installed for node in nodes]
+    if not all(installed) or not all(node.host.service("docker").is_running for node in nodes):
+        assert role().code == 0
+    return nodes
+
+
+@pytest.fixture
+def survivors(engines: list[Node]) -> list[Node]:
+    """Such machines with a container that is to survive."""
+    for node in engines:
+        if not node.survives:
+            node.host.run("docker rm --force survivor")
+            node.sh(
+                "docker run --detach --name survivor --restart unless-stopped"
+                " bookface/proof:busybox /busybox sleep 100000"
+            )
+    return engines
+
+
+@pytest.fixture
+def bare(nodes: list[Node]) -> list[Node]:
+    """Machines without an engine and its data."""
+    if any(node.host.file("/usr/bin/dockerd").exists for node in nodes):
+        assert role(docker_ce_state="absent", docker_ce_remove_data=True).code == 0
+    for node in nodes:
+        node.host.run("gpasswd --delete debian docker")
+    return nodes
