@@ -153,8 +153,6 @@ def suite(base: Path, listed: str, distribution: str, name: str, signer: str, *w
     """One suite of one distribution, signed."""
     dists = base / "linux" / distribution / "dists" / name
     there = dists / "pool/stable" / ARCHITECTURE
-    there.parent.mkdir(parents=True)
-    shutil.copytree(ROOT / "pool", there, copy_function=os.link)
     listing = dists / "stable" / f"binary-{ARCHITECTURE}"
     listing.mkdir(parents=True)
     below = there.relative_to(base / "linux" / distribution)
@@ -164,6 +162,9 @@ def suite(base: Path, listed: str, distribution: str, name: str, signer: str, *w
     (dists / "Release").write_text(run("apt-ftparchive", *options, "release", ".", cwd=dists))
     sign = ["--local-user", signer, "--output", "InRelease", "--clearsign", "Release"]
     run("gpg", "--batch", "--yes", *when, *sign, cwd=dists)
+    # Last: apt-ftparchive would hash them all again, and apt needs their hashes in Packages only.
+    there.parent.mkdir(parents=True)
+    shutil.copytree(ROOT / "pool", there, copy_function=os.link)
 
 
 def offer(base: Path, signer: str) -> None:
@@ -191,7 +192,7 @@ def main() -> None:
         listed = run("apt-ftparchive", "packages", "pool", cwd=ROOT)
         good, other = key("good"), key("other")
         expired = key("expired", *past, expires="seconds=86400")
-        for distribution, names in {"debian": [CODENAME], "ubuntu": ["jammy", "noble"]}.items():
+        for distribution, names in {"debian": [CODENAME], "ubuntu": ["noble"]}.items():
             for codename in names:
                 suite(ROOT, listed, distribution, codename, good)
         offer(ROOT, good)

@@ -1,4 +1,4 @@
-"""The machines, and the role on all of them at once: a run costs the same for one and for two."""
+"""The machines, and what is done on all of them at once: it takes as long as on one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ SCENARIO = ROOT / "molecule/docker_ce"
 # As the inventory names them.
 LAB, MACHINES = "bookface-docker-ce", ("ce12", "ce13")
 MIRROR = "http://127.0.0.1:8090"
+# Keys of daemon.json that the role sets by default.
+DEFAULTS = {"icc", "no-new-privileges", "log-driver", "log-opts", "live-restore"}
 
 
 def ansible(*command: str) -> Run:
-    """A command of Ansible's on this scenario's machines."""
+    """A command of Ansible's on the machines of this scenario."""
     done = Run.of(commands.ansible(*command))
     print(done.output)
     return done
@@ -46,7 +49,7 @@ def module(name: str, **arguments: Any) -> Run:
 
 
 class Node:
-    """One machine and what the tests ask of it."""
+    """A machine, and what the tests ask of it."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -57,9 +60,12 @@ class Node:
         return str(self.host.check_output(command))
 
     def write(self, path: str, text: str) -> None:
-        """A file of that text."""
         command = ["docker", "exec", "--interactive", self.container, "tee", path]
         subprocess.run(command, input=text, text=True, check=True, stdout=subprocess.DEVNULL)
+
+    def reboot(self) -> None:
+        command = ["docker", "restart", self.container]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
     @property
     def engine(self) -> str:
@@ -78,9 +84,21 @@ class Node:
 
     @property
     def survives(self) -> bool:
-        return self.host.run(
-            "docker inspect --format {{.State.Status}} survivor"
-        ).stdout.strip() == ("running")
+        state = self.host.run("docker inspect --format {{.State.Status}} survivor")
+        return str(state.stdout).strip() == "running"
+
+    @property
+    def packages(self) -> list[str]:
+        """The engine's packages, with those that are removed and not purged."""
+        show = "dpkg-query --show --showformat '${db:Status-Status} ${Package}\\n'"
+        # It is an error to dpkg if it knows none of them.
+        lines = self.sh(f"{show} 'docker*' 'containerd*' runc || true").splitlines()
+        return [line for line in lines if not line.startswith("not-installed ")]
+
+    @property
+    def data(self) -> str:
+        """Where the engine keeps images, volumes and containers, what is there."""
+        return self.sh("ls -A /var/lib/docker")
 
     @property
     def version(self) -> str:
@@ -131,6 +149,12 @@ def refusals(nodes: list[Node], cases: Mapping[str, Callable[[Node], Any]]) -> d
     return found
 
 
+def at_once(nodes: list[Node], do: Callable[[Node], object]) -> None:
+    """The same on all machines at the same time."""
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(do, nodes))
+
+
 @pytest.fixture(scope="session")
 def nodes() -> list[Node]:
     """Both machines, by the engine that they are containers of: quicker than SSH, and root."""
@@ -142,13 +166,21 @@ def engines(nodes: list[Node]) -> list[Node]:
     """Machines with the engine of the mirror, whatever an earlier test has left."""
     installed = [node.host.package("docker-ce").is_installed for node in nodes]
     if not all(installed) or not all(node.host.service("docker").is_running for node in nodes):
-        assert role().code == 0
+        role().ok()
     return nodes
 
 
 @pytest.fixture
+def converged(engines: list[Node]) -> list[Node]:
+    """Such machines with nothing but the defaults of the role."""
+    if any(node.config.keys() != DEFAULTS or node.sh("apt-mark showhold") for node in engines):
+        role().ok()
+    return engines
+
+
+@pytest.fixture
 def survivors(engines: list[Node]) -> list[Node]:
-    """Such machines with a container that is to survive."""
+    """Machines with an engine and a container that is to survive."""
     for node in engines:
         if not node.survives:
             node.host.run("docker rm --force survivor")
@@ -161,9 +193,11 @@ def survivors(engines: list[Node]) -> list[Node]:
 
 @pytest.fixture
 def bare(nodes: list[Node]) -> list[Node]:
-    """Machines without an engine and its data."""
-    if any(node.host.file("/usr/bin/dockerd").exists for node in nodes):
-        assert role(docker_ce_state="absent", docker_ce_remove_data=True).code == 0
+    """Machines without an engine and its data, and without an account in its group."""
+    if any(node.packages or node.data for node in nodes):
+        role(docker_ce_state="absent", docker_ce_remove_data=True).ok()
     for node in nodes:
         node.host.run("gpasswd --delete debian docker")
+        assert not node.packages
+        assert not node.data
     return nodes
