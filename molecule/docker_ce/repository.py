@@ -153,6 +153,8 @@ def suite(base: Path, listed: str, distribution: str, name: str, signer: str, *w
     """One suite of one distribution, signed."""
     dists = base / "linux" / distribution / "dists" / name
     there = dists / "pool/stable" / ARCHITECTURE
+    there.parent.mkdir(parents=True)
+    shutil.copytree(ROOT / "pool", there, copy_function=os.link)
     listing = dists / "stable" / f"binary-{ARCHITECTURE}"
     listing.mkdir(parents=True)
     below = there.relative_to(base / "linux" / distribution)
@@ -162,9 +164,6 @@ def suite(base: Path, listed: str, distribution: str, name: str, signer: str, *w
     (dists / "Release").write_text(run("apt-ftparchive", *options, "release", ".", cwd=dists))
     sign = ["--local-user", signer, "--output", "InRelease", "--clearsign", "Release"]
     run("gpg", "--batch", "--yes", *when, *sign, cwd=dists)
-    # Last: apt-ftparchive would hash them all again, and apt needs their hashes in Packages only.
-    there.parent.mkdir(parents=True)
-    shutil.copytree(ROOT / "pool", there, copy_function=os.link)
 
 
 def offer(base: Path, signer: str) -> None:
