@@ -355,6 +355,6 @@ def test_another_directory_for_images(engines: list[Node]) -> None:
         node.host.run("docker rm --force survivor")
     before = [node.engine for node in engines]
     # On the same volume, since the engine's storage driver does not work everywhere.
-    done = role(docker_ce_daemon={"data-root": "/var/lib/docker/elsewhere"}).ok()
+    done = role(docker_ce_daemon={"data-root": f"/var/lib/docker/{time.time_ns()}"}).ok()
     assert {"Configure the engine", "Create the test image"} <= done.changes
     assert all(node.engine != old for node, old in zip(engines, before))
