@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters that tell what is to be done to the web containers of a Docker host."""
+"""Filters that plan the changes to the web containers of a Docker host."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def container_places(
             "name": place.name,
             "port": place.port,
             "current": place.current.name if place.current else "",
-            "serves_on": next((one.port or 0 for one in place.held if one.running), 0),
+            "url": next((thinking.url(address, port) for port in _ports(place)), ""),
             "free": not place.held,
         }
         for place in found.places
@@ -45,16 +45,21 @@ def container_plan(
     """See container_plan.yml beside this file."""
     try:
         found = thinking.places(wanted, listed, address)
-        return dict(thinking.plan(found, answers, probes, host))
+        return dict(thinking.plan(found, answers, probes, host, address))
     except (KeyError, TypeError, ValueError) as error:
         raise AnsibleFilterError(f"{_words(error)}. Nothing was changed.") from None
+
+
+def _ports(place: thinking.Place) -> list[int]:
+    """Ports of the containers that are up."""
+    return [one.port for one in place.held if one.running and one.port]
 
 
 def _words(error: Exception) -> str:
     """A thing that is missing or of another kind is an error in what was given."""
     if isinstance(error, thinking.ContainerError):
         return str(error)
-    return f"web_containers_list wants entries with name and port: {error!r}"
+    return f"web_containers_list: expected entries with name and port, got {error!r}"
 
 
 class FilterModule:

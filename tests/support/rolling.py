@@ -69,7 +69,7 @@ IMAGE_PLAYS = f"""
 class Site:
     """The database, the load balancer, and the containers that the role makes."""
 
-    def __init__(self, image: str = "", most: int = 3) -> None:
+    def __init__(self, image: str = "", most: int = 5) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="roll-"))
         self.network = f"bookface-{self.directory.name}"
         self.config = self.directory / "haproxy.cfg"
@@ -85,7 +85,8 @@ class Site:
         self._derived: list[str] = []
         # Containers that shall be there, for those who remember them.
         self.wanted: dict[str, str] = {}
-        self._reached: Mapping[str, Any] = {}
+        # Variables that they were last converged with, for runs that shall change nothing else.
+        self.kept: dict[str, Any] = {}
         self._haproxy: subprocess.Popen[bytes] | None = None
 
     # Start and end.
@@ -218,7 +219,7 @@ class Site:
             "bookface_db_password": PASSWORD,
             "bookface_frontpage_limit": 5,
         }
-        return given | more
+        return given | self.kept | more
 
     def command(
         self,
@@ -226,8 +227,12 @@ class Site:
         options: Sequence[str],
         variables: Mapping[str, Any],
         hosts: Mapping[str, Mapping[str, Any]] = ONE,
+        balancer: Mapping[str, Any] | None = None,
     ) -> list[str]:
-        """ansible-playbook on these plays; C(hosts) with what is different for each."""
+        """ansible-playbook on these plays; C(hosts) with what is different for each.
+
+        C(balancer) is how the load balancer's machine is reached.
+        """
         local = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
@@ -238,7 +243,7 @@ class Site:
             "master_socket": str(self.master),
         }
         everybody = {
-            BALANCER: {**local, "rolling_haproxy": haproxy, **self._reached},
+            BALANCER: {**local, "rolling_haproxy": haproxy, **(balancer or {})},
             **{name: {**local, **variables, **own} for name, own in hosts.items()},
         }
         inventory, playbook = self.directory / "inventory.yml", self.directory / "play.yml"
@@ -251,11 +256,12 @@ class Site:
         plays: str,
         *options: str,
         hosts: Mapping[str, Mapping[str, Any]] = ONE,
+        balancer: Mapping[str, Any] | None = None,
         **variables: Any,
     ) -> subprocess.CompletedProcess[str]:
         """Run plays to their end."""
         return subprocess.run(
-            self.command(plays, options, variables, hosts),
+            self.command(plays, options, variables, hosts, balancer),
             cwd=ROOT,
             check=False,
             capture_output=True,
@@ -267,11 +273,7 @@ class Site:
         self, *options: str, balancer: Mapping[str, Any] | None = None, **variables: Any
     ) -> subprocess.CompletedProcess[str]:
         """The role to its end; C(balancer) is how the load balancer's machine is reached."""
-        self._reached = balancer or {}
-        try:
-            return self.play(PLAYS, *options, **self.variables(**variables))
-        finally:
-            self._reached = {}
+        return self.play(PLAYS, *options, balancer=balancer, **self.variables(**variables))
 
     def converge(self, **variables: Any) -> str:
         """The role to its end, which must be a good one; what it printed."""

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which servers stand behind the load balancer, thought out from the inventory alone."""
+"""The servers behind the load balancer, from the inventory alone."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def containers(count: int, first_port: int) -> list[Container]:
     """
     count, first_port = int(count), int(first_port)
     if count < 1:
-        raise ValueError(f"bookface_container_count is {count}; at least 1 is wanted.")
+        raise ValueError(f"bookface_container_count is {count}; expected at least 1.")
     ports = range(first_port, first_port + count)
     if not (ports[0] >= 1 and ports[-1] <= 65535) or 80 in ports:
         raise ValueError(
             f"bookface_container_first_port {first_port} with {count} containers gives ports"
-            f" {ports[0]}-{ports[-1]}; wanted are ports in 1-65535 without 80, such as 32001."
+            f" {ports[0]}-{ports[-1]}; expected ports in 1-65535 without 80, such as 32001."
         )
     return [Container(f"bookface-web-{number}", port) for number, port in enumerate(ports, 1)]
 

@@ -1,12 +1,12 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is to be done to the web containers of a Docker host, from what Docker tells.
+"""Plan the changes to the web containers of a Docker host from what Docker reports.
 
-A place is what is wanted: a name and a port. Its port is what the load balancer knows, so a
-container that somebody renamed is found again by it. While a container is replaced, the old one
-stands aside as NAME-before, from before the first step until after the last: where it is there, an
-earlier run was cut short, and its work is finished.
+A place is a container that should run: a name and a port. The load balancer knows the port, so a
+container that somebody renamed is found by it. While a container is replaced, the old one is called
+NAME-before, from before the first step until after the last: if there is one, an earlier run was
+cut short, and its work is finished.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Entry = Mapping[str, Any]
 
 
 class ContainerError(ValueError):
-    """What is wanted cannot be, or must not be made here."""
+    """The list of containers is wrong, or must not be carried out on this host."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Place:
-    """A wanted container; the one that holds its place, and the one that was moved aside."""
+    """A container that should run; the one in its place, and the one that was moved aside."""
 
     name: str
     port: int
@@ -94,18 +94,18 @@ class Places:
 
 
 def checked(wanted: Iterable[Entry]) -> tuple[Place, ...]:
-    """The wanted containers; raises ContainerError where they cannot be."""
+    """The containers that should run; raises ContainerError if the list is wrong."""
     places = tuple(Place(str(one["name"]), int(one["port"])) for one in wanted)
     for place in places:
         if not _NAME.match(place.name) or place.name.endswith(BEFORE):
             raise ContainerError(
-                f"web_containers_list has the name {place.name!r}; wanted are two or more letters,"
+                f"web_containers_list has the name {place.name!r}; expected two or more letters,"
                 f" digits, '_', '.' or '-', a letter or digit first, and not '{BEFORE}' at the end:"
                 " that is how one is called while it is replaced"
             )
         if not FIRST_PORT <= place.port <= LAST_PORT:
             raise ContainerError(
-                f"web_containers_list has port {place.port} for {place.name}; wanted is one of"
+                f"web_containers_list has port {place.port} for {place.name}; expected one of"
                 f" {FIRST_PORT}-{LAST_PORT}, such as 32001: those below belong to services of the"
                 " machine itself"
             )
@@ -181,7 +181,7 @@ def _take(there: list[Container], port: int | None, name: str) -> Container | No
 
 
 def _refuse(place: Place, other: Container, address: str) -> None:
-    """A container of somebody else's is never removed to make room."""
+    """Containers of others are never removed to make room."""
     if other.ours:
         return
     remedy = "remove or change it, or choose another in web_containers_list"
@@ -193,8 +193,8 @@ def _refuse(place: Place, other: Container, address: str) -> None:
     for ip, port in other.published:
         if port == place.port and (ip in (*_EVERYWHERE, address) or address in _EVERYWHERE):
             raise ContainerError(
-                f"port {port}, wanted for {place.name}, is published by the container {other.name},"
-                f" which is not ours; {remedy}"
+                f"port {port}, expected for {place.name}, is published by the container"
+                f" {other.name}, which is not ours; {remedy}"
             )
 
 
@@ -230,7 +230,7 @@ class Answer:
 
     @property
     def differs(self) -> bool:
-        """It would make another container. What was not asked may be anything."""
+        """It would create another container. What was not asked may be anything."""
         return not self.known or bool(self.kinds - _IN_PLACE) or bool({*self.reasons} - _STATE)
 
     @property
@@ -261,14 +261,23 @@ def _reasons(before: object, after: object) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def plan(found: Places, told: Sequence[Entry], probes: Sequence[Entry], host: str) -> Entry:
-    """What is to be done, as plain data.
+def url(address: str, port: int) -> str:
+    """Where the container on this port of this host answers."""
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
-    C(told) is what docker_container would do to each place, C(probes) what each place answers
-    when it is asked whether it is ready. C(host) is the name in the inventory.
+
+def plan(
+    found: Places, told: Sequence[Entry], probes: Iterable[Entry], host: str, address: str
+) -> Entry:
+    """The plan, as plain data.
+
+    C(told) is what docker_container would do to each place, C(probes) what containers answer
+    that were asked whether they are ready. C(host) is the name in the inventory, C(address) the
+    one that ports are published on.
     """
     answers = [read_answer(one) for one in told]
-    ready = [probe.get("status") == 200 for probe in probes]
+    serving = {probe["name"] for probe in probes if probe["ready"]}
+    ready = [place.name in serving for place in found.places]
     start: list[Entry] = []
     changed: list[Entry] = []
     for place, answer, serves in zip(found.places, answers, ready):
@@ -291,7 +300,7 @@ def plan(found: Places, told: Sequence[Entry], probes: Sequence[Entry], host: st
                 }
             )
     exchanged = [step["name"] for step in changed]
-    return {
+    steps = {
         "renames": [vars(step) for step in found.renames],
         "start": start,
         # What was begun first: another one cannot go while that is missing.
@@ -300,17 +309,18 @@ def plan(found: Places, told: Sequence[Entry], probes: Sequence[Entry], host: st
         "image_missing": any("pulled_image" in answer.kinds for answer in answers),
         # They are waited for. Those that are replaced are waited for one by one.
         "unready": [
-            {"name": place.name, "port": place.port}
+            {"name": place.name, "port": place.port, "url": url(address, place.port)}
             for place, serves in zip(found.places, ready)
             if not serves and place.name not in exchanged
         ],
     }
+    return {**steps, "work": any(steps.values())}
 
 
 def _exchange(
     place: Place, old: Container, stays: bool, serves: bool, reasons: Sequence[str], host: str
 ) -> dict[str, Any]:
-    """How a place gets another container, or the one that it has got already is finished."""
+    """How to replace the container of a place, or to finish a replacement."""
     current, before = place.current, place.before
     leaving = [one for one in (None if stays else current, before) if one and one.running]
     ports = sorted({one.port for one in leaving if one.port})
@@ -334,7 +344,7 @@ def _exchange(
 
 
 def _removal(one: Container, host: str) -> dict[str, Any]:
-    """How a container goes that is not wanted any more."""
+    """How to remove a container that is no longer in the list."""
     return {
         "id": one.id,
         "name": one.name.removesuffix(BEFORE),

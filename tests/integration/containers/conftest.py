@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,17 @@ def site(shared: Site) -> Site:
 def settled(site: Site) -> bool:
     """Whether the very containers run that were last converged to."""
     return bool(site.wanted) and site.containers() == site.wanted and site.serving()
+
+
+def keep(site: Site, **variables: Any) -> None:
+    """What a test has converged to is what the next one starts from: nothing is converged back."""
+    site.kept |= variables
+    site.wanted = site.containers()
+
+
+def other(site: Site) -> dict[str, Any]:
+    """A setting that replaces both containers."""
+    return {"web_containers_log_files": int(site.kept.get("web_containers_log_files", 3)) + 1}
 
 
 def changed(done: subprocess.CompletedProcess[str]) -> int:

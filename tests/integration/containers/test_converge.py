@@ -17,12 +17,13 @@ import pytest
 
 from tests.support import rolling
 from tests.support.balancer import ask
+from tests.support.commands import recap
 from tests.support.engine import docker
 from tests.support.load import Load, read_log
 from tests.support.rolling import BALANCER, HOST, LOOPBACK, Site
 from tests.support.waiting import until
 
-from .conftest import changed, message, messages, process, state
+from .conftest import changed, keep, message, messages, other, process, state
 
 
 def test_what_was_done_by_hand_is_undone(site: Site) -> None:
@@ -32,12 +33,10 @@ def test_what_was_done_by_hand_is_undone(site: Site) -> None:
     assert changed(site.run()) == 2
     assert site.containers() == before
     docker("pause", "rolling-1")
-    assert changed(site.run()) == 1
-    assert site.containers() == before
-    assert {state(name) for name in before} == {"running"}
     docker("rm", "--force", "rolling-2")
     assert changed(site.run()) == 1
     after = site.wanted = site.containers()
+    assert {state(name) for name in after} == {"running"}
     assert set(after) == set(before)
     assert after["rolling-1"] == before["rolling-1"]
     until(site.serving, "both servers")
@@ -64,21 +63,19 @@ def test_one_that_was_killed_comes_back_by_itself(site: Site, tmp_path: Path) ->
 
 def test_the_last_that_serves_stays_unless_a_gap_is_accepted(site: Site) -> None:
     before = site.containers()
-    other = f"docker/{HOST}-{site.ports[1]}"
-    assert ask(site.socket, f"set server {other} state drain").strip() == ""
+    server = f"docker/{HOST}-{site.ports[1]}"
+    assert ask(site.socket, f"set server {server} state drain").strip() == ""
     try:
-        said = message(site.run(web_containers_log_files=5))
+        said = message(site.run(**other(site)))
         assert f"rolling-1 cannot be taken out of {BALANCER}: " in said
         assert "expected at least 1 other servers that pass their checks, got 0" in said
         assert "With web_containers_keep: 0 a gap is accepted. No container was touched." in said
         assert site.containers() == before
         # Drained by hand, and not replaced: it stays so.
         assert changed(site.run()) == 0
-        assert "DRAIN" in site.states()[other.partition("/")[2]]
+        assert "DRAIN" in site.states()[server.partition("/")[2]]
     finally:
-        ask(site.socket, f"set server {other} state ready")
-    one = [{"name": "rolling-1", "port": site.ports[0]}]
-    assert changed(site.run("--check", web_containers_list=one, web_containers_log_files=5)) > 0
+        ask(site.socket, f"set server {server} state ready")
 
 
 def test_a_port_does_not_move_under_traffic(site: Site) -> None:
@@ -92,20 +89,6 @@ def test_a_port_does_not_move_under_traffic(site: Site) -> None:
     assert site.containers() == before
 
 
-def test_a_load_balancer_that_cannot_be_reached_stops_it_before_anything_is_touched(
-    site: Site,
-) -> None:
-    before = site.containers()
-    gone = {"ansible_connection": "ssh", "ansible_host": LOOPBACK, "ansible_port": 9}
-    done = site.run(balancer=gone, web_containers_log_files=6)
-    said = message(done)
-    assert f" cannot be taken out of {BALANCER}: " in said
-    assert "Bring this load balancer back" in said
-    assert site.containers() == before
-    # Nothing to do for it: then nobody asks.
-    assert changed(site.run(balancer=gone)) == 0
-
-
 @contextmanager
 def stranger(site: Site, *options: str) -> Iterator[str]:
     """A container that somebody else made, of the only image that is sure to be there."""
@@ -117,45 +100,64 @@ def stranger(site: Site, *options: str) -> Iterator[str]:
         docker("rm", "--force", made)
 
 
-def test_strangers_are_not_removed(site: Site) -> None:
-    third = site.ports[2]
-    before = site.containers()
-    with stranger(site, "--name", "rolling-3") as theirs:
-        said = message(site.run(count=3))
-        assert "the name rolling-3 is held by a container without the label" in said
-        assert "Nothing was changed" in said
-        assert state(theirs) == "running"
-    with stranger(site, "--publish", f"{LOOPBACK}:{third}:80") as theirs:
-        said = message(site.run(count=3))
-        assert f"port {third}, wanted for rolling-3, is published by the container" in said
-        assert state(theirs) == "running"
-    with socket.create_server((LOOPBACK, third)):
-        said = message(site.run(count=3))
-        assert f"Port {third} of {LOOPBACK}, wanted for rolling-3, answers already" in said
-    assert site.containers() == before
-
-
 # What is given, and what the message says.
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"web_containers_image": "bookface/rolling:nosuch"}, "has no image bookface/rolling:no"),
     ({"web_containers_image": ""}, "web_containers_image is empty. Run the role"),
-    ({"web_containers_list": [{"name": "a1", "port": 80}]}, "has port 80 for a1; wanted is"),
-    ({"web_containers_memory": "lots"}, "web_containers_memory is lots; wanted is a size"),
-    ({"web_containers_network": "bridge"}, "web_containers_network is bridge; wanted is the"),
-    ({"web_containers_ulimits": ["nofile"]}, "web_containers_ulimits has nofile; wanted is"),
-    ({"web_containers_mounts": [{"source": "here", "target": "/x"}]}, "has {'source': 'here'"),
+    ({"web_containers_list": [{"name": "a1", "port": 80}]}, "has port 80 for a1; expected one of"),
+    ({"web_containers_memory": "lots"}, "web_containers_memory is lots; expected a size"),
+    ({"web_containers_network": "bridge"}, "web_containers_network is bridge; expected the"),
+    ({"web_containers_ulimits": ["nofile"]}, "web_containers_ulimits has nofile; expected NAME"),
+    ({"web_containers_mounts": [{"source": "here", "target": "/x"}]}, "_mounts has here; expected"),
+    (
+        {"web_containers_mounts": [{"source": "/here", "target": "/etc/bookface"}]},
+        "web_containers_mounts has the targets /etc/bookface; expected each once",
+    ),
     ({"web_containers_loadbalancers": ["lb9"]}, "has lb9, which the inventory does not know"),
 ]
 
 
-def test_wrong_input(site: Site) -> None:
-    """All at once, each on a host of its own."""
+def test_what_is_refused_before_anything_is_touched(site: Site) -> None:
+    """All at once, each on a host of its own: wrong values, strangers in the way, no way to ask."""
     before = site.containers()
-    hosts = {f"host{number}": wrong for number, (wrong, _) in enumerate(WRONG)}
-    done = site.play(rolling.PLAYS, hosts=hosts, **site.variables())
-    said = messages(done)
-    for number, (wrong, wanted) in enumerate(WRONG):
-        assert wanted in said.get(f"host{number}", ""), wrong
+    third, fourth, fifth = site.ports[2:5]
+    cases: dict[str, tuple[dict[str, Any], str]] = {
+        f"wrong{number}": case for number, case in enumerate(WRONG)
+    }
+
+    def wanting(name: str, port: int) -> dict[str, Any]:
+        given: list[dict[str, Any]] = site.variables()["web_containers_list"]
+        return {"web_containers_list": [*given, {"name": name, "port": port}]}
+
+    with (
+        stranger(site, "--name", "rolling-3") as named,
+        stranger(site, "--publish", f"{LOOPBACK}:{fourth}:80") as published,
+        socket.create_server((LOOPBACK, fifth)),
+    ):
+        cases |= {
+            "name": (
+                wanting("rolling-3", third),
+                "the name rolling-3 is held by a container without the label",
+            ),
+            "port": (
+                wanting("rolling-4", fourth),
+                f"port {fourth}, expected for rolling-4, is published by the container",
+            ),
+            "process": (
+                wanting("rolling-5", fifth),
+                f"Port {fifth} of {LOOPBACK}, expected to be free for rolling-5, is in use",
+            ),
+            # By this name its servers are known, so the load balancer has to be asked.
+            HOST: (other(site), "Bring this load balancer back"),
+        }
+        gone = {"ansible_connection": "ssh", "ansible_host": LOOPBACK, "ansible_port": 9}
+        hosts = {host: given for host, (given, _) in cases.items()}
+        done = site.play(rolling.PLAYS, hosts=hosts, balancer=gone, **site.variables())
+        said = messages(done)
+        for host, (given, expected) in cases.items():
+            assert expected in said.get(host, ""), given
+        assert f" cannot be taken out of {BALANCER}: " in said[HOST]
+        assert {state(named), state(published)} == {"running"}
     assert all("Nothing was changed." in one or "No container was" in one for one in said.values())
     assert site.containers() == before
 
@@ -174,11 +176,6 @@ def test_settings_reach_the_container(site: Site) -> None:
         "bookface_metrics": True,
     }
     before = site.containers()
-    # Docker would change a limit in place: alone it is a change as any other.
-    previewed = site.run("--check", web_containers_memory="300M")
-    assert changed(previewed) > 0
-    assert "is replaced: memory" in previewed.stdout
-    assert site.containers() == before
     site.converge(**settings)
     assert not set(before.values()) & set(site.containers().values())
     shown = docker("inspect", "--format", "{{json .HostConfig}}", "rolling-1")
@@ -196,14 +193,42 @@ def test_settings_reach_the_container(site: Site) -> None:
     metrics = f"http://{LOOPBACK}:{site.ports[0]}/platform/metrics"
     with urllib.request.urlopen(metrics, timeout=10) as answer:
         assert "\napache_up 1\n" in answer.read().decode()
-    assert changed(site.run(**settings)) == 0
-    # What is dropped differs, too.
-    fewer = settings | {"web_containers_ulimits": [], "web_containers_mounts": []}
-    assert f"on {site.ports[0]} is replaced: mounts, ulimits" in site.run("--check", **fewer).stdout
+    keep(site, **settings)
+    # Nothing to do: then nobody asks a load balancer, not even one that is gone.
+    gone = {"ansible_connection": "ssh", "ansible_host": LOOPBACK, "ansible_port": 9}
+    assert changed(site.run(balancer=gone)) == 0
 
 
-def test_an_address_of_ipv6(shared: Site) -> None:
-    """Docker is asked what it would do."""
-    other = {"web_containers_list": [{"name": "rolling-6", "port": shared.ports[2]}]}
-    previewed = shared.run("--check", web_containers_bind_address="::1", **other)
-    assert changed(previewed) > 0
+def test_what_a_check_shows(site: Site) -> None:
+    """Each case on a host of its own; nothing is done."""
+    before = site.containers()
+    fuller = {
+        "web_containers_ulimits": ["nofile:4096:8192"],
+        "web_containers_mounts": [{"source": str(site.directory), "target": "/var/www/images"}],
+    }
+    if not site.kept.get("web_containers_ulimits"):
+        site.converge(**fuller)
+        keep(site, **fuller)
+        before = site.wanted
+    first, second = site.ports[:2]
+    hosts: dict[str, dict[str, Any]] = {
+        # A removal beside a replacement; this host's servers are known to the load balancer.
+        HOST: {**other(site), "web_containers_list": [{"name": "rolling-1", "port": first}]},
+        # Docker would change a limit in place: alone it is a change as any other.
+        "limit": {"web_containers_memory": "300M"},
+        # What is dropped differs, too.
+        "fewer": {"web_containers_ulimits": [], "web_containers_mounts": []},
+        # Docker is asked what it would do with an address of IPv6.
+        "ipv6": {
+            "web_containers_bind_address": "::1",
+            "web_containers_list": [{"name": "rolling-6", "port": site.ports[2]}],
+        },
+    }
+    done = site.play(rolling.PLAYS, "--check", hosts=hosts, **site.variables())
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-500:]
+    assert all(recap(done.stdout)[host]["changed"] > 0 for host in hosts)
+    assert "rolling-2 is removed" in done.stdout
+    assert f"rolling-1 on {first} is replaced: log_options" in done.stdout
+    assert f"rolling-2 on {second} is replaced: memory" in done.stdout
+    assert f"rolling-2 on {second} is replaced: mounts, ulimits" in done.stdout
+    assert site.containers() == before

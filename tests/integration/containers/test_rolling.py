@@ -13,7 +13,7 @@ from tests.support.engine import docker
 from tests.support.rolling import HOST, Site
 from tests.support.waiting import until
 
-from .conftest import begun, changed, killed_at, message
+from .conftest import begun, changed, keep, killed_at, message, other
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def test_the_first_run_without_a_database(bare: Site) -> None:
 
     done = site.run(web_containers_start_timeout=2)
     said = message(done)
-    assert "rolling-1 on port" in said
+    assert "rolling-1 on http://" in said
     assert "its last answer: not ready: database" in said
-    assert "It gets no requests until it is" in said
+    assert "It gets no requests until it is ready" in said
     first = site.containers()
     assert set(first) == {"rolling-1", "rolling-2"}
     assert "UP" not in site.states().values()
@@ -52,6 +52,7 @@ def test_the_first_run_without_a_database(bare: Site) -> None:
     assert changed(site.run()) == 0
     assert changed(site.run("--check", "--diff")) == 0
     assert site.containers() == first
+    keep(site)
 
 
 @pytest.mark.load
@@ -67,6 +68,7 @@ def test_a_new_image_without_a_lost_request(site: Site) -> None:
     with site.load(at_least=400) as load:
         assert changed(site.run(web_containers_image=image)) > 0
         until(site.serving, "both servers")
+    keep(site, web_containers_image=image)
     assert load.summary.failed == 0, load.summary.examples
     after = site.containers()
     assert set(after) == set(before)
@@ -107,10 +109,10 @@ def test_a_new_one_that_is_not_ready_is_taken_back(site: Site) -> None:
     before = site.containers()
     with site.load(at_least=300) as load:
         said = message(site.run(web_containers_image=image, web_containers_start_timeout=8))
-    assert "rolling-1 was not replaced: rolling-1 on port" in said
-    assert "was not ready within 8 tries" in said
+    assert "rolling-1 was not replaced: rolling-1 on http://" in said
+    assert "was not ready within 8 s" in said
     assert "its last answer: not ready: database" in said
-    assert "Its last words:" in said
+    assert "The end of its log:" in said
     assert "bookface probe:" in said
     assert load.summary.failed == 0, load.summary.examples
     assert site.containers() == before
@@ -121,9 +123,10 @@ def test_a_new_one_that_is_not_ready_is_taken_back(site: Site) -> None:
 def test_a_run_that_was_killed_is_finished_by_the_next(site: Site) -> None:
     before = site.containers()
     with site.load(at_least=300) as load:
-        killed_at(site, "Start the new one", web_containers_log_files=4)
+        change = other(site)
+        killed_at(site, "Start the new one", **change)
         assert any(name.endswith("-before") for name in site.containers())
-        done = site.run(web_containers_log_files=4)
+        done = site.run(**change)
         assert changed(done) > 0
         until(site.serving, "both servers")
     assert "an earlier run was cut short" in done.stdout
@@ -131,7 +134,8 @@ def test_a_run_that_was_killed_is_finished_by_the_next(site: Site) -> None:
     after = site.containers()
     assert set(after) == set(before)
     assert not set(after.values()) & set(before.values())
-    site.converge(web_containers_log_files=4)
+    keep(site, **change)
+    assert changed(site.run()) == 0
     assert site.containers() == after
 
 
@@ -139,7 +143,7 @@ def test_the_old_one_gets_its_requests_back_wherever_it_was(site: Site) -> None:
     """Drained and stopped by a run that was killed; then on another port than the new one."""
     before = site.containers()
     failing = {"web_containers_image": broken(site), "web_containers_start_timeout": 8}
-    killed_at(site, "Start the new one", web_containers_log_files=4)
+    killed_at(site, "Start the new one", **other(site))
     assert "The one before is back in its place." in message(site.run(**failing))
     assert site.containers() == before
     until(site.serving, "both servers")
@@ -155,9 +159,7 @@ def test_the_database_goes_away_in_the_middle(site: Site) -> None:
     """The old one is not ready either, and joins by itself; no further run has to see to it."""
     before = site.containers()
     try:
-        with begun(
-            site, "Start the new one", web_containers_log_files=4, web_containers_start_timeout=2
-        ):
+        with begun(site, "Start the new one", **other(site), web_containers_start_timeout=2):
             site.cut_database(True)
     finally:
         site.cut_database(False)

@@ -56,7 +56,7 @@ def test_a_build_that_breaks_in_the_middle(
     said = ended.message("one")
     assert f"{ended.reference} could not be built on one: " in said
     assert "Unable to locate package no-such-package" in said
-    assert "Images and containers are as they were. Mend what is said above" in said
+    assert "Images and containers are unchanged. A build requires the packages" in said
     assert engine.images() == images
     assert web.answers().state()["Pid"] == pid
     assert role.leftovers() == []
@@ -110,8 +110,8 @@ def test_the_registry_is_away(role: Role, release: dict[str, object]) -> None:
         said = ended.message("one")
         assert said.startswith(f"{ended.reference}, asked for by one: ")
         assert "connection refused" in said
-        assert f"Wanted: a registry at {address} that this host reaches and " in said
-        assert "Get the base image" not in ended.output
+        assert f"Expected a registry at {address} that this host reaches and " in said
+        assert "Provide the base image" not in ended.output
         assert "secret" not in ended.output
 
 
@@ -121,13 +121,13 @@ def test_wrong_credentials(role: Role, registry: Registry, release: dict[str, ob
     assert ended.code != 0
     assert "401" in ended.message("one") or "unauthorized" in ended.message("one")
     assert (
-        f"that lets {registry.username} in with bookface_image_registry_password."
+        f"that accepts {registry.username} with bookface_image_registry_password."
         in ended.message("one")
     )
     assert "wr0ng" not in ended.output
     none = role.run(**release, bookface_image_registry=registry.address)
     assert none.code != 0
-    assert "else set bookface_image_registry_username and _password" in none.message("one")
+    assert "otherwise set bookface_image_registry_username and _password" in none.message("one")
     assert role.leftovers() == []
 
 
@@ -139,9 +139,9 @@ def test_the_disk_is_full_where_it_is_loaded(role: Role, engine: Engine) -> None
             ended = role.run(engines=(engine, second), **CHOICE)
             assert ended.code != 0
             said = ended.message("two")
-            assert said.startswith(f"{image} could not be carried from one to two: ")
+            assert said.startswith(f"{image} could not be copied from one to two: ")
             assert "no space left on device" in said
-            assert "Wanted: room for the packed image in /var/tmp" in said
+            assert "A copy requires space for the packed image in /var/tmp" in said
             assert not second.has(image)
         assert role.run(engines=(engine, second), **CHOICE).ok().changed["two"] == 1
         assert second.has(image)
@@ -157,6 +157,6 @@ def test_the_disk_is_full_where_it_is_built(
     assert ended.code != 0
     assert f"{ended.reference} could not be built on one: " in ended.message("one")
     assert "No space left on device" in ended.message("one")
-    assert "room in /var/tmp and in Docker's own directory" in ended.message("one")
+    assert "free space in /var/tmp and in Docker's own directory" in ended.message("one")
     assert not engine.has(ended.reference)
     role.run(**release).ok()

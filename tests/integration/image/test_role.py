@@ -104,14 +104,14 @@ def test_it_goes_through_a_registry(
     image = ended.reference
     assert image.startswith(f"{registry.address}/{NAME}:")
     assert second.inspect(image)["Id"] == engine.inspect(image)["Id"]
-    assert "Carry the image" not in ended.output
+    assert "Copy the image" not in ended.output
     again = role.run(engines=engines, **choice).ok()
     assert (again.changed["one"], again.changed["two"]) == (0, 0)
     # Others who ask the same registry build nothing.
     for one in engines:
         one("rmi", "-f", image)
     pulled = role.run(engines=engines[1:], **choice).ok()
-    assert "Get the base image" not in pulled.output
+    assert "Provide the base image" not in pulled.output
     assert second.has(image)
     # A registry that has lost it gets it again, though the engine of who has it remembers the push.
     registry.lose(NAME)
@@ -130,17 +130,20 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"server": "iis"}, "value of bookface_image_server must be one of: apache, nginx"),
     ({"release": "buster"}, "value of bookface_image_release must be one of"),
     ({"code": "outside"}, "value of bookface_image_code must be one of: inside, mounted"),
-    ({"name": "Bookface:1"}, 'bookface_image_name is "Bookface:1". Wanted: small letters'),
-    ({"code_root": "srv/code"}, 'bookface_image_code_root is "srv/code". Wanted: an absolute'),
+    ({"name": "Bookface:1"}, "bookface_image_name is Bookface:1; expected lower"),
+    ({"code_root": "srv/code"}, "bookface_image_code_root is srv/code; expected an absolute"),
     (
         {"registry": "https://r.example"},
-        'bookface_image_registry is "https://r.example". Wanted: host',
+        "bookface_image_registry is https://r.example; expected host",
     ),
-    ({"php_extensions": ["pdo", "pdo_pgsql", "a b"]}, "bookface_image_php_extensions has a b."),
-    ({"php_extensions": ["opcache"]}, "needs pdo and pdo_pgsql: add pdo, pdo_pgsql."),
-    ({"packages": ["x; reboot"]}, "bookface_image_packages has x; reboot. Wanted: names"),
+    (
+        {"php_extensions": ["pdo", "pdo_pgsql", "a b"]},
+        "bookface_image_php_extensions has a b; expected names",
+    ),
+    ({"php_extensions": ["opcache"]}, "requires pdo and pdo_pgsql: add pdo, pdo_pgsql."),
+    ({"packages": ["x; reboot"]}, "bookface_image_packages has x; reboot; expected names"),
     ({"builder": "nobody"}, "bookface_image_builder is nobody, which is not in this run."),
-    ({"registry_username": "me"}, "given without bookface_image_registry: set that, too"),
+    ({"registry_username": "me"}, "set without bookface_image_registry: set that, too"),
     ({"registry": "r.example", "registry_username": "me"}, "only one is set: set both"),
 ]
 

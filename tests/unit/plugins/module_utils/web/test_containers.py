@@ -41,8 +41,8 @@ LIMITED_IN_CHECK: Data = {
 UNPAUSED: Data = {"changed": True, "actions": [{"set_paused": False}]}
 NO_IMAGE: Data = {"changed": True, "actions": [{"pulled_image": "x:1", "changed": True}]}
 SKIPPED: Data = {"changed": False, "skipped": True}
-READY: Data = {"status": 200}
-AWAY: Data = {"status": 503}
+READY: Data = {"ready": True}
+AWAY: Data = {"ready": False}
 
 
 def container(
@@ -61,13 +61,27 @@ def container(
     }
 
 
+def url(number: int) -> str:
+    """Where a container answers."""
+    return f"http://{ADDRESS}:3200{number}"
+
+
 def made(
     listed: list[Data],
     answers: tuple[Data, Data] = (SAME, SAME),
     probes: tuple[Data, Data] = (READY, READY),
     wanted: list[Data] = WANTED,
 ) -> Data:
-    return dict(plan(places(wanted, listed, ADDRESS), answers, probes, "docker1"))
+    asked = [
+        {"name": place["name"], **said}
+        for place, said in zip(wanted, probes)
+        if said is not SKIPPED
+    ]
+    found = dict(plan(places(wanted, listed, ADDRESS), answers, asked, "docker1", ADDRESS))
+    for place in found["unready"]:
+        assert place.pop("url") == f"http://{ADDRESS}:{place['port']}"
+    assert found.pop("work") == (found != NOTHING)
+    return found
 
 
 ONE, TWO = container("web-1", 32001), container("web-2", 32002)
@@ -91,7 +105,7 @@ NOTHING = {
     [
         ([{"name": "a b", "port": 32001}], "the name 'a b'"),
         ([{"name": "web-before", "port": 32001}], "not '-before' at the end"),
-        ([{"name": "web-1", "port": 80}], "port 80 for web-1; wanted is one of 1024-65535"),
+        ([{"name": "web-1", "port": 80}], "port 80 for web-1; expected one of 1024-65535"),
         ([{"name": "web-1", "port": 1023}], "port 1023"),
         ([{"name": "web-1", "port": 65536}], "port 65536"),
         ([WANTED[0], {"name": "web-1", "port": 32009}], "the name web-1 more than once"),
@@ -106,7 +120,7 @@ def test_wrong_wishes(wanted: list[Data], message: str) -> None:
 
 
 def test_wishes_without_a_port() -> None:
-    with pytest.raises(AnsibleFilterError, match="wants entries with name and port"):
+    with pytest.raises(AnsibleFilterError, match="expected entries with name and port"):
         FILTERS["container_places"]([{"name": "web-1"}])
 
 
@@ -304,7 +318,7 @@ def test_swapped_names_go_by_way_of_a_third() -> None:
     [
         (container("web-1", None, ours=False), "the name web-1 is held by a container without"),
         (container("web-1-before", None, ours=False), "the name web-1-before is held"),
-        (container("x", 32001, ours=False), "port 32001, wanted for web-1, is published by"),
+        (container("x", 32001, ours=False), "port 32001, expected for web-1, is published by"),
     ],
 )
 def test_a_stranger_in_the_way_stays(stranger: Data, message: str) -> None:
@@ -336,17 +350,29 @@ def test_what_was_not_asked_may_be_anything() -> None:
 def test_places_as_tasks_see_them() -> None:
     listed = [container("mine", 32001), container("web-2-before", 32002)]
     assert FILTERS["container_places"](WANTED, listed, ADDRESS) == [
-        {"name": "web-1", "port": 32001, "current": "mine", "serves_on": 32001, "free": False},
-        {"name": "web-2", "port": 32002, "current": "", "serves_on": 32002, "free": False},
+        {
+            "name": "web-1",
+            "port": 32001,
+            "current": "mine",
+            "url": url(1),
+            "free": False,
+        },
+        {
+            "name": "web-2",
+            "port": 32002,
+            "current": "",
+            "url": url(2),
+            "free": False,
+        },
     ]
     assert FILTERS["container_places"](WANTED[:1], [], ADDRESS) == [
-        {"name": "web-1", "port": 32001, "current": "", "serves_on": 0, "free": True}
+        {"name": "web-1", "port": 32001, "current": "", "url": "", "free": True}
     ]
     moved = [{"name": "web-1", "port": 33001}]
-    assert FILTERS["container_places"](moved, [ONE], ADDRESS)[0]["serves_on"] == 32001
+    assert FILTERS["container_places"](moved, [ONE], ADDRESS)[0]["url"] == url(1)
     assert FILTERS["container_places"](WANTED[:1], [container("web-1", 32001, "exited")], ADDRESS)[
         0
-    ] == {"name": "web-1", "port": 32001, "current": "web-1", "serves_on": 0, "free": False}
+    ] == {"name": "web-1", "port": 32001, "current": "web-1", "url": "", "free": False}
 
 
 @given(

@@ -1,0 +1,134 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: web_ready
+short_description: Wait until web servers of bookface are ready to serve
+version_added: 0.1.0
+description:
+  - Requests C(/platform/ready) of all servers at the same time. A server that reaches its
+    database answers 200.
+  - Changes nothing.
+options:
+  servers:
+    description:
+      - The web servers, by name. Each as this host reaches it, by scheme, address and port.
+    type: dict
+    required: true
+  timeout:
+    description:
+      - How long to wait for servers that are not ready, in seconds. V(0) requests the page once.
+    type: int
+    default: 0
+  required:
+    description:
+      - Whether to fail if a server is not ready in time.
+    type: bool
+    default: true
+extends_documentation_fragment:
+  - bookface.platform.reads_only
+attributes:
+  platform:
+    support: full
+    platforms: posix
+author:
+  - The bookface.platform authors (@bookface-platform)
+"""
+
+EXAMPLES = r"""
+- name: Wait until a container is ready
+  bookface.platform.web_ready:
+    servers:
+      bookface-web-1: http://192.0.2.31:32001
+    timeout: 60
+"""
+
+RETURN = r"""
+answers:
+  description: The last answer of each server, in the order of O(servers).
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the server.
+      type: str
+    url:
+      description: Where it was requested.
+      type: str
+    status:
+      description: HTTP status, V(0) without an answer.
+      type: int
+    text:
+      description: Body of the answer, or why there is none.
+      type: str
+    ready:
+      description: Whether the status is 200.
+      type: bool
+reason:
+  description: V(not_ready) if a server is not ready in time.
+  returned: on failure
+  type: str
+"""
+
+from dataclasses import asdict
+from urllib.error import HTTPError
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.urls import open_url
+from ansible_collections.bookface.platform.plugins.module_utils.web.ready import HEADER, wait
+
+# Longer than the page itself waits for its database.
+REQUEST_TIMEOUT = 6
+# The page says a line; a foreign server may say more.
+MOST = 2000
+
+
+def ask(url: str) -> tuple[int, str]:
+    """Status and text of a page; status 0 where it does not answer, whatever the cause."""
+    try:
+        answer = open_url(
+            url,
+            headers={HEADER: "ansible"},
+            timeout=REQUEST_TIMEOUT,
+            use_proxy=False,
+            follow_redirects="none",
+        )
+        return int(answer.status), answer.read(MOST).decode(errors="replace")
+    except HTTPError as error:
+        return int(error.code), (error.read(MOST) or b"").decode(errors="replace")
+    # Errors of http.client and ssl have no common class; each means that nobody answers.
+    except Exception as error:
+        return 0, str(error) or type(error).__name__
+
+
+def main() -> None:
+    """Arguments in, result out."""
+    module = AnsibleModule(
+        argument_spec={
+            "servers": {"type": "dict", "required": True},
+            "timeout": {"type": "int", "default": 0},
+            "required": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    servers = {name: str(url).rstrip("/") for name, url in given["servers"].items()}
+    answers = wait(servers, given["timeout"], ask)
+    result = {"changed": False, "answers": [asdict(answer) for answer in answers]}
+    unready = [str(answer) for answer in answers if not answer.ready]
+    if unready and given["required"]:
+        module.fail_json(
+            msg=f"Not ready within {given['timeout']} s: {'; '.join(unready)}.",
+            reason="not_ready",
+            **result,
+        )
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
