@@ -155,7 +155,7 @@ def test_a_change_that_is_not_ready_is_taken_back(platform: Platform, swarm: Swa
     assert run.code != 0
     said = " ".join(run.output.split())
     assert "answers 503 (not ready: database)" in said
-    assert "The change of secrets was taken back" in said
+    assert "The change of secrets was rolled back" in said
     assert "not-the-one" not in said
     swarm.scale()
     assert len(swarm.serving()) == len(before)

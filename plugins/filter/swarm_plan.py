@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters of the role swarm: from what nodes say to what is to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.bookface.platform.plugins.module_utils.web import swarm
+
+Seen = Mapping[str, Mapping[str, Any]]
+
+
+def swarm_plan(
+    seen: Seen,
+    managers: Sequence[str],
+    workers: Sequence[str],
+    replicas: int,
+    publish_mode: str,
+    network: str,
+) -> dict[str, Any]:
+    """See swarm_plan.yml beside this file."""
+    try:
+        wish = swarm.Wish(managers, workers, int(replicas), publish_mode, network)
+        return swarm.plan(seen, wish)
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise AnsibleFilterError(f"swarm_plan: {error!r}") from error
+
+
+def swarm_servers(seen: Seen, running: Iterable[str], mode: str, port: int) -> dict[str, str]:
+    """See swarm_servers.yml beside this file."""
+    try:
+        return swarm.servers(seen, running, mode, int(port))
+    except (KeyError, TypeError, ValueError) as error:
+        raise AnsibleFilterError(f"swarm_servers: {error!r}") from error
+
+
+def swarm_secret_files(
+    secrets: Iterable[Mapping[str, Any]], names: Iterable[str]
+) -> list[dict[str, Any]]:
+    """See swarm_secret_files.yml beside this file."""
+    try:
+        return swarm.secret_files(secrets, names)
+    except (KeyError, TypeError) as error:
+        raise AnsibleFilterError(f"swarm_secret_files: {error!r}") from error
+
+
+class FilterModule:
+    """The filters by their names in Ansible."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Name in Jinja → function."""
+        return {
+            "swarm_plan": swarm_plan,
+            "swarm_servers": swarm_servers,
+            "swarm_secret_files": swarm_secret_files,
+        }

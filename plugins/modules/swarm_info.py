@@ -1,0 +1,140 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: swarm_info
+short_description: What a host knows of its Docker swarm, in one look
+version_added: 0.1.0
+description:
+  - State of the node, its kernel's IPVS and the network of the service. On a manager also the
+    other nodes, and the secrets.
+  - Changes nothing.
+options:
+  address:
+    description:
+      - Address of this node for the others. Returned as RV(host).
+    type: str
+    required: true
+  network:
+    description:
+      - Name of the overlay network.
+    type: str
+    required: true
+  service:
+    description:
+      - Name of the service, with which its secrets begin.
+    type: str
+    required: true
+extends_documentation_fragment:
+  - bookface.platform.reads_only
+attributes:
+  platform:
+    support: full
+    platforms: linux
+author:
+  - The bookface.platform authors (@bookface-platform)
+"""
+
+EXAMPLES = r"""
+- name: Look at the node
+  bookface.platform.swarm_info:
+    address: 192.0.2.41
+    network: bookface-swarm
+    service: bookface
+  register: node
+"""
+
+RETURN = r"""
+state:
+  description: >-
+    State of the node, such as V(active), V(inactive) or V(pending). V(none) if no engine answers.
+  returned: always
+  type: str
+msg:
+  description: Why no engine answers.
+  returned: if RV(state) is V(none)
+  type: str
+id:
+  description: ID of the node, empty outside of a swarm.
+  returned: always
+  type: str
+manager:
+  description: Whether the node manages the swarm.
+  returned: always
+  type: bool
+host:
+  description: O(address) as URLs have it, an address of IPv6 in brackets.
+  returned: always
+  type: str
+driver:
+  description: Driver of the network with that name. Empty if there is none.
+  returned: always
+  type: str
+ipvs:
+  description: Whether the kernel has IPVS, which the routing mesh requires.
+  returned: always
+  type: bool
+managers:
+  description: On a manager, for the ID of each node whether it is a manager.
+  returned: always
+  type: dict
+ready:
+  description: On a manager, for the ID of each node whether it is ready.
+  returned: always
+  type: dict
+secrets:
+  description: On a manager, names of the service's secrets.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import look
+
+
+def ipvs(module: AnsibleModule) -> bool:
+    """Whether it is in the kernel, or could be loaded."""
+    if Path("/proc/net/ip_vs").exists():
+        return True
+    modprobe = module.get_bin_path("modprobe")
+    command = [modprobe, "--dry-run", "--quiet", "ip_vs"]
+    return bool(modprobe) and int(module.run_command(command)[0]) == 0
+
+
+def main() -> None:
+    """Arguments in, result out."""
+    module = AnsibleModule(
+        argument_spec={
+            "address": {"type": "str", "required": True},
+            "network": {"type": "str", "required": True},
+            "service": {"type": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    program = module.get_bin_path("docker")
+
+    def docker(*words: str) -> tuple[int, str, str]:
+        if not program:
+            return 127, "", "docker is not installed"
+        done: tuple[int, str, str] = module.run_command([program, *words])
+        return done
+
+    address = module.params["address"]
+    node, problem = look(docker, module.params["network"], module.params["service"])
+    result: dict[str, Any] = {**asdict(node), "ipvs": ipvs(module)}
+    if problem:
+        result["msg"] = f"Docker does not answer: {problem}"
+    module.exit_json(changed=False, host=f"[{address}]" if ":" in address else address, **result)
+
+
+if __name__ == "__main__":
+    main()
