@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters of the role swarm: from what nodes say to what is to be done."""
+"""Filters of the role swarm: from what nodes report to what has to change."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def swarm_plan(
 ) -> dict[str, Any]:
     """See swarm_plan.yml beside this file."""
     try:
-        wish = swarm.Wish(managers, workers, int(replicas), publish_mode, network)
-        return swarm.plan(seen, wish)
+        given = swarm.Settings(managers, workers, int(replicas), publish_mode, network)
+        return swarm.plan(seen, given)
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise AnsibleFilterError(f"swarm_plan: {error!r}") from error
 

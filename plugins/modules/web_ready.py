@@ -22,6 +22,7 @@ options:
   timeout:
     description:
       - How long to wait for servers that are not ready, in seconds. V(0) requests the page once.
+      - The last request may take six seconds longer.
     type: int
     default: 0
   required:
@@ -84,12 +85,12 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.ready import
 
 # Longer than the page itself waits for its database.
 REQUEST_TIMEOUT = 6
-# The page says a line; a foreign server may say more.
+# The page is a line; what another server answers may be longer.
 MOST = 2000
 
 
 def ask(url: str) -> tuple[int, str]:
-    """Status and text of a page; status 0 where it does not answer, whatever the cause."""
+    """Status and text of a page; status 0 if there is no answer, whatever the cause."""
     try:
         answer = open_url(
             url,
@@ -101,7 +102,7 @@ def ask(url: str) -> tuple[int, str]:
         return int(answer.status), answer.read(MOST).decode(errors="replace")
     except HTTPError as error:
         return int(error.code), (error.read(MOST) or b"").decode(errors="replace")
-    # Errors of http.client and ssl have no common class; each means that nobody answers.
+    # Errors of http.client and ssl have no common class; each means that there is no answer.
     except Exception as error:
         return 0, str(error) or type(error).__name__
 

@@ -18,7 +18,7 @@ PAUSE = 0.5
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server has said. C(status) 0 means that it did not answer; C(text) says why."""
+    """The last answer of a server. C(status) is 0 if there was none; then C(text) says why."""
 
     name: str
     url: str
@@ -31,8 +31,8 @@ class Answer:
 
     def __str__(self) -> str:
         if not self.status:
-            return f"{self.name} does not answer ({self.text})"
-        return f"{self.name} answers {self.status} ({self.text})"
+            return f"{self.name} at {self.url} does not answer ({self.text})"
+        return f"{self.name} at {self.url} answers {self.status} ({self.text})"
 
 
 Ask = Callable[[str], tuple[int, str]]

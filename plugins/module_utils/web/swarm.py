@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The swarm that serves bookface: what its nodes say about it, and what that means for the role."""
+"""The swarm that serves bookface: what its nodes report, and what the role has to change."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 OVERLAY = "overlay"
 # What docker_secret appends to the name of a secret that has versions.
 _VERSION = re.compile(r"_v\d+\Z")
-# docker service rollback needs the version before.
+# docker service rollback requires the previous version.
 _VERSIONS_KEPT = 2
 
-# Arguments of docker → its return code and what it printed.
+# Arguments of docker → its return code, output and errors.
 Docker = Callable[..., tuple[int, str, str]]
 
 
@@ -56,14 +56,13 @@ def look(docker: Docker, network: str, service: str) -> tuple[Node, str]:
         return node, ""
     nodes = _lines(docker("node", "ls", "--format", "{{json .}}"))
     secrets = docker("secret", "ls", "--filter", f"name={service}-", "--format", "{{.Name}}")
-    return Node(
-        **{
-            **vars(node),
-            "managers": {one["ID"]: bool(one["ManagerStatus"]) for one in nodes},
-            "ready": {one["ID"]: one["Status"] == "Ready" for one in nodes},
-            "secrets": tuple(secrets[1].split()),
-        }
-    ), ""
+    node = replace(
+        node,
+        managers={one["ID"]: bool(one["ManagerStatus"]) for one in nodes},
+        ready={one["ID"]: one["Status"] == "Ready" for one in nodes},
+        secrets=tuple(secrets[1].split()),
+    )
+    return node, ""
 
 
 def _lines(done: tuple[int, str, str]) -> list[dict[str, Any]]:
@@ -78,7 +77,7 @@ def read(seen: Mapping[str, Any]) -> Node:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Settings:
     """What the inventory says."""
 
     managers: Sequence[str]
@@ -88,39 +87,39 @@ class Wish:
     network: str
 
 
-def plan(seen: Mapping[str, Mapping[str, Any]], wish: Wish) -> dict[str, Any]:
-    """What the hosts of a run, by their names, are to each other; as plain data."""
+def plan(seen: Mapping[str, Mapping[str, Any]], given: Settings) -> dict[str, Any]:
+    """The plan for the hosts of a run, by their names; as plain data."""
     nodes = {host: read(said) for host, said in seen.items()}
-    leaders = [host for host in wish.managers if host in nodes and nodes[host].manager]
-    # The first manager makes the swarm; later any that still manages it will do.
-    lead = (leaders or [*wish.managers])[0]
+    leaders = [host for host in given.managers if host in nodes and nodes[host].manager]
+    # The first manager creates the swarm; later any that still manages it will do.
+    lead = (leaders or [*given.managers])[0]
     known = nodes[lead] if leaders else Node()
     without_ipvs = [host for host, node in nodes.items() if not node.ipvs]
-    mode = wish.publish_mode
+    mode = given.publish_mode
     if mode == "auto":
         mode = "host" if without_ipvs else "ingress"
     return {
         "lead": lead,
         "engines": all(node.state != "none" for node in nodes.values()),
         "exists": bool(leaders),
-        "complete": bool(leaders) and all(_has_its_part(nodes[h], known, h, wish) for h in nodes),
+        "complete": bool(leaders) and all(_has_its_part(nodes[h], known, h, given) for h in nodes),
         "mode": mode,
         "network_exists": known.driver == OVERLAY,
         "old_secrets": max(_versions(known.secrets), default=0) > _VERSIONS_KEPT,
         "errors": [
-            *_publishing(wish, mode, without_ipvs),
-            *_network(wish, nodes),
-            *_membership(wish, nodes, leaders, lead, known),
+            *_publishing(given, mode, without_ipvs),
+            *_network(given, nodes),
+            *_membership(given, nodes, leaders, lead, known),
         ],
     }
 
 
-def _has_its_part(node: Node, known: Node, host: str, wish: Wish) -> bool:
-    """A member that is ready, and a manager or not as the inventory has it."""
+def _has_its_part(node: Node, known: Node, host: str, given: Settings) -> bool:
+    """Whether a host is a ready member, and a manager or a worker as the inventory says."""
     return (
         node.state == "active"
         and known.ready.get(node.id, False)
-        and known.managers.get(node.id) == (host in wish.managers)
+        and known.managers.get(node.id) == (host in given.managers)
     )
 
 
@@ -129,40 +128,40 @@ def _versions(secrets: Iterable[str]) -> Iterable[int]:
     return Counter(_VERSION.sub("", name) for name in secrets).values()
 
 
-def _publishing(wish: Wish, mode: str, without_ipvs: Sequence[str]) -> list[str]:
-    """Docker's routing mesh is IPVS: without it ports stay silent, and no error says so."""
-    if wish.publish_mode == "ingress" and without_ipvs:
+def _publishing(given: Settings, mode: str, without_ipvs: Sequence[str]) -> list[str]:
+    """Docker's routing mesh is IPVS: without it ports do not answer, and no error says so."""
+    if given.publish_mode == "ingress" and without_ipvs:
         return [
             f"swarm_publish_mode is ingress, but the kernel has no IPVS on"
             f" {', '.join(without_ipvs)}: no node would answer. Use auto or host."
         ]
-    hosts = {*wish.managers, *wish.workers}
-    if mode == "ingress" or wish.replicas <= len(hosts):
+    hosts = {*given.managers, *given.workers}
+    if mode == "ingress" or given.replicas <= len(hosts):
         return []
-    why = f" (no IPVS on {', '.join(without_ipvs)})" if wish.publish_mode == "auto" else ""
+    why = f" (no IPVS on {', '.join(without_ipvs)})" if given.publish_mode == "auto" else ""
     return [
-        f"swarm_replicas is {wish.replicas}, but each of the {len(hosts)} nodes runs one task at"
+        f"swarm_replicas is {given.replicas}, but each of the {len(hosts)} nodes runs one task at"
         f" most if ports are published with mode host{why}. Use fewer replicas, or add nodes."
     ]
 
 
-def _network(wish: Wish, nodes: Mapping[str, Node]) -> list[str]:
+def _network(given: Settings, nodes: Mapping[str, Node]) -> list[str]:
     """Docker's module would replace a bridge of that name, and cut its containers off."""
     taken = [host for host, node in nodes.items() if node.driver not in ("", OVERLAY)]
     if not taken:
         return []
     return [
-        f"swarm_network is {wish.network}, which is another kind of network on {', '.join(taken)}:"
-        f" see docker network inspect {wish.network}. Choose a name that no other network has,"
+        f"swarm_network is {given.network}, which is another kind of network on {', '.join(taken)}:"
+        f" see docker network inspect {given.network}. Choose a name that no other network has,"
         " such as bookface-swarm."
     ]
 
 
 def _membership(
-    wish: Wish, nodes: Mapping[str, Node], leaders: Sequence[str], lead: str, known: Node
+    given: Settings, nodes: Mapping[str, Node], leaders: Sequence[str], lead: str, known: Node
 ) -> list[str]:
     """Neither a second swarm, nor a node of another one."""
-    absent = [host for host in wish.managers if host not in nodes]
+    absent = [host for host in given.managers if host not in nodes]
     if not leaders and absent:
         return [
             f"No manager of the swarm is in this run, and {', '.join(absent)} was not asked. Bring"
@@ -184,7 +183,7 @@ def _membership(
 def servers(
     seen: Mapping[str, Mapping[str, Any]], running: Iterable[str], mode: str, port: int
 ) -> dict[str, str]:
-    """Nodes that must answer: with the routing mesh all, else those that run a task."""
+    """Nodes that must answer: with the routing mesh all, otherwise those that run a task."""
     busy = set(running)
     return {
         host: f"http://{said['host']}:{port}"
@@ -196,7 +195,7 @@ def servers(
 def secret_files(
     secrets: Iterable[Mapping[str, Any]], names: Iterable[str]
 ) -> list[dict[str, Any]]:
-    """The files of a service: each secret by the name of its present version."""
+    """The files of a service: each secret by the name of its current version."""
     return [
         {
             "secret_name": name,

@@ -1,4 +1,4 @@
-"""How far a service of the swarm has come, as JSON. Runs on a manager; argument: its name."""
+"""Prints the state of a service of the swarm as JSON. Runs on a manager; argument: its name."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ import sys
 import docker
 
 UNDONE = ("updating", "rollback_started")
-TAKEN_BACK = ("rollback_started", "rollback_completed", "rollback_paused", "paused")
+ROLLED_BACK = ("rollback_started", "rollback_completed", "rollback_paused", "paused")
 
 api = docker.APIClient(version="auto")
 service = api.inspect_service(sys.argv[1])
@@ -15,8 +15,8 @@ tasks = api.tasks(
     filters={"service": service["ID"], "desired-state": ["running", "ready", "accepted"]}
 )
 template = {**service["Spec"]["TaskTemplate"], "Runtime": None}
-# A task of the version before does not count: it is about to be replaced.
-# What kind of runtime stands in the service only.
+# A task of the previous version does not count: it is about to be replaced.
+# Only the service has the kind of runtime.
 current = [task for task in tasks if {**task["Spec"], "Runtime": None} == template]
 running = [task for task in current if task["Status"]["State"] == "running"]
 wanted = service["Spec"]["Mode"]["Replicated"]["Replicas"]
@@ -27,7 +27,7 @@ def line(task):
     """A task in words."""
     status = task["Status"]
     where = names.get(task.get("NodeID"), "no node yet")
-    old = "" if task in current else ", of the version before"
+    old = "" if task in current else ", of the previous version"
     return where + " " + status["State"] + old + (": " + status["Err"] if status.get("Err") else "")
 
 
@@ -37,7 +37,7 @@ print(
             "wanted": wanted,
             "running": len(running),
             "settled": len(running) == len(tasks) == wanted and update.get("State") not in UNDONE,
-            "taken_back": update.get("State") in TAKEN_BACK,
+            "rolled_back": update.get("State") in ROLLED_BACK,
             "message": update.get("Message", "") if update.get("State") != "completed" else "",
             "nodes": sorted({task["NodeID"] for task in running}),
             "tasks": sorted(line(task) for task in tasks),

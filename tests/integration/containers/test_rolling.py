@@ -95,7 +95,7 @@ def test_a_new_one_that_does_not_come_up_is_taken_back(site: Site) -> None:
         said = message(site.run(web_containers_image=image, web_containers_start_timeout=8))
     assert "rolling-1 was not replaced: " in said
     assert "/nowhere" in said
-    assert "The one before is back in its place." in said
+    assert "The old container is back in its place." in said
     assert load.summary.failed == 0, load.summary.examples
     assert site.containers() == before
     until(site.serving, "both servers")
@@ -144,13 +144,13 @@ def test_the_old_one_gets_its_requests_back_wherever_it_was(site: Site) -> None:
     before = site.containers()
     failing = {"web_containers_image": broken(site), "web_containers_start_timeout": 8}
     killed_at(site, "Start the new one", **other(site))
-    assert "The one before is back in its place." in message(site.run(**failing))
+    assert "The old container is back in its place." in message(site.run(**failing))
     assert site.containers() == before
     until(site.serving, "both servers")
 
     moved = [{"name": f"rolling-{number}", "port": site.ports[3 - number]} for number in (1, 2)]
     said = message(site.run(web_containers_list=moved, web_containers_keep=0, **failing))
-    assert "The one before is back in its place." in said
+    assert "The old container is back in its place." in said
     assert site.containers() == before
     until(site.serving, "both servers")
 
@@ -165,7 +165,7 @@ def test_the_database_goes_away_in_the_middle(site: Site) -> None:
         site.cut_database(False)
     said = (site.directory / "begun.log").read_text()
     assert "its last answer: not ready: database" in said
-    assert "The one before has its name again, but is not ready" in said
+    assert "The old container has its name back, but is not ready" in said
     assert site.containers() == before
     until(site.serving, "both servers")
 

@@ -108,7 +108,7 @@ def test_the_registry_is_away(role: Role, release: dict[str, object]) -> None:
         ended = role.run(**release, bookface_image_registry=address, **given)
         assert ended.code != 0
         said = ended.message("one")
-        assert said.startswith(f"{ended.reference}, asked for by one: ")
+        assert said.startswith(f"{ended.reference}, requested by one: ")
         assert "connection refused" in said
         assert f"Expected a registry at {address} that this host reaches and " in said
         assert "Provide the base image" not in ended.output

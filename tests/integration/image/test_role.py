@@ -83,7 +83,7 @@ def test_it_is_built_once_and_carried(role: Role, engine: Engine, second: Engine
     engines = (engine, second)
     checked = role.run("--check", engines=engines, **CHOICE).ok()
     assert (checked.changed["one"], checked.changed["two"]) == (0, 1)
-    assert f"{image} would be brought from one" in checked.output
+    assert f"{image} would be copied from one" in checked.output
     ended = role.run(engines=engines, **CHOICE).ok()
     assert ended.changed["one"] == 0
     assert second.inspect(image)["Id"] == engine.inspect(image)["Id"]

@@ -54,14 +54,14 @@ def test_the_wait_is_bounded(clock: Clock, seconds: float, asked: int) -> None:
         return 503, "not ready: database\n"
 
     [answer] = wait({"one": ONE}, seconds, ask, clock, clock.sleep)
-    assert str(answer) == "one answers 503 (not ready: database)"
+    assert str(answer) == "one at http://a:1 answers 503 (not ready: database)"
     assert not answer.ready
     assert urls == ["http://a:1/platform/ready"] * asked
     assert clock.now <= seconds
 
 
 def test_one_that_does_not_answer() -> None:
-    assert str(Answer("one", ONE, 0, "refused")) == "one does not answer (refused)"
+    assert str(Answer("one", ONE, 0, "refused")) == "one at http://a:1 does not answer (refused)"
 
 
 def test_nobody_to_wait_for(clock: Clock) -> None:

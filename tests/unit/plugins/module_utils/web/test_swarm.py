@@ -19,7 +19,7 @@ BARE = Node("inactive", ipvs=True)
 
 
 def plan(nodes: dict[str, Node], **changes: Any) -> dict[str, Any]:
-    wish: dict[str, Any] = {
+    expected: dict[str, Any] = {
         "managers": ["swarm1"],
         "workers": ["swarm2"],
         "replicas": 2,
@@ -27,7 +27,7 @@ def plan(nodes: dict[str, Node], **changes: Any) -> dict[str, Any]:
         "network": "bookface-swarm",
     }
     seen = {host: {**asdict(node), "host": "192.0.2.1"} for host, node in nodes.items()}
-    found: dict[str, Any] = FILTERS["swarm_plan"](seen, **(wish | changes))
+    found: dict[str, Any] = FILTERS["swarm_plan"](seen, **(expected | changes))
     return found
 
 
