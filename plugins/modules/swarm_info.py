@@ -35,6 +35,8 @@ attributes:
   platform:
     support: full
     platforms: linux
+    description:
+      - Linux with Docker's command-line client.
 author:
   - The bookface.platform authors (@bookface-platform)
 """

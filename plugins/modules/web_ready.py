@@ -36,6 +36,8 @@ attributes:
   platform:
     support: full
     platforms: posix
+    description:
+      - Any host that reaches the servers.
 author:
   - The bookface.platform authors (@bookface-platform)
 """
