@@ -106,7 +106,7 @@ def ask(url: str) -> tuple[int, str]:
         return int(error.code), (error.read(MOST) or b"").decode(errors="replace")
     # Errors of http.client and ssl have no common class; each means that there is no answer.
     except Exception as error:
-        return 0, str(error) or type(error).__name__
+        return 0, str(getattr(error, "reason", error)) or type(error).__name__
 
 
 def main() -> None:
