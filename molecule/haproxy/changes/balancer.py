@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import time
 from typing import Any
 
-import pytest
 from testinfra.host import Host
 
 from tests.support.commands import ansible
+from tests.support.waiting import until
 
 CONFIG = "/etc/haproxy/haproxy.cfg"
 
@@ -60,18 +59,38 @@ def servers_node(command: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def wait_for_status(host: Host, server: str, status: str) -> None:
-    """Wait until HAProxy shows a server in a state; 30 s at most."""
-    show = "echo 'show stat' | sudo python3 -c \"{}\"".format(
-        "import socket,sys;s=socket.socket(socket.AF_UNIX);s.connect('/run/haproxy/admin.sock');"
-        "s.sendall(sys.stdin.buffer.read());print(s.makefile().read())"
+def show(host: Host, what: str) -> str:
+    """What HAProxy's socket says of itself; nothing while there is none."""
+    asks = (
+        "import socket;s=socket.socket(socket.AF_UNIX);s.connect('/run/haproxy/admin.sock');"
+        f"s.sendall(b'show {what}\\n');print(s.makefile().read())"
     )
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        for line in host.check_output(show).splitlines():
-            if f",{server}," in line and f",{status}," in line:
-                return
-    pytest.fail(f"{server} is not {status} after 30 s")
+    done = host.run(f'sudo python3 -c "{asks}"')
+    return str(done.stdout) if done.rc == 0 else ""
+
+
+def worker(host: Host) -> str:
+    """Process of the worker that new connections meet."""
+    found = re.search(r"^Pid: (\d+)$", show(host, "info"), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def wait_for_status(host: Host, server: str, status: str) -> None:
+    """Wait until HAProxy shows a server in a state."""
+
+    def shown() -> bool:
+        lines = show(host, "stat").splitlines()
+        return any(f",{server}," in line and f",{status}," in line for line in lines)
+
+    until(shown, f"{server} is {status}", 30)
+
+
+def begin_at(host: Host, backend: str) -> None:
+    """All traffic goes to this backend, live and on disk, whatever the test before has left."""
+    found = {default_on_disk(host), *(cohort(host, number) for number in (0, 50, 99))}
+    if found != {backend}:
+        result = switch(host, backend)
+        assert result["changed"], result
 
 
 def cohort(host: Host, number: int) -> str:
