@@ -75,6 +75,13 @@ def worker(host: Host) -> str:
     return found[1] if found else ""
 
 
+def again(host: Host, command: str) -> None:
+    """``reload`` or ``restart`` HAProxy, and wait until its next worker answers."""
+    before = worker(host)
+    host.check_output(f"sudo systemctl reset-failed haproxy; sudo systemctl {command} haproxy")
+    until(lambda: worker(host) not in ("", before), f"another worker after {command}", 30)
+
+
 def wait_for_status(host: Host, server: str, status: str) -> None:
     """Wait until HAProxy shows a server in a state."""
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from balancer import (
     CONFIG,
+    again,
     begin_at,
     cohort,
     default_on_disk,
@@ -18,12 +19,10 @@ from balancer import (
     switch,
     url_of,
     wait_for_status,
-    worker,
 )
 from testinfra.host import Host
 
 from tests.support.load import Load
-from tests.support.waiting import until
 
 testinfra_hosts = ["ansible://loadbalancers"]
 
@@ -73,25 +72,19 @@ def test_a_reload_and_a_restart_keep_the_switch(host: Host) -> None:
     begin_at(host, "legacy")
     assert switch(host, "docker")["changed"]
     for command in ("reload", "restart"):
-        before = worker(host)
-        host.check_output(f"sudo systemctl reset-failed haproxy; sudo systemctl {command} haproxy")
-        until(
-            lambda before=before: worker(host) not in ("", before),
-            f"another worker after {command}",
-            30,
-        )
+        again(host, command)
         assert serving(host) == "docker"
 
 
 @pytest.mark.usefixtures("on_docker")
 def test_the_role_keeps_what_it_finds(host: Host) -> None:
-    host.check_output("sudo systemctl reset-failed haproxy; sudo systemctl restart haproxy")
+    again(host, "restart")
     done = site(host)
     assert done.returncode == 0, done.stdout
     assert serving(host) == default_on_disk(host) == "docker"
     # The live entry was lost by the restart and is written again; nothing after that.
-    again = site(host)
-    assert re.search(r"changed=0 ", again.stdout), again.stdout
+    repeated = site(host)
+    assert re.search(r"changed=0 ", repeated.stdout), repeated.stdout
 
 
 @pytest.mark.load

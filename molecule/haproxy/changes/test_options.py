@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from balancer import servers_node, serving, switch, url_of, wait_for_status
+from balancer import begin_at, servers_node, serving, url_of, wait_for_status
 from testinfra.host import Host
 
 from tests.support.load import Load
@@ -14,12 +14,20 @@ testinfra_hosts = ["ansible://loadbalancers"]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def docker_serves(host: Host) -> Iterator[None]:
-    """The containers have the traffic; whatever a test broke is mended afterwards."""
-    assert switch(host, "docker")["changed"]
+def _traffic(host: Host) -> Iterator[None]:
+    """The containers have the traffic, and give it back."""
+    begin_at(host, "docker")
+    yield
+    begin_at(host, "legacy")
+
+
+@pytest.fixture
+def faults(host: Host) -> Iterator[None]:
+    """Whatever a test broke is mended afterwards."""
     yield
     servers_node("rm -f /run/test-server-*; systemctl start test-server@8003 test-server@8004")
-    assert switch(host, "legacy")["changed"]
+    for server in ("docker1-32001", "docker1-32002"):
+        wait_for_status(host, server, "UP")
 
 
 def server_of(host: Host) -> str:
@@ -28,6 +36,7 @@ def server_of(host: Host) -> str:
 
 
 @pytest.mark.load
+@pytest.mark.usefixtures("faults")
 def test_the_fallback_serves_while_no_container_passes_its_check(host: Host) -> None:
     """Both lose their database, and get it back: no client sees it."""
     with Load([url_of(host)], clients=8, rate=200, expect="Users:") as load:
@@ -48,6 +57,7 @@ def test_the_fallback_serves_while_no_container_passes_its_check(host: Host) -> 
 
 
 @pytest.mark.load
+@pytest.mark.usefixtures("faults")
 def test_the_fallback_serves_when_all_containers_die_at_once(host: Host) -> None:
     """Requests that were within a container die with it; none is left without a server."""
     with Load([url_of(host)], clients=8, rate=200, expect="Users:") as load:
