@@ -45,9 +45,14 @@ def plain(text: Any) -> str:
     return words
 
 
-def table(role: Path) -> str:
+def specifications(role: Path) -> dict[str, Any]:
+    """The entry points of one role; none if it takes no variables."""
+    specs: dict[str, Any] = yaml.safe_load((role / "meta/argument_specs.yml").read_text())
+    return specs["argument_specs"] or {}
+
+
+def table(specs: dict[str, Any]) -> str:
     """The table of one role."""
-    specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for entry in specs.values():
         for name, option in entry.get("options", {}).items():
@@ -60,13 +65,16 @@ def main() -> int:
     check = "--check" in sys.argv[1:]
     stale = []
     for role in sorted((ROOT / "roles").iterdir()):
+        specs = specifications(role)
+        if not specs:
+            continue
         readme = role / "README.md"
         text = readme.read_text()
         before, _, rest = text.partition(BEGIN)
         after = rest.partition(END)[2]
         if not rest:
             sys.exit(f"{readme}: the line {BEGIN} is missing")
-        wanted = f"{before}{BEGIN}\n{table(role)}\n{END}{after}"
+        wanted = f"{before}{BEGIN}\n{table(specs)}\n{END}{after}"
         if wanted != text:
             stale.append(role.name)
             if not check:
