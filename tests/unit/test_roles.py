@@ -112,3 +112,16 @@ def test_the_lab_provides_the_base_image_that_its_web_image_is_built_on() -> Non
     release = load(ROOT / "roles/bookface_image/defaults/main.yml")["bookface_image_release"]
     lab = load(ROOT / "inventories/lab/group_vars/lab.yml")
     assert repr(release) in lab["lab_base_images"]
+
+
+def needs(role: str) -> set[str]:
+    """All roles that a role depends on."""
+    entries = load(ROOT / "roles" / role / "meta/main.yml")["dependencies"]
+    names = {entry["role"].removeprefix("bookface.platform.") for entry in entries}
+    return names.union(*map(needs, names))
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "filters"])
+def test_filters_are_loaded_before_the_workers_start(role: str) -> None:
+    """Or each of them would load all again."""
+    assert "filters" in needs(role)
