@@ -132,11 +132,10 @@ STEPS = (
     ),
     pytest(
         "integration-haproxy",
-        ["tests/integration/haproxy", f"{BENCHES}/test_switch_quick.py"],
-        600,
+        ["tests/integration/haproxy"],
+        550,
         group="integration",
         load=0.4,
-        sources=["bench"],
     ),
     pytest(
         "integration-containers",
@@ -149,10 +148,15 @@ STEPS = (
     ),
     pytest(
         "integration-database",
-        [f"tests/integration/{name}" for name in ("database", "backup", "workalike", "page_cache")],
-        400,
+        [
+            *(f"tests/integration/{name}" for name in ("database", "backup", "workalike")),
+            "tests/integration/page_cache",
+            f"{BENCHES}/test_switch_quick.py",
+        ],
+        350,
         group="integration",
         load=0.8,
+        sources=["bench"],
     ),
     molecule("platform", 1800),
     molecule("haproxy", 600),
