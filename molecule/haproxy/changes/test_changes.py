@@ -58,7 +58,7 @@ def other(backend: str) -> str:
 def test_reload_switch_loses_nothing(host: Host, backend: str) -> None:
     """Clients that keep their connection among them: the old worker serves each once more."""
     begin_at(host, other(backend))
-    with Load([url_of(host)], clients=16, rate=200, expect="Users:") as load:
+    with Load([url_of(host)], clients=16, rate=100, expect="Users:") as load:
         assert load.wait_for(200, seconds=30)
         result = switch(host, backend, engine="reload")
         assert load.wait_for(load.requests + 200, seconds=30)
@@ -146,7 +146,7 @@ def test_checks_judge_status_and_content(host: Host, fault: str) -> None:
 @pytest.mark.usefixtures("on_docker", "faults")
 def test_a_server_that_turns_bad_costs_no_request(host: Host) -> None:
     """One of two containers loses its database: it leaves the rotation, the other serves on."""
-    with Load([url_of(host)], clients=8, rate=200, expect="Users:") as load:
+    with Load([url_of(host)], clients=8, rate=100, expect="Users:") as load:
         assert load.wait_for(100, seconds=30)
         servers_node("echo '503 no' > /run/test-server-8003")
         wait_for_status(host, "docker1-32001", "DOWN")

@@ -39,7 +39,7 @@ def server_of(host: Host) -> str:
 @pytest.mark.usefixtures("faults")
 def test_the_fallback_serves_while_no_container_passes_its_check(host: Host) -> None:
     """Both lose their database, and get it back: no client sees it."""
-    with Load([url_of(host)], clients=8, rate=200, expect="Users:") as load:
+    with Load([url_of(host)], clients=8, rate=100, expect="Users:") as load:
         assert load.wait_for(100, seconds=30)
         servers_node("for port in 8003 8004; do echo '503 no' > /run/test-server-$port; done")
         for server in ("docker1-32001", "docker1-32002"):
@@ -60,7 +60,7 @@ def test_the_fallback_serves_while_no_container_passes_its_check(host: Host) -> 
 @pytest.mark.usefixtures("faults")
 def test_the_fallback_serves_when_all_containers_die_at_once(host: Host) -> None:
     """Requests that were within a container die with it; none is left without a server."""
-    with Load([url_of(host)], clients=8, rate=200, expect="Users:") as load:
+    with Load([url_of(host)], clients=8, rate=100, expect="Users:") as load:
         assert load.wait_for(100, seconds=30)
         servers_node("systemctl kill --signal=KILL test-server@8003 test-server@8004")
         assert load.wait_for(load.requests + 200, seconds=30)

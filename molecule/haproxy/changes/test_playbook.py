@@ -94,7 +94,7 @@ def _end_at_legacy(urls: dict[str, str]) -> Iterator[None]:
 def test_all_are_switched_and_rolled_back(urls: dict[str, str], tmp_path: Path) -> None:
     begin_at(urls, "legacy")
     report = tmp_path / "report.json"
-    with Load(list(urls.values()), clients=16, rate=400, expect="Users:") as load:
+    with Load(list(urls.values()), clients=16, rate=150, expect="Users:") as load:
         assert load.wait_for(500, seconds=30)
         succeeded, output = switch("-e", "target=docker", "-e", f"switch_report={report}")
         assert load.wait_for(load.requests + 500, seconds=30)
