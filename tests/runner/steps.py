@@ -162,7 +162,6 @@ STEPS = (
     molecule("haproxy", 600),
     molecule("docker_ce", 500),
     pytest("openstack", ["tests/openstack"], 300, load=0.8),
-    molecule("vm_first_boot", 400, "vm", APT),
 )
 # What runs only when asked for: it takes many minutes.
 ON_DEMAND = (
@@ -175,6 +174,7 @@ ON_DEMAND = (
         alone=WEB_CONTAINERS,
         after=["node-images"],
     ),
+    molecule("vm_first_boot", 400, "vm", APT),
     molecule("vm", 1300, "vm", APT),
 )
 
