@@ -42,9 +42,9 @@ def site(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def serving(host: Host) -> str:
-    """Name of the backend that answers."""
-    headers = host.check_output("curl -s -o /dev/null -D - http://127.0.0.1/")
+def serving(host: Host, options: str = "") -> str:
+    """Name of the backend that answers; C(options) are curl's."""
+    headers = host.check_output(f"curl -s -o /dev/null -D - {options} http://127.0.0.1/")
     found = re.search(r"x-bookface-backend: (\S+)", headers, re.IGNORECASE)
     return found[1] if found else "none"
 
@@ -102,8 +102,4 @@ def begin_at(host: Host, backend: str) -> None:
 
 def cohort(host: Host, number: int) -> str:
     """Name of the backend that answers a client of this cohort."""
-    headers = host.check_output(
-        f"curl -s -o /dev/null -D - -H 'Cookie: bookface_cohort={number}' http://127.0.0.1/"
-    )
-    found = re.search(r"x-bookface-backend: (\S+)", headers, re.IGNORECASE)
-    return found[1] if found else "none"
+    return serving(host, f"-H 'Cookie: bookface_cohort={number}'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import urllib.request
 from collections import Counter
@@ -11,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from balancer import CONFIG
 
-from tests.support.commands import ansible
+from tests.support.commands import ansible, inventory
 from tests.support.load import Load
 
 BALANCERS = ("lb26", "lb30")
 COOKIE = "bookface_cohort"
-CONFIG = "/etc/haproxy/haproxy.cfg"
 
 
 def switch(*arguments: str) -> tuple[bool, str]:
@@ -35,11 +36,11 @@ def as_root(balancer: str, command: str) -> str:
 
 @pytest.fixture(scope="module")
 def urls() -> dict[str, str]:
-    found = {}
-    for balancer in BALANCERS:
-        facts: dict[str, Any] = json.loads(ansible("ansible-inventory", "--host", balancer).stdout)
-        found[balancer] = f"http://{facts['lab_network']}.{facts['lab_node_number']}/"
-    return found
+    facts: dict[str, Any] = inventory(os.environ["BOOKFACE_INVENTORY"])["_meta"]["hostvars"]
+    return {
+        name: f"http://{facts[name]['lab_network']}.{facts[name]['lab_node_number']}/"
+        for name in BALANCERS
+    }
 
 
 def backend(url: str, cohort: int | None = None) -> str:
