@@ -62,8 +62,14 @@ def log_of(step: Step) -> Path:
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
     """What a step runs with, also if Make has not set it."""
-    path = f"{PROGRAMS}{os.pathsep}{given.get('PATH', os.defpath)}"
-    return {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **given, **PLAIN, "PATH": path}
+    return {
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        **given,
+        **PLAIN,
+        "PATH": f"{PROGRAMS}{os.pathsep}{given.get('PATH', os.defpath)}",
+        # Half of what Ansible costs the tests is to build and compile the same modules.
+        "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "runner" / "ansible"),
+    }
 
 
 def count(step: Step, status: int, cases: Sequence[Case]) -> Count:
