@@ -86,6 +86,21 @@ def calls(tasks: Any) -> Iterator[dict[str, Any]]:
                 yield task | {"call": task[f"ansible.builtin.{kind}"]}
 
 
+def test_entry_points_are_called_so_that_ansible_validates_them() -> None:
+    """With its extension, Ansible would find the file but not the specification."""
+    called = 0
+    for path in [*(ROOT / "playbooks").glob("*.yml"), *(ROOT / "roles").glob("*/tasks/*.yml")]:
+        content = yaml.safe_load(path.read_text()) or []
+        plays = [play for play in content if "hosts" in play]
+        for task in calls([task for play in plays for task in play.get("tasks", [])] or content):
+            role = task["call"]["name"].removeprefix("bookface.platform.")
+            entry = task["call"].get("tasks_from", "main")
+            specs = load(ROOT / "roles" / role / "meta/argument_specs.yml")["argument_specs"]
+            called += entry in specs
+            assert entry.removesuffix(".yml") not in specs or entry in specs, f"{path}: {entry}"
+    assert called > 10
+
+
 def test_the_toolbox_is_called_so_that_ansible_validates_it() -> None:
     specs = load(ROOT / "roles/toolbox/meta/argument_specs.yml")["argument_specs"]
     called = set()
@@ -94,7 +109,6 @@ def test_the_toolbox_is_called_so_that_ansible_validates_it() -> None:
             if task["call"]["name"] == "bookface.platform.toolbox":
                 entry = task["call"]["tasks_from"]
                 called.add(entry)
-                # With its extension, Ansible would find the file but not the specification.
                 assert (ROOT / "roles/toolbox/tasks" / f"{entry}.yml").exists(), f"{path}: {entry}"
                 given = {name for name in task.get("vars", {}) if name.startswith("toolbox_")}
                 assert given == set(specs.get(entry, {}).get("options", {})), f"{path}: {entry}"
