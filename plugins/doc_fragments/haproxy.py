@@ -53,3 +53,13 @@ options:
     type: float
     default: 30
 """
+
+    PLATFORM = r"""
+options: {}
+attributes:
+  platform:
+    support: full
+    platforms: posix
+    description:
+      - Linux with HAProxy 2.4 or later.
+"""

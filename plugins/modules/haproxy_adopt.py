@@ -54,6 +54,8 @@ options:
       - Keep a copy of the file as it was before.
     type: bool
     default: false
+extends_documentation_fragment:
+  - bookface.platform.haproxy.platform
 attributes:
   check_mode:
     support: full
@@ -68,11 +70,6 @@ attributes:
     support: full
     description:
       - Compares the blocks with the parameters.
-  platform:
-    support: full
-    platforms: posix
-    description:
-      - Linux with HAProxy 2.4 or later.
 seealso:
   - module: bookface.platform.haproxy_default_backend
 author:

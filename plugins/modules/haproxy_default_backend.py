@@ -120,6 +120,7 @@ extends_documentation_fragment:
   - bookface.platform.haproxy.socket
   - bookface.platform.haproxy.map
   - bookface.platform.haproxy.master
+  - bookface.platform.haproxy.platform
 notes:
   - If O(master_socket) exists, it is used to reload, and to make sure that no reload which is under
     way starts a worker that has read the old file. Without it such a reload cannot be seen in time.
@@ -142,11 +143,6 @@ attributes:
     support: full
     description:
       - Compares the file and the live state.
-  platform:
-    support: full
-    platforms: posix
-    description:
-      - Linux with HAProxy 2.4 or later.
 seealso:
   - module: bookface.platform.haproxy_info
 author:

@@ -28,12 +28,7 @@ extends_documentation_fragment:
   - bookface.platform.haproxy.socket
   - bookface.platform.haproxy.map
   - bookface.platform.reads_only
-attributes:
-  platform:
-    support: full
-    platforms: posix
-    description:
-      - Linux with HAProxy 2.4 or later.
+  - bookface.platform.haproxy.platform
 seealso:
   - module: bookface.platform.haproxy_default_backend
 author:

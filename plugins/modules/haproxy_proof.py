@@ -95,12 +95,7 @@ options:
 extends_documentation_fragment:
   - bookface.platform.haproxy.socket
   - bookface.platform.reads_only
-attributes:
-  platform:
-    support: full
-    platforms: posix
-    description:
-      - Linux with HAProxy 2.4 or later.
+  - bookface.platform.haproxy.platform
 seealso:
   - module: bookface.platform.haproxy_default_backend
 author:

@@ -62,6 +62,7 @@ extends_documentation_fragment:
   - bookface.platform.haproxy
   - bookface.platform.haproxy.socket
   - bookface.platform.haproxy.master
+  - bookface.platform.haproxy.platform
 notes:
   - Where O(master_socket) exists, the sessions of workers that a reload has replaced count, too.
 attributes:
@@ -77,11 +78,6 @@ attributes:
     support: full
     description:
       - Waits even if the state is set already.
-  platform:
-    support: full
-    platforms: posix
-    description:
-      - Linux with HAProxy 2.4 or later.
 seealso:
   - module: bookface.platform.haproxy_info
 author:
