@@ -23,7 +23,7 @@ def php_literal(value: Any) -> str:
         # In single quotes PHP knows just these two escapes.
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     raise AnsibleFilterError(
-        f"php_literal: {type(value).__name__} given; text, a number, true, false or null is wanted."
+        f"php_literal: expected text, a number, true, false or null, got {type(value).__name__}."
     )
 
 

@@ -40,15 +40,6 @@ def on_docker(host: Host) -> None:
     begin_at(host, "docker")
 
 
-@pytest.fixture
-def faults(host: Host) -> Iterator[None]:
-    """What a test breaks is mended: the servers join again by themselves."""
-    yield
-    servers_node("rm -f /run/test-server-*")
-    for server in ("web1", "web2", "docker1-32001", "docker1-32002"):
-        wait_for_status(host, server, "UP")
-
-
 def other(backend: str) -> str:
     return "legacy" if backend == "docker" else "docker"
 

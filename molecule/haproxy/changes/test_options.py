@@ -21,15 +21,6 @@ def _traffic(host: Host) -> Iterator[None]:
     begin_at(host, "legacy")
 
 
-@pytest.fixture
-def faults(host: Host) -> Iterator[None]:
-    """Whatever a test broke is mended afterwards."""
-    yield
-    servers_node("rm -f /run/test-server-*; systemctl start test-server@8003 test-server@8004")
-    for server in ("docker1-32001", "docker1-32002"):
-        wait_for_status(host, server, "UP")
-
-
 def server_of(host: Host) -> str:
     """Name of the server that answers."""
     return host.check_output("curl -s -o /dev/null -D - http://127.0.0.1/ | grep -i -- -server:")
