@@ -6,6 +6,7 @@ import os
 import re
 from typing import Any
 
+import killed
 import pytest
 import testinfra
 from testinfra.host import Host
@@ -54,7 +55,11 @@ class Platform:
 
 @pytest.fixture(scope="session")
 def platform() -> Platform:
-    """The platform, changed by site.yml on all machines; traffic goes to the virtual machines."""
+    """The platform, changed by site.yml on all machines; traffic goes to the virtual machines.
+
+    That run finds what killed ones have left, see test_killed.py.
+    """
+    killed.leave_runs(Platform())
     done = ansible("ansible-playbook", "site.yml")
     assert done.returncode == 0, done.stdout + done.stderr
     assert sum(counts["changed"] for counts in recap(done.stdout).values()) > 0

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,17 +80,31 @@ class Run:
         return " ".join(dict(failures(self.output)).get(host, "").split())
 
 
-def ansible(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def ansible(
+    program: str, *arguments: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a program of Ansible's in the project's root, on the machines under test."""
+    # Without the colours that molecule asks for: tests read what is printed.
+    plain = {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_FORCE_COLOR": "0"}
     return subprocess.run(
         [program, "-i", os.environ["BOOKFACE_INVENTORY"], *arguments],
         cwd=ROOT,
-        # Without the colours that molecule asks for: tests read what is printed.
-        env=os.environ | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_FORCE_COLOR": "0"},
+        env={**os.environ, **plain, **(environment or {})},
         check=False,
         capture_output=True,
         text=True,
     )
+
+
+def killed_at(task: str, *arguments: str) -> None:
+    """Run ansible-playbook, killed with SIGKILL before the task of this name begins."""
+    plugins = [os.environ.get("ANSIBLE_CALLBACK_PLUGINS", ""), str(ROOT / "tests/support/ansible")]
+    environment = {
+        "ANSIBLE_CALLBACK_PLUGINS": ":".join(filter(None, plugins)),
+        "BOOKFACE_KILL_AT": task,
+    }
+    done = ansible("ansible-playbook", *arguments, environment=environment)
+    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
 
 
 def inventory(source: str) -> dict[str, Any]:
