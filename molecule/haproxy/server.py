@@ -2,6 +2,7 @@
 """A web server with probes like bookface's, that fails when told to.
 
 /run/test-server-PORT holds `STATUS TEXT` for the readiness probe; without it: 200 ready.
+/run/test-server-PORT-pages breaks all pages, and no probe.
 /showimage.php?user=NAME sends a picture; special NAMEs begin with big, lost (a text instead, with
 status 200) or private (not for caches). /asked/PATH says how often a path was asked for.
 /not-in-containers is an error where containers would be.
@@ -46,6 +47,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send(500 if PORT >= CONTAINERS else 200, b"Users: as on all pages")
         elif self.path == "/headers":
             self.send(200, str(self.headers).encode())
+        elif Path(f"{FAULT}-pages").exists():
+            self.send(500, b"broken")
         else:
             self.send(200, f"Users: 1, Posts: 1, Comments: 1, port {PORT}".encode())
 

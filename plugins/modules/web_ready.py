@@ -22,9 +22,40 @@ options:
   timeout:
     description:
       - How long to wait for servers that are not ready, in seconds. V(0) requests the page once.
-      - The last request may take six seconds longer.
+      - The last request may take half a minute longer.
     type: int
     default: 0
+  path:
+    description:
+      - The readiness page. If empty, none is requested, and every server counts as ready.
+    type: str
+    default: /platform/ready
+  pages:
+    description:
+      - Pages that each server must serve as well once it is ready, in this order.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description:
+          - Path of the page. Exactly one of this and O(pages[].link) is required.
+        type: str
+      link:
+        description:
+          - Instead of a path, the first link with this text on the last page that has a path, such
+            as V(showuser.php?user=). If it has none, this page is not requested.
+        type: str
+      status:
+        description:
+          - The expected status.
+        type: int
+        default: 200
+      content:
+        description:
+          - Text that the page must contain. No page may be empty.
+        type: str
+        default: ""
   required:
     description:
       - Whether to fail if a server is not ready in time.
@@ -48,6 +79,9 @@ EXAMPLES = r"""
     servers:
       bookface-web-1: http://192.0.2.31:32001
     timeout: 60
+    pages:
+      - {path: /, content: "Users:"}
+      - {link: "showuser.php?user="}
 """
 
 RETURN = r"""
@@ -69,11 +103,16 @@ answers:
     text:
       description: Body of the answer, or why there is none.
       type: str
+    fault:
+      description: What is wrong with its pages. Empty if nothing is, or if the server is not ready.
+      type: str
     ready:
-      description: Whether the status is 200.
+      description: Whether the status is 200, and all pages are as expected.
       type: bool
 reason:
-  description: V(not_ready) if a server is not ready in time.
+  description:
+    - V(not_ready) if a server is not ready in time, V(pages) if all are ready and one of them does
+      not serve its pages.
   returned: on failure
   type: str
 """
@@ -83,12 +122,17 @@ from urllib.error import HTTPError
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
-from ansible_collections.bookface.platform.plugins.module_utils.web.ready import HEADER, wait
+from ansible_collections.bookface.platform.plugins.module_utils.web.pages import Page
+from ansible_collections.bookface.platform.plugins.module_utils.web.ready import (
+    HEADER,
+    PATH,
+    wait,
+)
 
-# Longer than the page itself waits for its database.
-REQUEST_TIMEOUT = 6
-# The page is a line; what another server answers may be longer.
-MOST = 2000
+# Seconds. The readiness page itself waits for its database for 5; a front page may take long.
+READY_TIMEOUT, PAGE_TIMEOUT = 6, 30
+# Bytes: a front page with a thousand users has a tenth of it.
+MOST = 5_000_000
 
 
 def ask(url: str) -> tuple[int, str]:
@@ -97,7 +141,7 @@ def ask(url: str) -> tuple[int, str]:
         answer = open_url(
             url,
             headers={HEADER: "ansible"},
-            timeout=REQUEST_TIMEOUT,
+            timeout=READY_TIMEOUT if url.endswith(PATH) else PAGE_TIMEOUT,
             use_proxy=False,
             follow_redirects="none",
         )
@@ -116,18 +160,38 @@ def main() -> None:
             "servers": {"type": "dict", "required": True},
             "timeout": {"type": "int", "default": 0},
             "required": {"type": "bool", "default": True},
+            "path": {"type": "str", "default": PATH},
+            "pages": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "str"},
+                    "link": {"type": "str"},
+                    "status": {"type": "int", "default": 200},
+                    "content": {"type": "str", "default": ""},
+                },
+                "mutually_exclusive": [["path", "link"]],
+                "required_one_of": [["path", "link"]],
+            },
         },
         supports_check_mode=True,
     )
     given = module.params
     servers = {name: str(url).rstrip("/") for name, url in given["servers"].items()}
-    answers = wait(servers, given["timeout"], ask)
+    pages = [
+        Page(page["path"] or "", page["link"] or "", page["status"], page["content"])
+        for page in given["pages"]
+    ]
+    answers = wait(servers, given["timeout"], ask, pages=pages, path=given["path"])
     result = {"changed": False, "answers": [asdict(answer) for answer in answers]}
-    unready = [str(answer) for answer in answers if not answer.ready]
+    unready = [answer for answer in answers if not answer.ready]
     if unready and given["required"]:
+        pages_only = all(answer.fault for answer in unready)
+        what = "Not as expected" if pages_only else f"Not ready within {given['timeout']} s"
         module.fail_json(
-            msg=f"Not ready within {given['timeout']} s: {'; '.join(unready)}.",
-            reason="not_ready",
+            msg=f"{what}: {'; '.join(map(str, unready))}.",
+            reason="pages" if pages_only else "not_ready",
             **result,
         )
     module.exit_json(**result)

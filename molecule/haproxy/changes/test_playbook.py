@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from balancer import CONFIG
+from balancer import CONFIG, servers_node
 
 from tests.support.commands import ansible, inventory
 from tests.support.load import Load
@@ -162,6 +162,22 @@ def test_a_target_that_fails_others_on_another_page_is_taken_back(urls: dict[str
         output,
     ), output
     assert backends(urls) == {"legacy"}
+
+
+@pytest.mark.load
+def test_a_target_of_which_one_server_serves_no_page_gets_no_client(urls: dict[str, str]) -> None:
+    """It passes its checks; few requests of a proof after the switch would meet it."""
+    begin_at(urls, "legacy")
+    servers_node("touch /run/test-server-8004-pages")
+    try:
+        with Load(list(urls.values()), clients=8, rate=100, expect="Users:") as load:
+            succeeded, output = switch("-e", "target=docker")
+    finally:
+        servers_node("rm /run/test-server-8004-pages")
+    assert not succeeded
+    assert re.search(r"docker1-32002: http://\S+:8004/ answers 500, expected 200", output), output
+    assert backends(urls) == {"legacy"}
+    assert load.summary.failed == 0, load.summary.as_text()
 
 
 def test_a_share_moves_these_clients_and_keeps_them(urls: dict[str, str]) -> None:

@@ -120,6 +120,29 @@ def test_a_new_one_that_is_not_ready_is_taken_back(site: Site) -> None:
 
 
 @pytest.mark.load
+def test_a_release_that_does_not_serve_is_taken_back(site: Site) -> None:
+    """It reaches its database, so that it is ready; its front page is none."""
+    page = "RUN echo '<?php this is no php (' > /var/www/html/index.php"
+    image = site.derived("unparsable", "USER root", page, "USER 33:33")
+    before = site.containers()
+    with site.load(at_least=300) as load:
+        said = message(site.run(web_containers_image=image))
+    assert "rolling-1 was not replaced: rolling-1 reaches its database but does not serve" in said
+    assert "/ answers 500, expected 200" in said
+    assert "The old container is back in its place." in said
+    assert load.summary.failed == 0, load.summary.examples
+    assert site.containers() == before
+    until(site.serving, "both servers")
+
+    # Where a container is missing, a new one that serves nobody does not stay.
+    docker("rm", "--force", "rolling-2")
+    said = message(site.run(web_containers_image=image, web_containers_keep=0))
+    assert "rolling-2 reaches its database but does not serve" in said
+    assert "rolling-2" not in site.containers()
+    site.converge()
+
+
+@pytest.mark.load
 def test_a_run_that_was_killed_is_finished_by_the_next(site: Site) -> None:
     before = site.containers()
     with site.load(at_least=300) as load:

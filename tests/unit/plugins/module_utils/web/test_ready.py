@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.bookface.platform.plugins.module_utils.web.pages import Page
 from ansible_collections.bookface.platform.plugins.module_utils.web.ready import (
+    ATTEMPTS,
     PAUSE,
     Answer,
     wait,
@@ -67,3 +69,38 @@ def test_one_that_does_not_answer() -> None:
 def test_nobody_to_wait_for(clock: Clock) -> None:
     assert wait({}, 10, lambda _url: (200, ""), clock, clock.sleep) == []
     assert clock.now == 0
+
+
+def test_a_server_that_is_ready_and_broken_is_given_up_soon(clock: Clock) -> None:
+    asked: list[str] = []
+
+    def ask(url: str) -> tuple[int, str]:
+        asked.append(url)
+        return (200, "ready") if url.endswith("/platform/ready") else (500, "")
+
+    [answer] = wait({"one": ONE}, 60, ask, clock, clock.sleep, [Page(path="/")])
+    assert str(answer) == f"one: {ONE}/ answers 500, expected 200"
+    assert not answer.ready
+    assert asked == [f"{ONE}/platform/ready", f"{ONE}/"] * ATTEMPTS
+
+
+def test_pages_may_fail_once(clock: Clock) -> None:
+    front = iter([(500, ""), (200, "Users: 1")])
+
+    def ask(url: str) -> tuple[int, str]:
+        return (200, "ready") if url.endswith("/platform/ready") else next(front)
+
+    [answer] = wait({"one": ONE}, 60, ask, clock, clock.sleep, [Page(path="/", content="Users:")])
+    assert answer.ready
+
+
+def test_pages_wait_until_the_server_is_ready(clock: Clock) -> None:
+    asked: list[str] = []
+
+    def ask(url: str) -> tuple[int, str]:
+        asked.append(url)
+        return 503, "not ready: database"
+
+    [answer] = wait({"one": ONE}, 2, ask, clock, clock.sleep, [Page(path="/")])
+    assert "answers 503" in str(answer)
+    assert set(asked) == {f"{ONE}/platform/ready"}
