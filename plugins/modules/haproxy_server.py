@@ -48,6 +48,20 @@ options:
       - On timeout the module fails and reports the remaining sessions. The state remains set.
     type: float
     default: 60
+  watch:
+    description:
+      - Seconds to count the server's answers to all clients once it is V(ready) and has passed a
+        check. If more than O(errors_percent) of them are errors, the module fails; the state
+        remains set.
+      - A backend that gets no traffic is not watched.
+    type: float
+    default: 0
+  errors_percent:
+    description:
+      - Maximum percentage of errors among these answers, those with status 5xx and those that were
+        incomplete or missing.
+    type: float
+    default: 1
   missing:
     description:
       - What to do if no such server exists, because HAProxy is not running or its configuration
@@ -117,6 +131,7 @@ reason:
     - V(no_such_server) means that no running backend has the server.
     - V(too_few_servers) means that fewer than O(keep) other servers would be left.
     - V(timeout) means that the state is set, but was not reached within O(wait).
+    - V(errors) means that the state is set, and the server answers clients with errors.
     - V(unreachable) means that no process answers on the socket, V(denied) that permissions forbid
       its use, V(no_answer) that the answer was missing or incomplete, and V(refused) that HAProxy
       refused the command, for example because the socket lacks C(level admin).
@@ -126,7 +141,7 @@ reason:
   sample: too_few_servers
 servers:
   description: The selected servers.
-  returned: success, and on timeout
+  returned: success, on timeout, and on errors
   type: list
   elements: dict
   contains:
@@ -149,6 +164,11 @@ sessions:
   returned: success, and on timeout
   type: int
   sample: 0
+counted:
+  description: What the servers have counted while they were watched.
+  returned: success, and on errors, if they were watched
+  type: dict
+  sample: {pid: 4711, sessions: 105, responses: 105, errors: 0}
 waited:
   description: Seconds that the module waited.
   returned: success, and on timeout
@@ -173,6 +193,12 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file imp
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live import (
     Deadline,
     settled_processes,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.proof import (
+    Counted,
+    ProofError,
+    check_counted,
+    count,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import (
     HaproxyRuntimeError,
@@ -200,6 +226,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
 UNTOUCHED = "Nothing was changed."
 # Seconds for one reply.
 PATIENCE = 5.0
+# So many errors need no further watching.
+ENOUGH = 3
 # Without an answer for longer than this, HAProxy is not just reloading.
 SILENCE = 2.0
 
@@ -300,6 +328,28 @@ class Shell:
             deadline.sleep(min(0.2, deadline.left))
         return missing
 
+    def counted(self, servers: tuple[Administered, ...]) -> Counted:
+        titles = {server.title for server in servers}
+        found = self.stats.stat(PATIENCE).servers
+        return count(
+            self.stats.info(PATIENCE).pid,
+            [one for one in found if f"{one.backend}/{one.name}" in titles],
+        )
+
+    def watch(self, servers: tuple[Administered, ...]) -> Counted | None:
+        """What servers with traffic answer, until time is up or there are errors enough."""
+        used = self.in_use()
+        servers = tuple(one for one in servers if used is None or one.backend in used)
+        if not servers:
+            return None
+        before = self.counted(servers)
+        deadline = Deadline(self.params["watch"])
+        while True:
+            now = self.counted(servers).since(before)
+            if now.errors >= ENOUGH or deadline.expired:
+                return now
+            deadline.sleep(min(0.2, deadline.left))
+
     def run(self) -> dict[str, Any]:
         state = self.params["state"]
         if self.params["missing"] == "ignore" and not self.known():
@@ -322,6 +372,13 @@ class Shell:
                 reason="timeout",
                 **result,
             )
+        if state == READY and self.params["watch"] > 0 and (seen := self.watch(before)):
+            result["counted"] = seen.as_dict()
+            name = ", ".join(one.title for one in before)
+            try:
+                check_counted(seen, name, 0, self.params["errors_percent"])
+            except ProofError as error:
+                self.module.fail_json(msg=error.message(""), reason=error.reason, **result)
         return result
 
     def apply(self) -> tuple[tuple[Administered, ...], dict[str, Any]]:
@@ -365,6 +422,8 @@ def main() -> None:
             "state": {"type": "str", "required": True, "choices": ["ready", "drain", "maint"]},
             "keep": {"type": "int", "default": 1},
             "wait": {"type": "float", "default": 60.0},
+            "watch": {"type": "float", "default": 0.0},
+            "errors_percent": {"type": "float", "default": 1.0},
             "missing": {"type": "str", "default": "fail", "choices": ["fail", "ignore"]},
         },
         supports_check_mode=True,

@@ -143,6 +143,25 @@ def test_a_release_that_does_not_serve_is_taken_back(site: Site) -> None:
 
 
 @pytest.mark.load
+def test_a_release_that_only_clients_find_broken_is_taken_back(site: Site) -> None:
+    """Whoever asks it directly gets its pages; those who come through the load balancer do not."""
+    guard = (
+        "<?php if (isset($_SERVER['HTTP_X_FORWARDED_PROTO'])) { http_response_code(500); exit; } ?>"
+    )
+    page = f'RUN sed -i "1i {guard}" /var/www/html/index.php'.replace("$", r"\$")
+    image = site.derived("astray-later", "USER root", page, "USER 33:33")
+    before = site.containers()
+    with site.load(at_least=300) as load:
+        said = message(site.run(web_containers_image=image))
+    assert re.search(r"rolling-1 was not replaced: \d+ of \d+ answers from the servers of ", said)
+    assert "The old container is back in its place." in said
+    # Those that it got within a fifth of a second, and until it was gone.
+    assert 0 < load.summary.failed < 60, load.summary.as_text()
+    assert site.containers() == before
+    until(site.serving, "both servers")
+
+
+@pytest.mark.load
 def test_a_run_that_was_killed_is_finished_by_the_next(site: Site) -> None:
     before = site.containers()
     with site.load(at_least=300) as load:
