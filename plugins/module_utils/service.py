@@ -130,8 +130,9 @@ def action(ran: Times, restart: Files, reload: Files, note: Note | None) -> str:
             return RESTART
         if note.times.changed == ran.changed:
             return RELOAD if note.reload != reload.digest else NONE
-        # Somebody else has reloaded it since.
-        return RELOAD if reload.written > ran.changed - TICK else NONE
+        # Somebody else has reloaded it since, with the same or with something else.
+        doubt = 0 if note.reload == reload.digest else TICK
+        return RELOAD if reload.written > ran.changed - doubt else NONE
     if restart.written > ran.started - TICK:
         return RESTART
     return RELOAD if reload.written > ran.changed - TICK else NONE

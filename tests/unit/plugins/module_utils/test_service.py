@@ -57,6 +57,11 @@ def test_a_reload_by_somebody_else_counts() -> None:
     later = Times(RAN.started, changed=3000.0)
     assert action(later, OLD, NEW, NOTE) == "none"
     assert action(later, OLD, Files("newer", 3500.0), NOTE) == "reload"
+    # In the moment of the reload, which was the writer's own if it is the same as before.
+    assert action(later, OLD, Files("new", 2999.99), NOTE) == "reload"
+    assert action(later, OLD, Files("old", 2999.99), NOTE) == "none"
+    # Something else was loaded, and this was written afterwards.
+    assert action(later, OLD, Files("old", 3500.0), NOTE) == "reload"
     # No reload brings what is read at the start.
     assert action(later, NEW, OLD, NOTE) == "restart"
 
