@@ -20,18 +20,22 @@ if TYPE_CHECKING:
 
 
 class Held:
-    """A web server whose /long sends its first half at once and the second when told to."""
+    """A web server whose /long sends its first half at once and the second when told to.
+
+    All its pages are errors while it is C(broken), and its checks pass.
+    """
 
     def __init__(self) -> None:
         self.go_on = threading.Event()
-        go_on = self.go_on
+        self.broken = threading.Event()
+        go_on, broken = self.go_on, self.broken
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
                 body = b"first second" if self.path == "/long" else b"held"
-                self.send_response(200)
+                self.send_response(500 if broken.is_set() and self.path != "/ready" else 200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body[:6])
@@ -277,3 +281,58 @@ def test_a_socket_without_the_right(pair: Lab) -> None:
     assert seen(lab) == {"docker", "held"}
     with socket.socket(socket.AF_UNIX) as still_there:
         still_there.connect(str(socket_path))
+
+
+@contextlib.contextmanager
+def clients(lab: Lab) -> Iterator[None]:
+    """Somebody who asks all the time."""
+    enough = threading.Event()
+
+    def ask() -> None:
+        while not enough.is_set():
+            lab.traffic()
+
+    client = threading.Thread(target=ask)
+    client.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        client.join()
+
+
+def test_a_server_that_serves_passes_while_it_is_watched(pair: Lab) -> None:
+    with clients(pair):
+        watched = server(pair, "ready", watch=0.5)
+    assert not watched["changed"]
+    assert watched["counted"]["responses"] > 0
+    assert watched["counted"]["errors"] == 0
+
+
+def test_errors_of_its_first_answers_fail_at_once(pair: Lab, held: Held) -> None:
+    server(pair, "drain")
+    held.broken.set()
+    began = time.monotonic()
+    with clients(pair):
+        watched = server(pair, "ready", watch=60)
+    assert time.monotonic() - began < 30
+    assert watched["failed"]
+    assert watched["reason"] == "errors"
+    assert "answers from the servers of docker/held to all clients were errors" in watched["msg"]
+    assert watched["counted"]["errors"] >= 3
+    # It is for the caller to take it out.
+    assert watched["servers"][0]["state"] == "ready"
+
+
+def test_what_is_tolerated_passes(pair: Lab, held: Held) -> None:
+    held.broken.set()
+    with clients(pair):
+        assert "failed" not in server(pair, "ready", watch=0.5, errors_percent=100)
+
+
+def test_nobody_is_watched_without_traffic(pair: Lab) -> None:
+    pair.config.write_text(pair.config.read_text().replace("_backend\tdocker", "_backend\tlegacy"))
+    began = time.monotonic()
+    watched = server(pair, "ready", watch=60)
+    assert time.monotonic() - began < 30
+    assert "counted" not in watched
