@@ -6,6 +6,8 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 # Handed to ansible-playbook by demo and demo-down, such as ARGS="-e lab_http_port=8090",
 # and to a bench, such as ARGS=--quick.
 ARGS ?=
+# Handed to apt-get for the packages of the tests.
+APT_OPTIONS ?=
 # What test-changed compares with: a branch or a commit.
 BASE ?= main
 # Modules of bench/ that measure; report.py is what they share.
@@ -72,7 +74,7 @@ docs: setup ## tables of variables in the roles' READMEs
 # Real servers for the integration tests, started by the tests on ports of their own.
 test-packages:
 	@dpkg -s $$(cat tests/packages.txt) > /dev/null 2>&1 \
-	  || { $(AS_ROOT) apt-get update -q && $(AS_ROOT) apt-get install -qy --no-install-recommends $$(cat tests/packages.txt); }
+	  || { $(AS_ROOT) apt-get update -q && $(AS_ROOT) apt-get install -qy --no-install-recommends $(APT_OPTIONS) $$(cat tests/packages.txt); }
 
 clean: ## remove what set-up and runs left in this directory
 	rm -rf $(VENV) .ansible .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build logs
