@@ -53,7 +53,7 @@ options:
         default: 200
       content:
         description:
-          - Text that the page must contain. No page may be empty.
+          - Text that the page must contain.
         type: str
         default: ""
   required:

@@ -40,8 +40,8 @@ def test_a_site_that_serves() -> None:
             f"{SERVER}/showuser.php?user=7&a=1 answers 404, expected 200",
         ),
         (
-            {f"{SERVER}/showimage.php?user=7": (200, "")},
-            f"{SERVER}/showimage.php?user=7 is empty",
+            {f"{SERVER}/showimage.php?user=7": (500, "")},
+            f"{SERVER}/showimage.php?user=7 answers 500, expected 200",
         ),
     ],
 )
@@ -51,6 +51,10 @@ def test_the_first_fault_is_named(changed: dict[str, tuple[int, str]], expected:
 
 def test_an_empty_site_has_nobody_to_show() -> None:
     assert look({f"{SERVER}/": (200, "Users: 0")}) == ""
+
+
+def test_somebody_may_have_no_picture() -> None:
+    assert look({f"{SERVER}/showimage.php?user=7": (200, "")}) == ""
 
 
 def test_a_path_below_and_another_status() -> None:
