@@ -48,9 +48,9 @@ options:
         type: str
       status:
         description:
-          - The expected status.
+          - The expected status. By default V(200) for a path, and anything below 500 for a link,
+            since somebody may have no picture.
         type: int
-        default: 200
       content:
         description:
           - Text that the page must contain.
@@ -168,7 +168,7 @@ def main() -> None:
                 "options": {
                     "path": {"type": "str"},
                     "link": {"type": "str"},
-                    "status": {"type": "int", "default": 200},
+                    "status": {"type": "int"},
                     "content": {"type": "str", "default": ""},
                 },
                 "mutually_exclusive": [["path", "link"]],

@@ -17,19 +17,29 @@ Ask = Callable[[str], tuple[int, str]]
 
 @dataclass(frozen=True)
 class Page:
-    """A page, by its C(path), or as the first C(link) of the page before it that begins so."""
+    """A page, by its C(path), or as the first C(link) with this text on the page before it.
+
+    Without a C(status), a path answers 200, and a link is no error of the server.
+    """
 
     path: str = ""
     link: str = ""
-    status: int = 200
+    status: int | None = None
     content: str = ""
+
+    def wrong(self, status: int) -> str:
+        """What was expected instead of this status; empty if nothing else was."""
+        if self.status is None and self.link:
+            return "" if status < 500 else "less than 500"
+        expected = self.status or 200
+        return "" if status == expected else str(expected)
 
 
 def fault(server: str, pages: Sequence[Page], ask: Ask) -> str:
     """What is wrong with the first page that is not as expected; empty if all are.
 
     Links are looked for on the last page that was named by its path. A page without such a link has
-    nobody to show, which is no fault. Nor is an empty answer: somebody may have no picture.
+    nobody to show, which is no fault. Nor is a 404 there: somebody may have no picture.
     """
     base, text = f"{server}/", ""
     for page in pages:
@@ -43,8 +53,8 @@ def fault(server: str, pages: Sequence[Page], ask: Ask) -> str:
         status, body = ask(url)
         if not status:
             return f"{url} does not answer ({body})"
-        if status != page.status:
-            return f"{url} answers {status}, expected {page.status}"
+        if expected := page.wrong(status):
+            return f"{url} answers {status}, expected {expected}"
         if page.content not in body:
             return f"{url} does not contain {page.content!r}"
         if page.path:

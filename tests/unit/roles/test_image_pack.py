@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import runpy
+import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -67,8 +68,8 @@ def test_a_link_takes_the_place_of_a_file(
     link = str(Path(place) / "config.json")
     pack(str(archive), f"{place}={tree}", f"{link}->/etc/bookface/config.json", "empty=")
     assert b"secret" not in gzip.decompress(archive.read_bytes())
-    with tarfile.open(archive) as packed:
-        packed.extractall(target, filter="fully_trusted")  # noqa: S202
+    target.mkdir()
+    subprocess.run(["tar", "-xzf", archive, "-C", target], check=True)
     assert (target / link).readlink() == Path("/etc/bookface/config.json")
     assert (target / place / "images/config.json").read_text() == "a picture's"
     assert (target / place / "index.php").read_text() == "index.php"

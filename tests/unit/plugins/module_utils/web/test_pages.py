@@ -36,12 +36,12 @@ def test_a_site_that_serves() -> None:
         ({f"{SERVER}/": (0, "refused")}, f"{SERVER}/ does not answer (refused)"),
         ({f"{SERVER}/": (200, "no database")}, f"{SERVER}/ does not contain 'Users:'"),
         (
-            {f"{SERVER}/showuser.php?user=7&a=1": (404, "")},
-            f"{SERVER}/showuser.php?user=7&a=1 answers 404, expected 200",
+            {f"{SERVER}/showuser.php?user=7&a=1": (502, "")},
+            f"{SERVER}/showuser.php?user=7&a=1 answers 502, expected less than 500",
         ),
         (
             {f"{SERVER}/showimage.php?user=7": (500, "")},
-            f"{SERVER}/showimage.php?user=7 answers 500, expected 200",
+            f"{SERVER}/showimage.php?user=7 answers 500, expected less than 500",
         ),
     ],
 )
@@ -54,7 +54,11 @@ def test_an_empty_site_has_nobody_to_show() -> None:
 
 
 def test_somebody_may_have_no_picture() -> None:
-    assert look({f"{SERVER}/showimage.php?user=7": (200, "")}) == ""
+    for answer in ((200, ""), (404, "no picture")):
+        assert look({f"{SERVER}/showimage.php?user=7": answer}) == ""
+    asked = [Page(path="/"), Page(link="showimage.php?user=", status=200)]
+    changed = {f"{SERVER}/showimage.php?user=7": (404, "no picture")}
+    assert look(changed, asked).endswith("answers 404, expected 200")
 
 
 def test_a_path_below_and_another_status() -> None:
