@@ -12,8 +12,11 @@ with a reboot as all services do, knows what the files held then.
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,6 +24,10 @@ from typing import Any
 
 # The kernel stamps files with the time of its last tick, a few milliseconds ago.
 TICK = 0.1
+
+# Ends with a reboot, after which every service has loaded its files.
+NOTES = Path("/run/bookface/services")
+REWRITES = "rewrites.json"
 
 START, RESTART, RELOAD, NONE = "start", "restart", "reload", "none"
 
@@ -80,15 +87,52 @@ def read(paths: Iterable[Path], ignore: str = "") -> Files:
     for path in entries(paths):
         digest.update(f"\n{path}\n".encode())
         try:
-            written = max(written, path.lstat().st_ctime)
+            written = max(written, when_written(path))
             if path.is_symlink():
                 digest.update(str(path.readlink()).encode())
-                written = max(written, path.stat().st_ctime)
+                written = max(written, when_written(path.resolve(strict=True)))
             if path.is_file():
                 digest.update(relevant(path.read_bytes(), ignore))
         except FileNotFoundError:
             digest.update(b"missing")
     return Files(digest.hexdigest(), written)
+
+
+def when_written(path: Path, notes: Path = NOTES) -> float:
+    """When a file was last written, but for rewrites that no service has to load."""
+    status = path.lstat()
+    rewrite = _rewrites(notes).get(str(path), {})
+    same = rewrite.get("now") == status.st_ctime_ns
+    return float(rewrite["written"]) if same else status.st_ctime
+
+
+def note_rewrite(path: Path, written: float, notes: Path = NOTES) -> None:
+    """Remember that a file has just been rewritten with nothing that a service has to load.
+
+    C(written) is C(when_written) of before. Whoever cannot note that costs a reload.
+    """
+    with suppress(OSError):
+        known = {name: one for name, one in _rewrites(notes).items() if Path(name).exists()}
+        known[str(path)] = {"now": path.lstat().st_ctime_ns, "written": written}
+        put_note(notes / REWRITES, known)
+
+
+def _rewrites(notes: Path) -> dict[str, dict[str, Any]]:
+    try:
+        found: dict[str, dict[str, Any]] = json.loads((notes / REWRITES).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def put_note(path: Path, data: Any) -> None:
+    """Replace a note as one step. For root alone: digests may be of short secrets."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    candidate = path.with_suffix(".new")
+    handle = os.open(candidate, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        json.dump(data, stream)
+    candidate.replace(path)
 
 
 def relevant(content: bytes, ignore: str) -> bytes:

@@ -353,6 +353,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.bookface.platform.plugins.module_utils import service
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.arguments import (
     HAPROXY_ARGUMENTS,
     MAP_ARGUMENTS,
@@ -431,6 +432,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
     printable,
 )
 
+# Without it there is no service that could be told to reload.
+SYSTEMD = Path("/run/systemd/system")
 UNTOUCHED = "Nothing was changed, neither the file nor the running HAProxy."
 
 
@@ -645,7 +648,7 @@ class Shell:
             candidate = ""
             try:
                 candidate = write_candidate(new, old.data)
-                replace(new, candidate)
+                put(new, candidate)
                 done.append(f"{old.path} was restored")
             except FileError as trouble:
                 discard(candidate)
@@ -780,7 +783,7 @@ class Shell:
                 if candidate:
                     if self.params["backup"]:
                         backup = write_backup(config)
-                    new = replace(config, candidate)
+                    new = put(config, candidate)
                     self.phases.end("write")
                 return validator, backup, self.bring_live(plan, live, config, new)
         finally:
@@ -811,6 +814,16 @@ class Shell:
             after = f"new worker, default_backend {plan.disk.after}\n"
             result.append(_difference("running HAProxy", before, after))
         return result
+
+
+def put(original: ConfigFile, candidate: str) -> ConfigFile:
+    """Replace the file. The line that differs is in force by other means than loading it."""
+    path = Path(original.path)
+    written = service.when_written(path)
+    new = replace(original, candidate)
+    if SYSTEMD.is_dir():
+        service.note_rewrite(path, written)
+    return new
 
 
 def _difference(header: str, before: str, after: str) -> dict[str, str]:

@@ -102,7 +102,6 @@ enabled:
 """
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -111,14 +110,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bookface.platform.plugins.module_utils import service
 from ansible_collections.bookface.platform.plugins.module_utils.service import (
     NONE,
+    NOTES,
     RELOAD,
     RESTART,
     START,
     Note,
 )
 
-# Ends with a reboot, after which every service has loaded its files.
-NOTES = Path("/run/bookface/services")
 ASKED = (
     "LoadState",
     "ActiveState",
@@ -170,16 +168,6 @@ def read_note(path: Path) -> Note | None:
         return None
 
 
-def write_note(path: Path, note: Note) -> None:
-    """Replace the note as one step. For root alone: digests may be of short secrets."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    candidate = path.with_suffix(".new")
-    handle = os.open(candidate, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump(note.as_data(), stream)
-    candidate.replace(path)
-
-
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Look, compare, act, note."""
     given = module.params
@@ -214,12 +202,13 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         if given["validate"]:
             module.run_command(given["validate"], check_rc=True)
         loaded = "" if action == RESTART else restart.digest
-        write_note(path, Note(service.times(shown), loaded, reload.digest, complete=False))
+        cut_off = Note(service.times(shown), loaded, reload.digest, complete=False)
+        service.put_note(path, cut_off.as_data())
         unit.systemctl(action)
         shown = unit.show()
     complete = Note(service.times(shown), restart.digest, reload.digest, complete=True)
     if complete != note:
-        write_note(path, complete)
+        service.put_note(path, complete.as_data())
     return result
 
 

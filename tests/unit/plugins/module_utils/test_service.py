@@ -13,9 +13,11 @@ from ansible_collections.bookface.platform.plugins.module_utils.service import (
     Note,
     Times,
     action,
+    note_rewrite,
     read,
     times,
     timestamp,
+    when_written,
 )
 
 RAN = Times(started=1000.0, changed=1500.0)
@@ -138,3 +140,40 @@ def test_lines_that_do_not_count(tree: Path) -> None:
     assert read([file]).digest != before.digest
     file.write_text("a\n  default_backend two\nc\n")
     assert read([file], ignore).digest != before.digest
+
+
+def rewrite(file: Path, text: str) -> None:
+    """As a switch does."""
+    file.with_suffix(".new").write_text(text)
+    file.with_suffix(".new").replace(file)
+
+
+def test_a_rewrite_that_nobody_has_to_load_leaves_the_time(tree: Path) -> None:
+    file, notes = tree / "main.cfg", tree / "notes"
+    before = when_written(file, notes)
+    for text in ("one", "two"):
+        known = when_written(file, notes)
+        rewrite(file, text)
+        note_rewrite(file, known, notes)
+        assert when_written(file, notes) == before
+    assert (notes / "rewrites.json").stat().st_mode & 0o777 == 0o600
+    # Anybody's own change counts.
+    rewrite(file, "three")
+    assert when_written(file, notes) == file.stat().st_ctime
+
+
+def test_a_rewrite_that_cannot_be_noted_counts(tree: Path) -> None:
+    file = tree / "main.cfg"
+    note_rewrite(file, 1.0, tree / "main.cfg" / "below-a-file")
+    assert when_written(file, tree / "main.cfg" / "below-a-file") == file.stat().st_ctime
+
+
+def test_notes_of_files_that_are_gone_go(tree: Path) -> None:
+    notes = tree / "notes"
+    gone, stays = tree / "gone", tree / "stays"
+    for file in (gone, stays):
+        file.touch()
+        note_rewrite(file, 1.0, notes)
+    gone.unlink()
+    note_rewrite(stays, 1.0, notes)
+    assert str(gone) not in (notes / "rewrites.json").read_text()
