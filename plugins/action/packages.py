@@ -12,6 +12,13 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 QUERY = ["dpkg-query", "--show", "--showformat", r"${db:Status-Status} ${Package}\n"]
+# Prints something if dpkg was interrupted, or is at work: a package in an intermediate state, or a
+# file of its journal. The module on the host tells these apart.
+UNFINISHED = (
+    f"{shlex.join(QUERY)} | grep --extended-regexp '^(half-|unpacked|triggers-)';"
+    " ls /var/lib/dpkg/updates | grep --extended-regexp '^[0-9]+$'"
+)
+REPAIR = "bookface_repair_packages"
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -25,14 +32,34 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Look, and install what is missing."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _spec, arguments = self.validate_argument_spec(
-            {"name": {"type": "list", "elements": "str", "required": True}}
+            {"name": {"type": "list", "elements": "str", "default": []}, "repair": {"type": "bool"}}
         )
-        missing = self._missing(arguments["name"])
+        names = arguments["name"]
+        missing = self._missing(names) if names else []
         result |= {"changed": False, "missing": missing, "pending": False}
-        if missing:
+        if missing or not names:
+            result |= self._repair(arguments["repair"], task_vars)
+        if missing and not result.get("failed"):
+            repaired = result["changed"]
             result |= self._install(missing, task_vars)
             result["pending"] = self._task.check_mode and result["changed"]
+            result["changed"] |= repaired
         return result
+
+    def _repair(self, repair: bool | None, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """Let the module on the host look if there is something to see."""
+        answer = self._low_level_execute_command(UNFINISHED)
+        if not answer["stdout"].strip():
+            return {}
+        if repair is None:
+            repair = self._templar.template((task_vars or {}).get(REPAIR, False))
+        done: dict[str, Any] = self._execute_module(
+            module_name="bookface.platform.packages",
+            module_args={"repair": repair},
+            task_vars=task_vars,
+        )
+        done.pop("invocation", None)
+        return done
 
     def _missing(self, names: list[str]) -> list[str]:
         """Those of the packages that are not installed."""

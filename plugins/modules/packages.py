@@ -2,7 +2,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documentation of the action plugin of the same name, which does the work."""
+"""Documentation of the action plugin of the same name, and the part of it that runs on the host."""
 
 from __future__ import annotations
 
@@ -16,13 +16,21 @@ description:
   - Installs packages without their recommendations. If any of them is missing, the package lists
     are refreshed first.
   - Where all are installed, it runs a single C(dpkg-query) on the host.
+  - Where C(dpkg) was interrupted and has left packages half-configured, it fails before it installs
+    anything, and names them.
   - Uses M(ansible.builtin.apt) for the rest.
 options:
   name:
-    description: Names of the packages.
+    description: Names of the packages. If empty, it only looks for an interrupted C(dpkg).
     type: list
     elements: str
-    required: true
+    default: []
+  repair:
+    description:
+      - Whether C(dpkg --configure) repairs what an interrupted C(dpkg) has left. Configuration
+        files that were changed on the host are kept. This may restart services of these packages.
+      - The default is the variable C(bookface_repair_packages), one setting for all roles.
+    type: bool
 attributes:
   action:
     description:
@@ -58,6 +66,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+repaired:
+  description: Packages that an interrupted C(dpkg) had left between two states.
+  type: list
+  elements: str
+  returned: if there was something to repair
 missing:
   description: Packages that were not installed before.
   type: list
@@ -70,3 +83,40 @@ pending:
   type: bool
   returned: always
 """
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.bookface.platform.plugins.module_utils.dpkg import (
+    Dpkg,
+    DpkgError,
+    message,
+)
+
+# apt waits as long for its lock.
+SECONDS = 60
+
+
+def main() -> None:
+    """Look whether dpkg was interrupted, and repair that if wanted."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "list", "elements": "str", "default": []},
+            "repair": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    dpkg = Dpkg(module)
+    interrupted, packages = dpkg.interrupted(SECONDS)
+    if not interrupted:
+        module.exit_json(changed=False)
+    if not module.params["repair"]:
+        module.fail_json(msg=message(packages))
+    if not module.check_mode:
+        try:
+            dpkg.repair()
+        except DpkgError as error:
+            module.fail_json(msg=str(error))
+    module.exit_json(changed=True, repaired=packages)
+
+
+if __name__ == "__main__":
+    main()

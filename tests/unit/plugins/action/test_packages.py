@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail
-from ansible_collections.bookface.platform.plugins.action.packages import ActionModule
+from ansible_collections.bookface.platform.plugins.action.packages import (
+    UNFINISHED,
+    ActionModule,
+)
 
 Calls = list[tuple[dict[str, Any], bool]]
 
@@ -15,16 +18,23 @@ Calls = list[tuple[dict[str, Any], bool]]
 class Host:
     """A host with some packages, whose apt is asked by the plugin."""
 
-    def __init__(self, *installed: str, refresh: str = "") -> None:
+    def __init__(self, *installed: str, refresh: str = "", unfinished: str = "") -> None:
         self.installed = installed
         self.refresh = refresh
+        self.unfinished = unfinished
         self.calls: Calls = []
         self.status = 0 if installed else 1
 
-    def run(self, *names: str, check: bool = False) -> dict[str, Any]:
+    def run(
+        self, *names: str, check: bool = False, repair: bool | None = None, variable: bool = False
+    ) -> dict[str, Any]:
         """What the task returns."""
         task = SimpleNamespace(
-            args={"name": list(names)}, check_mode=check, async_val=0, environment=None, diff=False
+            args={"name": list(names)} | ({} if repair is None else {"repair": repair}),
+            check_mode=check,
+            async_val=0,
+            environment=None,
+            diff=False,
         )
         shell = SimpleNamespace(tmpdir=None, _IS_WINDOWS=False)
         action = ActionModule(
@@ -32,11 +42,13 @@ class Host:
             connection=SimpleNamespace(_shell=shell),
             play_context=None,
             loader=None,
-            templar=None,
+            templar=SimpleNamespace(template=lambda value: value),
             shared_loader_obj=None,
         )
 
         def query(command: str) -> dict[str, Any]:
+            if command == UNFINISHED:
+                return {"rc": 1, "stdout": self.unfinished, "stderr": ""}
             assert command.split()[-len(names) :] == list(names)
             known = "\n".join([f"installed {name}" for name in self.installed])
             return {"rc": self.status, "stdout": f"{known}\nconfig-files half\n", "stderr": "no"}
@@ -44,15 +56,19 @@ class Host:
         def apt(
             module_name: str, module_args: dict[str, Any], task_vars: dict[str, Any]
         ) -> dict[str, Any]:
-            assert module_name == "ansible.builtin.apt"
             self.calls.append((module_args, task.check_mode))
+            if module_name == "bookface.platform.packages":
+                if not module_args["repair"]:
+                    return {"failed": True, "msg": "dpkg was interrupted"}
+                return {"changed": True, "repaired": ["half"]}
+            assert module_name == "ansible.builtin.apt"
             if "update_cache" in module_args and self.refresh:
                 return {"failed": True, "msg": self.refresh}
             return {"changed": "name" in module_args, "diff": {"prepared": "new"}}
 
         action._low_level_execute_command = query
         action._execute_module = apt
-        result = action.run(None, {})
+        result = action.run(None, {"bookface_repair_packages": True} if variable else {})
         assert task.check_mode is check
         return dict(result)
 
@@ -88,6 +104,39 @@ def test_a_check_refreshes_the_lists_and_leaves_the_packages_pending() -> None:
 
 def test_a_check_where_nothing_is_missing_has_nothing_pending() -> None:
     assert Host("memcached").run("memcached", check=True)["pending"] is False
+
+
+HALF = "half-configured docker.io\n"
+
+
+def test_an_interrupted_dpkg_ends_it_before_anything_is_installed() -> None:
+    for asked in ({}, {"repair": False, "variable": True}):
+        host = Host("apache2", unfinished=HALF)
+        result = host.run("apache2", "php", **asked)
+        assert (result["failed"], result["msg"]) == (True, "dpkg was interrupted")
+        assert host.calls == [({"repair": False}, False)]
+    # Where nothing is missing, nobody looks: it is no business of the role's.
+    assert "failed" not in Host("apache2", unfinished=HALF).run("apache2")
+
+
+def test_an_interrupted_dpkg_is_repaired_if_that_is_wanted() -> None:
+    for asked in ({"variable": True}, {"repair": True}):
+        host = Host("apache2", unfinished=HALF)
+        result = host.run("apache2", "php", **asked)
+        assert (result["changed"], result["repaired"]) == (True, ["half"])
+        assert [next(iter(arguments)) for arguments, _ in host.calls] == [
+            "repair",
+            "update_cache",
+            "name",
+        ]
+
+
+def test_without_names_it_only_looks() -> None:
+    assert Host().run()["changed"] is False
+    assert Host(unfinished=HALF).run()["failed"] is True
+    host = Host(unfinished=HALF)
+    assert host.run(repair=True, check=True)["changed"] is True
+    assert host.calls == [({"repair": True}, True)]
 
 
 def test_lists_that_cannot_be_refreshed_end_it() -> None:
