@@ -35,6 +35,33 @@ options:
       - The engine's configuration file.
     type: path
     default: /etc/docker/daemon.json
+  client:
+    description:
+      - Whether RV(version) may be that of another engine, which the client uses by its context or
+        environment, if the system's does not answer.
+    type: bool
+    default: false
+  daemon:
+    description:
+      - Options of M(bookface.platform.docker_daemon) for which RV(daemon) is the plan.
+    type: dict
+    suboptions:
+      config:
+        description: Settings to write.
+        type: dict
+        default: {}
+      defaults:
+        description: Settings to write where nobody has decided.
+        type: dict
+        default: {}
+      swarm:
+        description: Whether the host belongs to a swarm, or is about to join one.
+        type: bool
+        default: false
+      abandon_data:
+        description: Whether containers, images and volumes may be hidden from the engine.
+        type: bool
+        default: false
 extends_documentation_fragment:
   - bookface.platform.reads_only
 attributes:
@@ -95,11 +122,47 @@ members:
   returned: always
   type: list
   elements: str
-config:
+interrupted:
   description: >-
-    Content of C(daemon.json). Empty if there is no such file, null if it cannot be parsed.
+    Whether C(dpkg) was interrupted. False while another program is installing packages.
   returned: always
+  type: bool
+unfinished:
+  description: Packages that an interrupted C(dpkg) has left between two states.
+  returned: always
+  type: list
+  elements: str
+  sample: [docker.io (half-configured)]
+daemon:
+  description: What M(bookface.platform.docker_daemon) would do with O(daemon).
+  returned: if O(daemon) is given
   type: dict
+  contains:
+    problem:
+      description: Why it would fail. Empty if it would not.
+      type: str
+    live_restore:
+      description: Whether containers keep running without the engine.
+      type: bool
+    data_root:
+      description: Where the engine keeps its data.
+      type: str
+      sample: /var/lib/docker
+    changed:
+      description: Whether the file would change.
+      type: bool
+    config:
+      description: The new content of the file.
+      type: dict
+    proposed:
+      description: Defaults that would be left out because the engine is in use.
+      type: dict
+    reason:
+      description: Why the engine counts as in use. Empty if it does not.
+      type: str
+    recorded:
+      description: Whether the record beside the file is up to date.
+      type: bool
 installed:
   description: Whether C(dockerd) is installed.
   returned: always
@@ -137,11 +200,21 @@ from ansible_collections.bookface.platform.plugins.module_utils.docker import (
     repository as docker_repository,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.docker import sources
+from ansible_collections.bookface.platform.plugins.module_utils.docker.daemon import (
+    DaemonConfigError,
+    load,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.docker.engine import (
     PENDING,
     Engine,
-    parse,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.docker.plan import (
+    Host,
+    Request,
+    data_root,
+    plan,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.dpkg import Dpkg
 from ansible_collections.bookface.platform.plugins.module_utils.text_file import read
 
 FORMAT = "${Package} ${db:Status-Want} ${db:Status-Status} ${Version}\\n"
@@ -164,41 +237,81 @@ def members() -> list[str]:
         return []
 
 
+def where(host: Host) -> str:
+    """Where the engine keeps its data, as it says itself, or as its file says."""
+    try:
+        return host.use.root or data_root(load(host.text), host.flags)
+    except DaemonConfigError:
+        return data_root({}, host.flags)
+
+
+def planned(request: Request, host: Host) -> dict[str, Any]:
+    """What docker_daemon would do."""
+    facts = {"live_restore": host.use.live_restore, "data_root": where(host)}
+    try:
+        made = plan(request, host)
+    except DaemonConfigError as error:
+        return {"problem": f"{host.path}: {error}.", **facts}
+    return {
+        **facts,
+        "problem": "",
+        "changed": made.changed,
+        "config": made.config,
+        "proposed": made.proposed,
+        "reason": made.reason,
+        "recorded": made.record == host.record,
+    }
+
+
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Everything that the module returns."""
     release = docker_repository.os_release(read(Path("/etc/os-release")))
     distribution, suite = docker_repository.machine(release)
     engine = Engine(module)
-    version = engine.version()
+    version = engine.version(module.params["client"])
+    interrupted, unfinished = Dpkg(module).interrupted()
     apt = set(sources.without_docker([module.params["base"]]))
     if sources.OWN.exists():
         # It may be of a mirror that is no longer known by its address.
         apt.add(sources.OWN)
-    return {
+    result = {
         "system": release.get("PRETTY_NAME", "an unknown system"),
         "distribution": distribution,
         "suite": suite,
         "systemd": engine.systemd,
         "packages": packages(module),
+        "interrupted": interrupted,
+        "unfinished": unfinished,
         "sources": sorted(str(path) for path in apt),
         "members": members(),
-        "config": parse(read(Path(module.params["path"]))),
-        "installed": bool(module.get_bin_path("dockerd", opt_dirs=["/usr/sbin", "/usr/bin"])),
+        "installed": engine.installed(),
         "version": version,
         "images": [name for name in module.params["images"] if version and engine.has_image(name)],
         "pending": PENDING.exists(),
         **engine.state(),
     }
+    if module.params["daemon"] is not None:
+        host = engine.look(module.params["path"])
+        result["daemon"] = planned(Request(**module.params["daemon"]), host)
+    return result
 
 
 def main() -> None:
     """Arguments in, result out."""
+    settings = {
+        "config": {"type": "dict", "default": {}},
+        "defaults": {"type": "dict", "default": {}},
+        "swarm": {"type": "bool", "default": False},
+        "abandon_data": {"type": "bool", "default": False},
+    }
     module = AnsibleModule(
         argument_spec={
             "packages": {"type": "list", "elements": "str", "default": []},
             "images": {"type": "list", "elements": "str", "default": []},
             "base": {"type": "str", "default": docker_repository.DOCKER},
             "path": {"type": "path", "default": "/etc/docker/daemon.json"},
+            "client": {"type": "bool", "default": False},
+            "daemon": {"type": "dict", "options": settings},
         },
         supports_check_mode=True,
     )

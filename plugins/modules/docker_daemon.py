@@ -10,8 +10,15 @@ module: docker_daemon
 short_description: Manage the Docker engine's daemon.json, on disk and in the running engine
 version_added: 0.1.0
 description:
-  - Writes C(daemon.json) and applies it to the running engine, with a reload if that suffices, or
-    with a restart if a changed key requires one.
+  - Changes settings in C(daemon.json) and applies them to the running engine, with a reload if that
+    suffices, or with a restart if a changed key requires one.
+  - Settings that others have written are kept. A record beside the file,
+    C(daemon.json.record.json), tells which are from this module. When these are no longer wanted,
+    they are removed, and what they had replaced comes back. A setting that somebody has changed
+    since is left as it is.
+  - A file that would lose something if it were written anew is rejected with the line - one with
+    comments, with a key twice, or with anything else than an object. So is a setting that the
+    engine's unit gives as a flag, since the engine does not start then.
   - The new content is validated before it replaces the file, with C(dockerd --validate) if the
     engine supports that (23 and later), otherwise against a list of keys and types.
   - If the engine does not accept the new file, the old one is restored, and the module fails with
@@ -22,14 +29,41 @@ description:
 options:
   config:
     description:
-      - Content of the file.
+      - Settings to write. Nested dictionaries are merged, lists replaced.
+      - Null means that the setting is not ours, and that its default is not applied.
     type: dict
-    required: true
-  exclusive:
+    default: {}
+  defaults:
     description:
-      - Whether the file contains O(config) only. If V(false), other keys of the file are kept.
+      - Settings to write where neither O(config) nor somebody else has decided. They apply to an
+        engine that was installed after the first run of this module, and has only containers,
+        images and volumes of the platform. On an engine in use they are returned as RV(proposed),
+        except for C(live-restore), which changes nothing that runs.
+    type: dict
+    default: {}
+  swarm:
+    description:
+      - Whether the host belongs to a swarm, or is about to join one. Sets C(live-restore) to false.
+    type: bool
+    default: false
+  prune:
+    description:
+      - Whether settings that this module wrote earlier are removed if they are no longer wanted.
     type: bool
     default: true
+  abandon_data:
+    description:
+      - Whether containers, images and volumes may be hidden from the engine by another
+        C(data-root), C(storage-driver), C(userns-remap), containerd or C(containerd-snapshotter).
+    type: bool
+    default: false
+  state:
+    description:
+      - If V(absent), everything that this module wrote is removed, and the file if nothing is left.
+        The engine does not load that.
+    type: str
+    choices: [present, absent]
+    default: present
   path:
     description:
       - Path of the file.
@@ -48,7 +82,7 @@ attributes:
   diff_mode:
     support: full
     description:
-      - Shows the file.
+      - Shows the settings, before and after, in the layout in which they are written.
   idempotent:
     support: full
     description:
@@ -74,7 +108,7 @@ EXAMPLES = r"""
 - name: Keep containers running while the engine is replaced
   bookface.platform.docker_daemon:
     config: {live-restore: true}
-    exclusive: false
+    prune: false
 """
 
 RETURN = r"""
@@ -85,8 +119,17 @@ action:
   sample: reload
 backup:
   description: Copy of the old file.
-  returned: when the old file was not written by this module
+  returned: when the old file was not laid out by this module
   type: str
+proposed:
+  description: Those of O(defaults) that were left out because the engine is in use.
+  returned: success
+  type: dict
+reason:
+  description: Why the engine counts as in use. Empty if it does not.
+  returned: success
+  type: str
+  sample: has 2 containers, 1 image
 running:
   description: Whether the engine runs.
   returned: success
@@ -104,7 +147,6 @@ journal:
 
 import os
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,16 +161,22 @@ from ansible_collections.bookface.platform.plugins.module_utils.docker.engine im
     PENDING,
     Engine,
     EngineError,
-    parse,
+    record_path,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.docker.plan import (
+    Host,
+    Plan,
+    Request,
+    plan,
+    release,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.text_file import put
 
 UNTOUCHED = "Nothing was changed."
 
 
-def validate(module: AnsibleModule, config: Mapping[str, Any], text: str) -> None:
+def validate(module: AnsibleModule, plan: Plan, text: str) -> None:
     """Reject what the installed engine does not accept."""
-    docker_daemon.check(config, unknown=False)
     dockerd = module.get_bin_path("dockerd", opt_dirs=["/usr/sbin", "/usr/bin"])
     if dockerd:
         handle, candidate = tempfile.mkstemp(dir=module.tmpdir, suffix=".json")
@@ -146,17 +194,8 @@ def validate(module: AnsibleModule, config: Mapping[str, Any], text: str) -> Non
                 f"dockerd rejects it: {said[-1] if said else 'no reason given'}"
             )
     # Engines before 23 cannot validate. An engine that is not installed yet may support newer keys.
-    docker_daemon.check(config, unknown=dockerd is not None)
-
-
-def check_swarm(config: Mapping[str, Any]) -> None:
-    """Reject live-restore on a node of a swarm, where the engine would not start with it."""
-    state = Path(config.get("data-root", "/var/lib/docker")) / "swarm/docker-state.json"
-    if config.get("live-restore") and state.exists():
-        raise DaemonConfigError(
-            "live-restore is true, but this host is a node of a swarm, where the engine does not"
-            " support it. Set docker_ce_swarm: true for the host, or let it leave the swarm"
-        )
+    ours = {key: plan.config[key] for key in plan.record.written}
+    docker_daemon.check(ours, unknown=dockerd is not None)
 
 
 def bring(engine: Engine, action: str, live_restore: bool, seconds: float) -> None:
@@ -169,42 +208,92 @@ def bring(engine: Engine, action: str, live_restore: bool, seconds: float) -> No
         engine.restart()
 
 
+def write(module: AnsibleModule, path: Path, plan: Plan, host: Host) -> dict[str, Any]:
+    """Write the file; without a setting there is none."""
+    result = {}
+    if host.text and (host.record is None or docker_daemon.render(plan.before) != host.text):
+        result["backup"] = module.backup_local(str(path))
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if plan.config:
+        # A link stays one.
+        put(module, path.resolve(), docker_daemon.render(plan.config))
+    else:
+        path.unlink(missing_ok=True)
+    return result
+
+
+def remember(module: AnsibleModule, plan: Plan, host: Host) -> None:
+    """Write the record. It is no setting: it changes nothing that anybody sees."""
+    if plan.record != host.record:
+        path = record_path(host.path)
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        put(module, path, plan.record.render())
+
+
+def shown(plan: Plan, path: str) -> dict[str, str]:
+    """The difference, without that of the layouts."""
+    before, after = (
+        docker_daemon.render(config) if config else "" for config in (plan.before, plan.config)
+    )
+    return {"before_header": path, "after_header": path, "before": before, "after": after}
+
+
+def forget(module: AnsibleModule, request: Request, host: Host) -> dict[str, Any]:
+    """Take away what is ours; the engine is gone."""
+    plan = release(request, host)
+    result: dict[str, Any] = {"changed": plan.changed, "action": "none"}
+    if plan.changed:
+        result["diff"] = shown(plan, host.path)
+    if not module.check_mode:
+        if plan.changed:
+            result |= write(module, Path(host.path), plan, host)
+        record_path(host.path).unlink(missing_ok=True)
+        PENDING.unlink(missing_ok=True)
+    return result
+
+
 def run(module: AnsibleModule) -> dict[str, Any]:
-    """Read, plan, validate, apply; restore the old file if the engine rejects the new one."""
+    """Look, plan, validate, apply; restore the old file if the engine rejects the new one."""
     path = Path(module.params["path"])
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    there = parse(before)
-    config = dict(module.params["config"])
-    if not module.params["exclusive"]:
-        config = {**(there or {}), **config}
-    check_swarm(config)
-    after = docker_daemon.render(config)
     engine = Engine(module)
+    host = engine.look(str(path))
+    request = Request(
+        config=module.params["config"],
+        defaults=module.params["defaults"],
+        swarm=module.params["swarm"],
+        abandon_data=module.params["abandon_data"],
+        prune=module.params["prune"],
+    )
+    if module.params["state"] == "absent":
+        return forget(module, request, host)
+
+    made = plan(request, host)
     pending = PENDING.read_text(encoding="ascii").strip() if PENDING.exists() else "none"
-    same = there == config and bool(before)
-    action = "restart" if there is None else docker_daemon.action(there, config)
+    action = docker_daemon.action(made.before, made.config)
     if action == "none" or pending == "restart":
         action = pending
-    result: dict[str, Any] = {"changed": not same or action != "none", "action": action}
-    if not same:
-        validate(module, config, after)
-        result["diff"] = {
-            "before_header": str(path),
-            "after_header": str(path),
-            "before": before,
-            "after": after,
-        }
-    if module.check_mode or not result["changed"]:
+    result: dict[str, Any] = {
+        "changed": made.changed or action != "none",
+        "action": action,
+        "proposed": made.proposed,
+        "reason": made.reason,
+    }
+    if made.changed:
+        validate(module, made, docker_daemon.render(made.config))
+        result["diff"] = shown(made, str(path))
+    if module.check_mode:
+        return result
+    if not result["changed"]:
+        remember(module, made, host)
         return result
 
     running = engine.process() != 0
     if running and action != "none":
         PENDING.write_text(f"{action}\n", encoding="ascii")
-    if not same:
-        if before and (there is None or docker_daemon.render(there) != before):
-            result["backup"] = module.backup_local(str(path))
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        put(module, path, after)
+    # First, so that an interrupted run leaves nothing of ours that is not known as such.
+    remember(module, made, host)
+    if made.changed:
+        result |= write(module, path, made, host)
     if not running or action == "none":
         PENDING.unlink(missing_ok=True)
         return result
@@ -216,12 +305,9 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         )
         return result
     try:
-        bring(engine, action, bool(config.get("live-restore")), module.params["wait"])
+        bring(engine, action, bool(made.config.get("live-restore")), module.params["wait"])
     except EngineError as error:
-        if before:
-            put(module, path, before)
-        else:
-            path.unlink()
+        restore(module, path, host)
         again = "It runs with the old file again."
         try:
             engine.restart()
@@ -240,12 +326,29 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     return result
 
 
+def restore(module: AnsibleModule, path: Path, host: Host) -> None:
+    """Put the old file and the old record back."""
+    record = record_path(host.path)
+    for file, text in (
+        (path, host.text),
+        (record, host.record.render() if host.record else ""),
+    ):
+        if text:
+            put(module, file.resolve(), text)
+        else:
+            file.unlink(missing_ok=True)
+
+
 def main() -> None:
     """Arguments in, result out."""
     module = AnsibleModule(
         argument_spec={
-            "config": {"type": "dict", "required": True},
-            "exclusive": {"type": "bool", "default": True},
+            "config": {"type": "dict", "default": {}},
+            "defaults": {"type": "dict", "default": {}},
+            "swarm": {"type": "bool", "default": False},
+            "prune": {"type": "bool", "default": True},
+            "abandon_data": {"type": "bool", "default": False},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "path": {"type": "path", "default": "/etc/docker/daemon.json"},
             "wait": {"type": "int", "default": 15},
         },

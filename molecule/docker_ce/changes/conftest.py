@@ -40,11 +40,11 @@ def role(*options: str, playbook: str = "converge.yml", **variables: Any) -> Run
     )
 
 
-def module(name: str, **arguments: Any) -> Run:
+def module(name: str, /, *options: str, **arguments: Any) -> Run:
     """One module of the collection on both machines."""
     return ansible(
         *("ansible", "engines", "--become", "-m", f"bookface.platform.{name}"),
-        *("-a", json.dumps(arguments)),
+        *("-a", json.dumps(arguments), *options),
     )
 
 
@@ -76,6 +76,12 @@ class Node:
     def config(self) -> dict[str, Any]:
         config: dict[str, Any] = json.loads(self.sh("cat /etc/docker/daemon.json"))
         return config
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the role knows to be its own there."""
+        record: dict[str, Any] = json.loads(self.sh("cat /etc/docker/daemon.json.record.json"))
+        return record
 
     @property
     def survivor(self) -> str:

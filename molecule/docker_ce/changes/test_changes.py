@@ -148,7 +148,9 @@ def test_an_engine_that_does_not_restart_gets_its_old_file(survivors: list[Node]
     files = [node.sh("cat /etc/docker/daemon.json") for node in survivors]
     containers = [node.survivor for node in survivors]
     # Both know the key and the type of its value; only the start finds out.
-    done = module("docker_daemon", config={"data-root": "/proc/nowhere"}, exclusive=False)
+    done = module(
+        "docker_daemon", config={"data-root": "/proc/nowhere"}, prune=False, abandon_data=True
+    )
     assert len(done.messages) == len(survivors)
     for message in done.messages:
         assert "did not restart" in message
@@ -159,15 +161,15 @@ def test_an_engine_that_does_not_restart_gets_its_old_file(survivors: list[Node]
 
 
 def test_live_restore_is_refused_in_a_swarm(engines: list[Node]) -> None:
-    module("docker_daemon", config={"live-restore": False}, exclusive=False).ok()
+    module("docker_daemon", config={"live-restore": False}, prune=False).ok()
     for node in engines:
         node.sh("docker swarm init --advertise-addr 127.0.0.1")
-    done = module("docker_daemon", config={"live-restore": True}, exclusive=False)
+    done = module("docker_daemon", config={"live-restore": True}, prune=False)
     for node in engines:
         node.sh("docker swarm leave --force")
     assert len(done.messages) == len(engines)
     assert all("Set docker_ce_swarm: true" in text for text in done.messages)
-    module("docker_daemon", config={"live-restore": True}, exclusive=False).ok()
+    module("docker_daemon", config={"live-restore": True}, prune=False).ok()
 
 
 def test_everything_at_once_and_back(survivors: list[Node]) -> None:
@@ -240,6 +242,72 @@ def test_containers_are_back_after_a_reboot(survivors: list[Node]) -> None:
     assert all(node.survivor != old for node, old in zip(survivors, containers))
 
 
+BY_HAND = """{
+    "labels": ["role=worker"], "mtu": 1400, "insecure-registries": ["192.168.128.23:5000"],
+    "log-opts": {"tag": "mine"}
+}
+"""
+
+
+def test_an_engine_in_use_keeps_what_its_users_have_set(survivors: list[Node]) -> None:
+    """And its containers can reach each other as before."""
+
+    def by_hand(node: Node) -> None:
+        node.sh("rm /etc/docker/daemon.json*")
+        node.write("/etc/docker/daemon.json", BY_HAND)
+        # Where root's client has been pointed to is no business of the role's.
+        node.sh("docker context create away --docker host=tcp://127.0.0.1:9")
+        node.sh("docker context use away; systemctl restart docker")
+
+    def proof(node: Node) -> None:
+        node.sh("docker context rm away; systemctl restart docker")
+        address = node.sh("docker inspect --format '{{.NetworkSettings.IPAddress}}' survivor")
+        node.sh(f"docker run --rm bookface/proof:busybox /busybox ping -c 1 -w 3 {address}")
+
+    at_once(survivors, by_hand)
+    try:
+        done = role("--diff", docker_ce_daemon={"log-opts": {"max-size": "20m"}, "debug": True})
+    finally:
+        at_once(survivors, lambda node: node.sh("docker context use default"))
+    done.ok()
+    assert '"icc": false' in done.output.replace("\\", "")
+    assert '+  "debug": true' in done.output
+    assert '-  "' not in done.output
+    at_once(survivors, proof)
+    for node in survivors:
+        assert node.config == {
+            **json.loads(BY_HAND),
+            "log-opts": {"tag": "mine", "max-size": "20m"},
+            "debug": True,
+            "live-restore": True,
+        }
+    # What was set is taken out again, and nothing else.
+    assert role().changed == dict.fromkeys(MACHINES, 1)
+    for node in survivors:
+        assert node.config == {**json.loads(BY_HAND), "live-restore": True}
+        node.sh("dpkg --configure --pending")
+        status = "/^Package: busybox-static/,/^Status/s/ok installed/ok half-configured/"
+        node.sh(f"sed -i '{status}' /var/lib/dpkg/status")
+    before = [node.state for node in survivors]
+    messages = refusals(
+        survivors,
+        {
+            "hidden": lambda _: {"docker_ce_daemon": {"data-root": "/srv/docker-data"}},
+            "interrupted": lambda _: {},
+        },
+    )
+    assert len(messages["hidden"]) == len(messages["interrupted"]) == len(survivors)
+    assert all("to /srv/docker-data" in text for text in messages["hidden"])
+    assert all("docker_ce_abandon_data: true" in text for text in messages["hidden"])
+    assert all("busybox-static (half-configured)" in text for text in messages["interrupted"])
+    assert [node.state for node in survivors] == before
+    repair = ("-e", "bookface_repair_packages=true")
+    module("packages", *repair, name=["busybox-static"]).ok()
+    for node in survivors:
+        assert node.host.package("busybox-static").is_installed
+        node.sh("rm /etc/docker/daemon.json*")
+
+
 def test_absent_keeps_data_and_foreign_sources_until_told_otherwise(survivors: list[Node]) -> None:
     role(docker_ce_state="absent").ok()
     for node in survivors:
@@ -303,6 +371,8 @@ def is_what_the_role_installs(nodes: list[Node]) -> bool:
         assert "docker" in node.sh("id --name --groups debian")
         assert f":{node.versions[0]}-" in node.version
     again = role(docker_ce_users=["debian"], docker_ce_hold=True).ok()
+    # What they have written is the role's, and stays under its control.
+    assert all(node.record["first"] and node.record["written"] == node.config for node in nodes)
     return again.changes == {"Create the test image"}
 
 

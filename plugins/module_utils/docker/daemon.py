@@ -1,12 +1,13 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The engine's daemon.json: merge, check, and what a change costs."""
+"""The engine's daemon.json: read, merge, check, and what a change costs."""
 
 from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -112,16 +113,60 @@ def merge(base: Config, over: Config) -> dict[str, Any]:
     return result
 
 
+class _TwiceError(ValueError):
+    """A key that an object has twice."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Of a key that is given twice the engine takes one without a word."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _TwiceError(next(name for name in names if names.count(name) > 1))
+    return result
+
+
+def load(text: str) -> dict[str, Any]:
+    """The content of a daemon.json. The engine takes an empty file for an empty object.
+
+    Whatever would be lost if the file were written anew is an error that names the line.
+    """
+    text = text.removeprefix("\ufeff")
+    if not text.strip():
+        return {}
+    try:
+        text.encode()
+        found = json.loads(text, object_pairs_hook=_object)
+    except UnicodeEncodeError:
+        raise DaemonConfigError("it is not UTF-8: convert it, or remove it") from None
+    except json.JSONDecodeError as error:
+        line = (text.splitlines() or [""])[error.lineno - 1].strip()
+        why = error.msg
+        if re.match(r"//|#|/\*", text[error.pos :]):
+            why = "JSON has no comments"
+        raise DaemonConfigError(
+            f"line {error.lineno} is {line!r}: {why}. Correct the line, or remove the file"
+        ) from None
+    except _TwiceError as error:
+        key = str(error)
+        lines = [
+            str(text.count("\n", 0, place.start()) + 1)
+            for place in re.finditer(rf'"{re.escape(key)}"\s*:', text)
+        ]
+        raise DaemonConfigError(
+            f"it has the key {key} twice (lines {', '.join(lines)}). Remove one of them"
+        ) from None
+    if not isinstance(found, dict):
+        raise DaemonConfigError(
+            f"expected an object in braces, got {json.dumps(found)[:60]}. Correct it, or remove it"
+        )
+    return found
+
+
 def check(config: Any, unknown: bool = True) -> None:
     """Reject what no engine accepts. Unless C(unknown), keys that are not in the list pass."""
     if not isinstance(config, Mapping):
         raise DaemonConfigError(f"expected a dictionary, got {type(config).__name__}")
-    if "hosts" in config:
-        raise DaemonConfigError(
-            "hosts conflicts with -H fd:// in the engine's unit, and the engine would not start."
-            " Remove it: the platform needs no TCP socket. If you need one,"
-            " override ExecStart in a drop-in of docker.service, with TLS"
-        )
     for key, value in config.items():
         kind = SCHEMA.get(key)
         if kind is None and unknown:
@@ -133,22 +178,27 @@ def check(config: Any, unknown: bool = True) -> None:
             raise DaemonConfigError(f"{key} is {json.dumps(value)}: expected {kind}")
 
 
-def defaults(config: Config, swarm: bool) -> dict[str, Any]:
-    """The platform's defaults for a machine: live-restore where no swarm forbids it."""
-    return merge(config, {"live-restore": not swarm})
-
-
-def wanted(base: Config, over: Any, swarm: bool = False) -> dict[str, Any]:
-    """The content of daemon.json: the platform's defaults and the user's keys, validated."""
-    if not isinstance(over, Mapping):
-        raise DaemonConfigError(f"expected a dictionary, got {type(over).__name__}")
-    merged = merge(defaults(base, swarm), over)
-    check(merged, unknown=False)
-    if swarm and merged.get("live-restore"):
+def check_swarm(config: Config, swarm: bool) -> None:
+    """Reject live-restore where docker_ce_swarm excludes it."""
+    if swarm and config.get("live-restore"):
         raise DaemonConfigError(
             "live-restore is true, but docker_ce_swarm is true as well, and the engine does not"
             " support live-restore in a swarm. Remove live-restore"
         )
+
+
+def wanted(base: Config, over: Any, swarm: bool = False) -> dict[str, Any]:
+    """The content of daemon.json on a new machine: defaults and the user's keys, validated."""
+    if not isinstance(over, Mapping):
+        raise DaemonConfigError(f"expected a dictionary, got {type(over).__name__}")
+    merged = merge(merge(base, {"live-restore": not swarm}), over)
+    if "hosts" in merged:
+        raise DaemonConfigError(
+            "hosts conflicts with -H fd:// in the unit of the packages, and the engine would not"
+            " start. Remove it: the platform needs no TCP socket"
+        )
+    check(merged, unknown=False)
+    check_swarm(merged, swarm)
     return merged
 
 

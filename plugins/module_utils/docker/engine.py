@@ -5,17 +5,32 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
+import socket
 import time
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.bookface.platform.plugins.module_utils.docker import unit, use
+from ansible_collections.bookface.platform.plugins.module_utils.docker.daemon import (
+    DaemonConfigError,
+    load,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.docker.ownership import Record
+from ansible_collections.bookface.platform.plugins.module_utils.docker.plan import Host, data_root
+from ansible_collections.bookface.platform.plugins.module_utils.text_file import read
 
 # Exists while the running engine has yet to load the file. A boot loads it anyway.
 PENDING = Path("/run/bookface-docker-daemon.pending")
+# This host's engine, whatever contexts and variables of the environment the client follows.
+SOCKET = "/var/run/docker.sock"
+DOCKER = ("docker", "--host", f"unix://{SOCKET}")
+_RECORD = ".record.json"
 
 
 class EngineError(Exception):
@@ -24,6 +39,23 @@ class EngineError(Exception):
     def __init__(self, problem: str, journal: list[str]) -> None:
         super().__init__(problem)
         self.journal = journal
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP on the engine's socket."""
+
+    def __init__(self) -> None:
+        super().__init__("localhost", timeout=30)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(SOCKET)
+
+
+def record_path(path: str) -> Path:
+    """The record of what is ours, beside the engine's file."""
+    return Path(path + _RECORD)
 
 
 class Engine:
@@ -60,16 +92,68 @@ class Engine:
             "enabled": "UnitFileState=enabled" in said,
         }
 
-    def version(self) -> str:
-        """The version of the engine that answers; empty if none does."""
-        if not self.module.get_bin_path("docker"):
-            return ""
+    def ask(self, path: str) -> Any:
+        """An answer of the engine's API; None if it does not answer, or not with success."""
+        connection = _Connection()
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read()
+            return json.loads(body) if answer.status == 200 else None
+        except (OSError, ValueError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    def version(self, client: bool = False) -> str:
+        """The version of the engine that answers, or of the one that the client asks; or empty."""
+        version = str((self.ask("/version") or {}).get("Version", ""))
+        if version or not client or not self.module.get_bin_path("docker"):
+            return version
         code, said = self.run("docker", "version", "--format", "{{.Server.Version}}")
         return said.strip() if code == 0 else ""
 
     def has_image(self, reference: str) -> bool:
         """Whether an engine that answers has an image of this name."""
-        return self.run("docker", "image", "inspect", "--format", "{{.Id}}", reference)[0] == 0
+        return self.ask(f"/images/{urllib.parse.quote(reference)}/json") is not None
+
+    def use(self, root: str) -> use.Use:
+        """What the engine has; if it does not answer, what its directory contains."""
+        info = self.ask("/info")
+        lists = [self.ask(f"/{of}") for of in ("containers/json?all=1", "images/json", "volumes")]
+        if info is None or None in lists:
+            return use.on_disk(root)
+        containers, images, volumes = lists
+        return use.of_engine(info, containers, images, volumes.get("Volumes") or [])
+
+    def installed(self) -> bool:
+        return bool(self.module.get_bin_path("dockerd", opt_dirs=["/usr/sbin", "/usr/bin"]))
+
+    def flags(self) -> dict[str, unit.Flag]:
+        """Options that the engine's unit, or its init script, gives as flags."""
+        if self.systemd:
+            code, text = self.run("systemctl", "cat", "docker.service")
+            text = unit.PACKAGED if code else text
+        else:
+            text = unit.INIT_SCRIPT
+        return unit.flags(text, lambda path: read(Path(path)))
+
+    def look(self, path: str) -> Host:
+        """All that a plan for the engine's configuration depends on."""
+        text, flags = read(Path(path)), self.flags()
+        try:
+            there = load(text)
+        except DaemonConfigError:
+            # The plan will say so.
+            there = {}
+        return Host(
+            path=path,
+            text=text,
+            record=Record.parse(read(record_path(path))),
+            flags=flags,
+            installed=self.installed(),
+            use=self.use(data_root(there, flags)),
+        )
 
     def journal(self, since: float) -> list[str]:
         """Lines of the engine's journal since then; none without systemd."""
@@ -96,7 +180,7 @@ class Engine:
 
     def reloaded(self, since: float) -> bool:
         """Whether the engine has loaded the file since then. Its log may be too quiet to say so."""
-        command = ["docker", "events", "--filter", "type=daemon", "--filter", "event=reload"]
+        command = [*DOCKER, "events", "--filter", "type=daemon", "--filter", "event=reload"]
         command += [f"--since={since:.6f}", f"--until={time.time():.6f}", "--format={{.Action}}"]
         code, said = self.run(*command)
         return code == 0 and "reload" in said.split()
@@ -112,16 +196,4 @@ class Engine:
 
     def outlived(self) -> bool:
         """Whether containers keep running without the engine."""
-        code, said = self.run("docker", "info", "--format", "{{.LiveRestoreEnabled}}")
-        return code == 0 and said.strip() == "true"
-
-
-def parse(text: str) -> dict[str, Any] | None:
-    """The content of a daemon.json; None if it cannot be parsed."""
-    if not text.strip():
-        return {}
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
+        return bool((self.ask("/info") or {}).get("LiveRestoreEnabled"))

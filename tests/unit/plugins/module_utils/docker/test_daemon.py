@@ -14,6 +14,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.docker.daemon im
     DaemonConfigError,
     action,
     check,
+    load,
     merge,
     render,
     wanted,
@@ -67,7 +68,6 @@ def test_live_restore_where_no_swarm_forbids_it() -> None:
 @pytest.mark.parametrize(
     ("config", "complaint"),
     [
-        ({"hosts": ["tcp://0.0.0.0:2375"]}, "-H fd://"),
         ({"debug": "true"}, 'debug is "true": expected true or false'),
         ({"mtu": True}, "mtu is true: expected a whole number"),
         ({"dns": "10.0.0.1"}, "expected a list of strings"),
@@ -81,6 +81,36 @@ def test_live_restore_where_no_swarm_forbids_it() -> None:
 def test_what_no_engine_takes(config: Any, complaint: str) -> None:
     with pytest.raises(DaemonConfigError, match=complaint):
         check(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [("", {}), (" \n", {}), ("{}", {}), ('\ufeff{"debug": true}', {"debug": True})],
+)
+def test_what_the_engine_reads(text: str, content: Data) -> None:
+    assert load(text) == content
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('{\n  // ours\n  "mtu": 1400\n}', r"line 2 is '// ours': JSON has no comments"),
+        ('{\n  "mtu": 1400 # VPN\n}', "line 2 is .*: JSON has no comments"),
+        ('/* ours */\n{"mtu": 1400}', "line 1 is .*: JSON has no comments"),
+        ('{"mtu": 1400}\n// ours', "line 2 is .*: JSON has no comments"),
+        ('{\n"mtu": 1400\n"debug": true}', "line 3 is .*debug.*Expecting ',' delimiter"),
+        ('{\n"mtu": 1400,\n}', r"line \d is "),
+        ("{", "line 1 is '{'"),
+        ('{\n"dns": [],\n"dns": ["10.0.0.1"]}', r"the key dns twice \(lines 2, 3\)"),
+        ('{"log-opts": {"tag": "a", "tag": "b"}}', "the key tag twice"),
+        ('["debug"]', r'expected an object in braces, got \["debug"\]'),
+        ("null", "expected an object in braces, got null"),
+        ('{"labels": ["\udce6"]}', "not UTF-8"),
+    ],
+)
+def test_a_file_that_would_lose_something(text: str, complaint: str) -> None:
+    with pytest.raises(DaemonConfigError, match=complaint):
+        load(text)
 
 
 def test_a_key_may_be_newer_than_the_list() -> None:
