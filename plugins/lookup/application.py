@@ -56,6 +56,23 @@ _raw:
     origin:
       description: Where the code comes from, for messages and labels. Without passwords.
       type: str
+    withheld:
+      description:
+        - What lies in the web root of the source and is no part of the site, such as C(.git),
+          C(.env), dumps, keys and backup files. It is neither copied nor served.
+      type: list
+      elements: str
+    private:
+      description: Regular expression for paths of such files, relative to the web root.
+      type: str
+    private_name:
+      description: The same for the name of a file or directory.
+      type: str
+    denied:
+      description:
+        - The same for web servers, and for C(config.json).
+        - It has neither quotes nor backslashes.
+      type: str
 """
 
 import os
@@ -66,6 +83,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
+from ansible_collections.bookface.platform.plugins.module_utils.web import published
 
 # index.php, code/index.php, NAME/code/index.php
 LEVELS = 3
@@ -100,7 +118,7 @@ def origin(source: dict[str, Any]) -> str:
     return re.sub("//[^/@]*@", "//", str(source.get("location", "")))
 
 
-def application(directory: str, source: dict[str, Any], chosen: str) -> dict[str, str]:
+def application(directory: str, source: dict[str, Any], chosen: str) -> dict[str, Any]:
     """The pages in C(directory), which was made from C(source)."""
     root = web_root(Path(directory).expanduser()) if directory else None
     if root is None:
@@ -112,13 +130,17 @@ def application(directory: str, source: dict[str, Any], chosen: str) -> dict[str
         "root": str(root),
         "style": style(root) if chosen == "auto" else chosen,
         "origin": origin(source),
+        "withheld": published.withheld(root),
+        "private": published.PATH,
+        "private_name": f"(?i){published.NAME}$",
+        "denied": published.DENIED,
     }
 
 
 class LookupModule(LookupBase):  # type: ignore[misc]
     """The lookup as Ansible calls it."""
 
-    def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[dict[str, str]]:
+    def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[dict[str, Any]]:
         """What is found in each directory."""
         self.set_options(var_options=variables, direct=kwargs)
         source, chosen = self.get_option("source"), self.get_option("config_style")

@@ -12,14 +12,20 @@ author:
 short_description: Files of a directory with their checksums
 version_added: 0.1.0
 description:
-  - All files below a directory of the controller, for the filter
-    P(bookface.platform.tree_changes#filter).
+  - The files of a site below a directory of the controller, for the filter
+    P(bookface.platform.tree_changes#filter). Links are followed.
+  - What no client may read is left out, such as C(.git), C(.env), dumps, keys and backup files, and
+    so are links to it.
 options:
   _terms:
     description: Directories on the controller.
     type: list
     elements: path
     required: true
+  private:
+    description: What is otherwise left out, and nothing else.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -30,28 +36,37 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _raw:
-  description:
-    - For each directory, SHA-1 checksums by the file's name relative to it.
-    - Links have the text C(link) instead of a checksum.
+  description: For each directory, SHA-1 checksums by the file's name relative to it.
   type: list
   elements: dict
 """
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.bookface.platform.plugins.lookup.tree_digest import files_below
+from ansible_collections.bookface.platform.plugins.module_utils.web.published import (
+    published,
+    withheld,
+)
 
 
-def tree_checksums(top: Path) -> dict[str, str]:
+def _private(top: Path) -> Iterator[str]:
+    for name in withheld(top):
+        # Of a link to a directory, too: it was followed once.
+        for place in (top / name).rglob("*") if (top / name).is_dir() else [top / name]:
+            if place.is_file():
+                yield place.relative_to(top).as_posix()
+
+
+def tree_checksums(top: Path, *, private: bool = False) -> dict[str, str]:
     """Checksums as the modules find and copy know them."""
+    names = list(_private(top)) if private else published(top)
     return {
-        str(path.relative_to(top)): "link"
-        if path.is_symlink()
-        else hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest()
-        for path in files_below(top, [])
+        name: hashlib.sha1((top / name).read_bytes(), usedforsecurity=False).hexdigest()
+        for name in names
     }
 
 
@@ -61,4 +76,5 @@ class LookupModule(LookupBase):  # type: ignore[misc]
     def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[dict[str, str]]:
         """The files of each directory."""
         self.set_options(var_options=variables, direct=kwargs)
-        return [tree_checksums(Path(term)) for term in terms]
+        private = self.get_option("private")
+        return [tree_checksums(Path(term), private=private) for term in terms]

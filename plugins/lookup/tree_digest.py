@@ -21,11 +21,12 @@ options:
     type: list
     elements: path
     required: true
-  exclude:
-    description: Names (shell patterns) that do not count, such as version control's own directory.
-    type: list
-    elements: str
-    default: [.git]
+  published:
+    description:
+      - Whether only files of a site count, without those that no client may read, such as C(.git),
+        C(.env), dumps, keys and backup files.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -43,35 +44,36 @@ _raw:
 
 import hashlib
 from collections.abc import Iterator
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
+from ansible_collections.bookface.platform.plugins.module_utils.web.published import private
 
 
-def files_below(path: Path, exclude: list[str]) -> Iterator[Path]:
+def files_below(path: Path) -> Iterator[Path]:
     """Files at or below C(path), in an order that is the same everywhere."""
     if not path.is_dir() or path.is_symlink():
         yield path
         return
     for child in sorted(path.iterdir(), key=lambda entry: entry.name):
-        if not any(fnmatch(child.name, pattern) for pattern in exclude):
-            yield from files_below(child, exclude)
+        yield from files_below(child)
 
 
-def tree_digest(paths: list[Path], exclude: list[str]) -> str:
+def tree_digest(paths: list[Path], *, published: bool = False) -> str:
     """SHA-256 over relative name, executable bit and content of every file below C(paths)."""
     total = hashlib.sha256()
     for path in paths:
-        for file in files_below(path, exclude):
+        for file in files_below(path):
+            name = file.relative_to(path).as_posix()
+            if published and private(name):
+                continue
             if file.is_symlink():
                 kind, content = "link", str(file.readlink()).encode()
             else:
                 kind = "run" if file.stat().st_mode & 0o100 else "file"
                 content = file.read_bytes()
-            name = file.relative_to(path).as_posix()
             # A digest of fixed length per part: no two trees can give the same stream.
             for part in (kind.encode(), name.encode(), content):
                 total.update(hashlib.sha256(part).digest())
@@ -88,4 +90,4 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         for path in paths:
             if not path.exists():
                 raise AnsibleError(f"tree_digest: {path} does not exist on the controller.")
-        return [tree_digest(paths, self.get_option("exclude"))]
+        return [tree_digest(paths, published=self.get_option("published"))]

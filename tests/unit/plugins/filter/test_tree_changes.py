@@ -16,7 +16,7 @@ INTO = "/var/www/html"
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     (tmp_path / "js").mkdir()
-    (tmp_path / "js/.hidden").write_text("one")
+    (tmp_path / "js/app.js").write_text("one")
     (tmp_path / "index.php").write_text("two")
     return tmp_path
 
@@ -61,9 +61,21 @@ def test_what_differs_is_copied(tree: Path, change: dict[str, Any]) -> None:
 
 
 def test_an_empty_directory_gets_everything(tree: Path) -> None:
-    assert sorted(tree_changes(tree_checksums(tree), [], INTO)) == ["index.php", "js/.hidden"]
+    assert sorted(tree_changes(tree_checksums(tree), [], INTO)) == ["index.php", "js/app.js"]
 
 
-def test_a_link_is_always_copied(tree: Path) -> None:
+def test_a_link_is_copied_as_what_it_leads_to(tree: Path) -> None:
     (tree / "start.php").symlink_to("index.php")
-    assert tree_changes(tree_checksums(tree), found(tree), INTO) == ["start.php"]
+    assert tree_changes(tree_checksums(tree), found(tree), INTO) == []
+    (tree / "start.php").unlink()
+    (tree / "start.php").symlink_to("../elsewhere.php")
+    (tree.parent / "elsewhere.php").write_text("three")
+    old = [file for file in found(tree) if not file["path"].endswith("start.php")]
+    assert tree_changes(tree_checksums(tree), old, INTO) == ["start.php"]
+
+
+def test_what_no_client_may_read_is_not_copied(tree: Path) -> None:
+    (tree / ".git").mkdir()
+    for name in (".git/config", ".env", "dump.sql"):
+        (tree / name).write_text("secret")
+    assert sorted(tree_changes(tree_checksums(tree), [], INTO)) == ["index.php", "js/app.js"]

@@ -65,3 +65,11 @@ def test_the_origin_shows_no_password(tmp_path: Path) -> None:
     source = {"type": "git", "location": "https://me:secret@example.org/bookface.git"}
     found = look(files(tmp_path, "index.php"), source=source)
     assert found["origin"] == "https://example.org/bookface.git"
+
+
+def test_what_is_no_part_of_the_site_is_named(tmp_path: Path) -> None:
+    """Of the web root alone, which of a checkout with code/ has nothing of it."""
+    top = files(tmp_path, "code/index.php", ".git/config", "README.md")
+    assert look(top)["withheld"] == []
+    files(top, "code/.env", "code/images/.git/config")
+    assert look(top)["withheld"] == [".env", "images/.git"]

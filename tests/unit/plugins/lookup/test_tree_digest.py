@@ -17,34 +17,34 @@ def tree(tmp_path: Path) -> Path:
     """A small tree with a directory."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "index.php").write_text("one")
-    (tmp_path / "readme").write_text("two")
+    (tmp_path / "info").write_text("two")
     return tmp_path
 
 
 def digest(path: Path) -> str:
-    return tree_digest([path], [".git"])
+    return tree_digest([path], published=True)
 
 
 def test_a_copy_elsewhere_has_the_same_digest(
     tree: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     other = tmp_path_factory.mktemp("other")
-    (other / "readme").write_text("two")
+    (other / "info").write_text("two")
     (other / "code").mkdir()
     (other / "code" / "index.php").write_text("one")
-    os.utime(other / "readme", (1, 1))
+    os.utime(other / "info", (1, 1))
     assert digest(other) == digest(tree)
 
 
 def test_content_name_mode_and_links_count(tree: Path) -> None:
     seen = {digest(tree)}
-    (tree / "readme").write_text("three")
+    (tree / "info").write_text("three")
     seen.add(digest(tree))
-    (tree / "readme").rename(tree / "README")
+    (tree / "info").rename(tree / "INFO")
     seen.add(digest(tree))
-    (tree / "README").chmod(0o755)
+    (tree / "INFO").chmod(0o755)
     seen.add(digest(tree))
-    (tree / "link").symlink_to("README")
+    (tree / "link").symlink_to("INFO")
     seen.add(digest(tree))
     (tree / "link").unlink()
     (tree / "link").symlink_to("code")
@@ -52,11 +52,13 @@ def test_content_name_mode_and_links_count(tree: Path) -> None:
     assert len(seen) == 6
 
 
-def test_excluded_names_do_not_count(tree: Path) -> None:
-    before = digest(tree)
-    (tree / ".git").mkdir()
-    (tree / ".git" / "HEAD").write_text("x")
-    assert digest(tree) == before
+def test_of_a_site_what_no_client_may_read_does_not_count(tree: Path) -> None:
+    before = digest(tree), tree_digest([tree])
+    for name in (".git/HEAD", ".env", "code/dump.sql", "Dockerfile"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_text("x")
+    assert digest(tree) == before[0]
+    assert tree_digest([tree]) != before[1]
 
 
 def test_parts_cannot_run_into_each_other(tmp_path: Path) -> None:
