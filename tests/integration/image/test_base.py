@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -134,3 +135,36 @@ def test_an_archive_is_loaded_if_it_holds_the_image(
     for case, given in hosts.items():
         labels = engine.inspect(str(given["base_image_name"]))["Config"]["Labels"]
         assert labels["platform.bookface.base"] == given["base_image_pull"], case
+
+
+def test_packages_that_nobody_can_verify_make_no_image(tmp_path: Path) -> None:
+    """Unless somebody wants that: debootstrap itself would go on."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "debootstrap").write_text('#!/bin/sh\necho "called: $*" >&2; exit 1\n')
+    (tools / "debootstrap").chmod(0o755)
+    there = "/usr/share/keyrings/debian-archive-keyring.gpg"
+    hosts = {
+        name: {
+            "engine": f"unix://{tmp_path}/none",
+            "tools": str(tools),
+            "base_image_mirror": "http://mirror.example/debian",
+            "base_image_verify": verify,
+            "keyring": keyring,
+        }
+        for name, keyring, verify in (
+            ("verified", there, True),
+            ("lacking", f"{tmp_path}/none.gpg", True),
+            ("wanted", f"{tmp_path}/none.gpg", False),
+        )
+    }
+    text = PLAY.replace('"{{ engine }}"', '"{{ engine }}", PATH: "{{ tools }}:{{ path }}"')
+    given = ("-e", "__base_image_keyring={{ keyring }}", "-e", f"path={os.environ['PATH']}")
+    # One after the other: apt can be used by one only.
+    ended = play(text, hosts, "--forks", "1", *given)
+    assert "called: --variant=minbase --force-check-gpg bookworm" in ended.output
+    assert "called: --variant=minbase --no-check-gpg bookworm" in ended.output
+    assert ended.output.count("called: --variant") == ended.output.count("called: ")
+    said = ended.message("lacking")
+    assert f"lacking has no {tmp_path}/none.gpg. Install the package debian-archive-keyring" in said
+    assert "set base_image_verify to false if you trust http://mirror.example/debian" in said
