@@ -112,7 +112,7 @@ def test_the_toolbox_is_called_so_that_ansible_validates_it() -> None:
                 assert (ROOT / "roles/toolbox/tasks" / f"{entry}.yml").exists(), f"{path}: {entry}"
                 given = {name for name in task.get("vars", {}) if name.startswith("toolbox_")}
                 assert given == set(specs.get(entry, {}).get("options", {})), f"{path}: {entry}"
-    assert called == {"preflight", "source", "configuration"}
+    assert called == {"preflight", "source", "configuration", "leftovers"}
 
 
 def test_no_role_uses_a_private_variable_of_the_shared_ones() -> None:

@@ -8,6 +8,7 @@ import http.client
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tarfile
@@ -58,6 +59,11 @@ def test_serves_the_site(image: str, start: Start, database: Database) -> None:
     assert web.get("/platform/ready").status == 404
     for hidden in ("/config.json", "/.git/config", "/platform/metrics", "/platform/status"):
         assert web.get(hidden).status in (403, 404), hidden
+    # Whether they are there or not.
+    for hidden in ("/x.SQL", "/a/id_rsa", "/.env", "/index.php~", "/%2egit/", "/.well-known/.git"):
+        assert web.get(hidden).status == 403, hidden
+    assert web.get("/.well-known/nothing").status == 404
+    assert web.get("/").headers["Server"] in ("Apache", "nginx")
     assert "PHP Warning" not in web.log()
     assert "X-Powered-By" not in web.get("/").headers
 
@@ -112,8 +118,17 @@ def test_code_is_unmodified_and_configuration_outside(image: str, engine: Engine
     assert links == {"html/config.json": "/etc/bookface/config.json"}
 
 
-def test_clients_have_their_own_address_in_the_log(image: str, start: Start) -> None:
-    web = start(image).answers()
+def test_clients_have_their_own_address_in_the_log(
+    image: str, start: Start, engine: Engine
+) -> None:
+    """If the load balancer says so, which this machine is; nobody else is believed."""
+    [network] = engine.inspect("bridge")["IPAM"]["Config"]
+    proxies = f"BOOKFACE_PROXIES=127.0.0.1 192.0.2.1 {network['Gateway']}"
+    other = start(image, "-e", "BOOKFACE_PROXIES=127.0.0.1 192.0.2.1").answers()
+    other.get("/stylesheet.css?forged", X_Forwarded_For="203.0.113.9")
+    until(lambda: "forged" in other.log(), other.log)
+    assert "203.0.113.9" not in other.log()
+    web = start(image, "-e", proxies).answers()
     web.get("/stylesheet.css?told", X_Forwarded_For="203.0.113.9")
     # What a client says itself stands before what the load balancer adds.
     web.get("/stylesheet.css?claimed", X_Forwarded_For="203.0.113.9, 198.51.100.7")
@@ -292,9 +307,23 @@ class TestCode:
         page = directory / "index.php"
         page.write_text("<?php echo 'another release';")
         until(lambda: web.get("/").text == "another release", lambda: web.get("/").text, 5)
-        # By hand, and taken back by the next run.
-        assert role.run(**choice).ok().changed["one"] == 1
+        # What is put there stays there, and is not served if no client may read it.
+        (directory / "dump.sql").write_text("secret")
+        (directory / "own.html").write_text("mine")
+        assert (web.get("/dump.sql").status, web.get("/own.html").text) == (403, "mine")
+        # By hand, and taken back by the next run. An earlier release of the role left the rest.
+        unused = tmp_path / "code/0123456789ab"
+        for name in (".env", "sub/.svn/entries", "README.md", "index.php"):
+            (unused / name).parent.mkdir(parents=True, exist_ok=True)
+            (unused / name).write_text(name)
+        used = tmp_path / "code/ba9876543210"
+        shutil.copytree(unused, used)
+        start(ended.reference, "-v", f"{used}:/var/www/html:ro")
+        assert role.run(**choice).ok().changed["one"] == 2
         assert page.read_bytes() == (CODE / "index.php").read_bytes()
+        assert {path.name for path in unused.rglob("*")} == {"index.php", "sub"}
+        assert (used / "sub/.svn/entries").exists()
+        assert (directory / "dump.sql").exists()
 
     @pytest.mark.parametrize("server", ["apache", "nginx"])
     def test_code_inside_is_compiled_once(self, role: Role, start: Start, server: str) -> None:
@@ -310,6 +339,7 @@ class TestCode:
         self,
         role: Role,
         start: Start,
+        engine: Engine,
         cluster: Cluster,
         database: Database,
         tmp_path_factory: pytest.TempPathFactory,
@@ -319,6 +349,8 @@ class TestCode:
         for path in CODE.iterdir():
             if path.name != "config.php":
                 (tree / path.name).write_bytes(path.read_bytes())
+        for name in (".env", "dump.sql", "Dockerfile"):
+            (tree / name).write_text("secret of the source")
         choice = {
             **KINDS[0].variables(),
             "bookface_source": {"type": "path", "location": str(tree)},
@@ -326,6 +358,8 @@ class TestCode:
         web = start(role.run(**choice).ok().reference)
         write_config_php(web.config, settings(cluster))
         web.answers()
+        found = engine("exec", web.name, "busybox", "ls", "-A", "/var/www/html").split()
+        assert set(found) == {path.name for path in CODE.iterdir()} | {"config.json"}
         assert "<th>Users:</th><td>3</td>" in web.get("/").text
         candidate = web.config / "new"
         candidate.mkdir()

@@ -132,6 +132,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"code": "outside"}, "value of bookface_image_code must be one of: inside, mounted"),
     ({"name": "Bookface:1"}, "bookface_image_name is Bookface:1; expected lower"),
     ({"code_root": "srv/code"}, "bookface_image_code_root is srv/code; expected an absolute"),
+    ({"code_root": "/srv/../etc"}, "bookface_image_code_root is /srv/../etc; expected an absolute"),
+    ({"code_root": "/srv/a b"}, "bookface_image_code_root is /srv/a b; expected an absolute"),
+    ({"release": "trixie; id"}, "value of bookface_image_release must be one of"),
     (
         {"registry": "https://r.example"},
         "bookface_image_registry is https://r.example; expected host",
@@ -142,6 +145,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ),
     ({"php_extensions": ["opcache"]}, "requires pdo and pdo_pgsql: add pdo, pdo_pgsql."),
     ({"packages": ["x; reboot"]}, "bookface_image_packages has x; reboot; expected names"),
+    ({"packages": ["apt-"]}, "bookface_image_packages has apt-; expected names"),
     ({"builder": "nobody"}, "bookface_image_builder is nobody, which is not in this run."),
     ({"registry_username": "me"}, "set without bookface_image_registry: set that, too"),
     ({"registry": "r.example", "registry_username": "me"}, "only one is set: set both"),
