@@ -80,15 +80,16 @@ def _walk(
     top: Path, below: PurePath, *, want_private: bool, above: tuple[Path, ...] = ()
 ) -> Iterator[str]:
     here = _real(top / below)
+    above = (*above, here) if above else (here, *here.parents)
     for entry in (top / below).iterdir():
         name = below / entry.name
         if private(name) or _leads_astray(top, entry):
             if want_private:
                 yield name.as_posix()
         elif entry.is_dir():
-            # A link to a directory above would never end.
-            if _real(entry) not in (*above, here):
-                yield from _walk(top, name, want_private=want_private, above=(*above, here))
+            # A link to a directory above would never end, or be all of the controller.
+            if _real(entry) not in above:
+                yield from _walk(top, name, want_private=want_private, above=above)
         elif not want_private and entry.is_file():
             yield name.as_posix()
 

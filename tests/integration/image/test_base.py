@@ -161,7 +161,7 @@ def test_packages_that_nobody_can_verify_make_no_image(tmp_path: Path) -> None:
     text = PLAY.replace('"{{ engine }}"', '"{{ engine }}", PATH: "{{ tools }}:{{ path }}"')
     given = ("-e", "__base_image_keyring={{ keyring }}", "-e", f"path={os.environ['PATH']}")
     # One after the other: apt can be used by one only.
-    ended = play(text, hosts, "--forks", "1", *given)
+    ended = play(text, hosts, "--forks", "1", *given, env={"ANSIBLE_PIPELINING": "1"})
     assert "called: --variant=minbase --force-check-gpg bookworm" in ended.output
     assert "called: --variant=minbase --no-check-gpg bookworm" in ended.output
     assert ended.output.count("called: --variant") == ended.output.count("called: ")

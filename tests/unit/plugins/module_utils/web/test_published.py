@@ -96,6 +96,7 @@ def test_links_are_followed_but_not_to_what_is_private(tmp_path: Path) -> None:
         "outside.txt": "../.env",
         "through": "env.txt",
         "img/round": "..",
+        "everything": "/",
         "self": "self",
         "broken": "nowhere",
     }.items():
