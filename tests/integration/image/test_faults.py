@@ -89,16 +89,18 @@ def test_a_run_that_is_killed_in_the_middle(
     # What was left is old by now; beside it lie what is not ours and what is not old.
     left = role.leftovers()
     assert left
-    left += [role.tmp / f"bookface-{name}" for name in ("registry-0ld_cr3d", "image-of-mine")]
-    for path in left[-2:]:
+    names = ("registry-0ld_cr3d", "image-of-mine", "registry-of_other")
+    left += [role.tmp / f"bookface-{name}" for name in names]
+    for path in left[-3:]:
         path.mkdir(0o700)
+    os.chown(left[-1], 65534, 65534)
     for path in left:
         os.utime(path, (1, 1))
     fresh = role.tmp / "bookface-registry-abcdefgh"
     fresh.mkdir(0o700)
     before = engine.images()
     image = role.run(**more).ok().reference
-    assert set(role.leftovers()) == {fresh, left[-1]}
+    assert set(role.leftovers()) == {fresh, *left[-2:]}
     for path in role.leftovers():
         path.rmdir()
     assert len(engine.images() - before) == 1
