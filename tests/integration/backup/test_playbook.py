@@ -16,7 +16,13 @@ from tests.support.commands import Run
 from tests.support.namespace import Namespace, namespace
 from tests.support.ports import free_port
 
-EMPTY = ["/etc/postgresql", "/run/postgresql", "/var/backups", "/var/lib/postgresql"]
+EMPTY = [
+    "/etc/postgresql",
+    "/run/postgresql",
+    "/var/backups",
+    "/var/lib/postgresql",
+    "/var/log/postgresql",
+]
 FUTURE = [f"bf-2099010{day}T000000Z.dump" for day in range(1, 8)]
 PAST = [f"bf-2020010{day}T000000Z.dump" for day in range(1, 8)]
 DIRECTORY = "/var/backups/site"
