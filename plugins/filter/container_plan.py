@@ -15,11 +15,14 @@ Entries = Iterable[Mapping[str, Any]]
 
 
 def container_places(
-    wanted: Entries, listed: Entries = (), address: str = ""
+    wanted: Entries,
+    listed: Entries = (),
+    address: str = "",
+    adopt: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """See container_places.yml beside this file."""
     try:
-        found = thinking.places(wanted, listed, address)
+        found = thinking.places(wanted, listed, address, adopt)
     except (KeyError, TypeError, ValueError) as error:
         raise AnsibleFilterError(f"{_words(error)}. Nothing was changed.") from None
     return [
@@ -41,10 +44,11 @@ def container_plan(
     answers: Sequence[Mapping[str, Any]],
     probes: Sequence[Mapping[str, Any]],
     host: str,
+    adopt: Sequence[str] = (),
 ) -> dict[str, Any]:
     """See container_plan.yml beside this file."""
     try:
-        found = thinking.places(wanted, listed, address)
+        found = thinking.places(wanted, listed, address, adopt)
         return dict(thinking.plan(found, answers, probes, host, address))
     except (KeyError, TypeError, ValueError) as error:
         raise AnsibleFilterError(f"{_words(error)}. Nothing was changed.") from None

@@ -21,10 +21,26 @@ def swarm_plan(
     replicas: int,
     publish_mode: str,
     network: str,
+    service: str,
+    port: int,
+    pools: Sequence[str],
+    adopt: Sequence[str] = (),
+    addresses: Sequence[str] = (),
 ) -> dict[str, Any]:
     """See swarm_plan.yml beside this file."""
     try:
-        given = swarm.Settings(managers, workers, int(replicas), publish_mode, network)
+        given = swarm.Settings(
+            managers=managers,
+            workers=workers,
+            replicas=int(replicas),
+            publish_mode=publish_mode,
+            network=network,
+            service=service,
+            port=int(port),
+            pools=pools,
+            adopt=adopt,
+            addresses=addresses,
+        )
         return swarm.plan(seen, given)
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise AnsibleFilterError(f"swarm_plan: {error!r}") from error
@@ -38,23 +54,9 @@ def swarm_servers(seen: Seen, running: Iterable[str], mode: str, port: int) -> d
         raise AnsibleFilterError(f"swarm_servers: {error!r}") from error
 
 
-def swarm_secret_files(
-    secrets: Iterable[Mapping[str, Any]], names: Iterable[str]
-) -> list[dict[str, Any]]:
-    """See swarm_secret_files.yml beside this file."""
-    try:
-        return swarm.secret_files(secrets, names)
-    except (KeyError, TypeError) as error:
-        raise AnsibleFilterError(f"swarm_secret_files: {error!r}") from error
-
-
 class FilterModule:
     """The filters by their names in Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name in Jinja → function."""
-        return {
-            "swarm_plan": swarm_plan,
-            "swarm_servers": swarm_servers,
-            "swarm_secret_files": swarm_secret_files,
-        }
+        return {"swarm_plan": swarm_plan, "swarm_servers": swarm_servers}

@@ -10,8 +10,8 @@ module: swarm_info
 short_description: What a host knows of its Docker swarm, in one look
 version_added: 0.1.0
 description:
-  - State of the node, its kernel's IPVS and the network of the service. On a manager also the
-    other nodes, and the secrets.
+  - State of the node, its kernel's IPVS, its routes and the network of the service. On a manager
+    also the swarm, its other nodes, the service and its secrets.
   - Changes nothing.
 options:
   address:
@@ -72,10 +72,18 @@ host:
   description: O(address) as URLs have it, an address of IPv6 in brackets.
   returned: always
   type: str
-driver:
-  description: Driver of the network with that name. Empty if there is none.
+networks:
+  description: >-
+    Networks with that name, each with C(driver), C(ours) (whether it has the label of the role),
+    C(ingress), C(kinds) such as V(attachable), and C(containers) that were connected by hand.
   returned: always
-  type: str
+  type: list
+  elements: dict
+routes:
+  description: Networks of IPv4 in which the node has an address, or to which it has a route.
+  returned: always
+  type: list
+  elements: str
 ipvs:
   description: Whether the kernel has IPVS, which the routing mesh requires.
   returned: always
@@ -88,11 +96,41 @@ ready:
   description: On a manager, for the ID of each node whether it is ready.
   returned: always
   type: dict
+members:
+  description: On a manager, for the ID of each node its C(name) and C(addresses).
+  returned: always
+  type: dict
+cluster:
+  description: >-
+    On a manager, the swarm's C(id), C(ours) (whether it has the label of the role) and C(pools) of
+    addresses.
+  returned: always
+  type: dict
+service:
+  description: >-
+    On a manager, C(image), C(mode), C(stack) and C(ours) of the service with that name. Empty if
+    there is none.
+  returned: always
+  type: dict
+ports:
+  description: On a manager, the other services' ports, each with C(port), C(mode) and C(service).
+  returned: always
+  type: list
+  elements: dict
 secrets:
-  description: On a manager, names of the service's secrets.
+  description: On a manager, names of the secrets that begin with the service's name.
   returned: always
   type: list
   elements: str
+foreign_secrets:
+  description: Those of RV(secrets) without the label of the role.
+  returned: always
+  type: list
+  elements: str
+mesh:
+  description: On a manager, whether the swarm has an ingress network.
+  returned: always
+  type: bool
 """
 
 from dataclasses import asdict
@@ -100,7 +138,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import look
+from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import (
+    look,
+    read_routes,
+)
 
 
 def ipvs(module: AnsibleModule) -> bool:
@@ -110,6 +151,13 @@ def ipvs(module: AnsibleModule) -> bool:
     modprobe = module.get_bin_path("modprobe")
     command = [modprobe, "--dry-run", "--quiet", "ip_vs"]
     return bool(modprobe) and int(module.run_command(command)[0]) == 0
+
+
+def routes(module: AnsibleModule) -> list[str]:
+    """Networks that the host reaches; an address of its own is a route as well."""
+    command = [module.get_bin_path("ip", required=True), "-json", "-4"]
+    told = module.run_command([*command, "route", "show", "table", "all"], check_rc=True)[1]
+    return read_routes(told)
 
 
 def main() -> None:
@@ -132,7 +180,7 @@ def main() -> None:
 
     address = module.params["address"]
     node, problem = look(docker, module.params["network"], module.params["service"])
-    result: dict[str, Any] = {**asdict(node), "ipvs": ipvs(module)}
+    result: dict[str, Any] = {**asdict(node), "ipvs": ipvs(module), "routes": routes(module)}
     if problem:
         result["msg"] = f"Docker does not answer: {problem}"
     module.exit_json(changed=False, host=f"[{address}]" if ":" in address else address, **result)

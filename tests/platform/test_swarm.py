@@ -86,7 +86,8 @@ def test_service_has_no_more_rights_than_it_needs(service: dict[str, Any]) -> No
     template = service["Spec"]["TaskTemplate"]
     assert template["ContainerSpec"]["ReadOnly"] is True
     assert template["ContainerSpec"]["CapabilityDrop"] == ["ALL"]
-    assert template["Resources"]["Limits"]["MemoryBytes"] == 512 * 1024 * 1024
+    limits = template["Resources"]["Limits"]
+    assert limits == {"MemoryBytes": 512 * 1024 * 1024, "Pids": 200}
     assert service["Spec"]["Labels"]["platform.bookface.role"] == "web"
 
 

@@ -56,6 +56,7 @@ def test_tasks_have_no_more_rights_than_they_need(tasks: list[tuple[Host, dict[s
         assert settings["ReadonlyRootfs"] is True
         assert settings["CapDrop"] == ["ALL"]
         assert settings["Memory"] == 512 * 1024 * 1024
+        assert settings["PidsLimit"] == 200
         inside = f"sudo docker exec {task['Id']} busybox"
         assert node.check_output(f"{inside} id -un") == "www-data"
         assert node.run(f"{inside} touch /var/www/html/x").rc != 0

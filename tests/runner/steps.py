@@ -139,7 +139,7 @@ STEPS = (
     ),
     pytest(
         "integration-containers",
-        ["tests/integration/image", "tests/integration/containers"],
+        [f"tests/integration/{name}" for name in ("image", "containers", "swarm")],
         400,
         group="integration",
         load=0.8,

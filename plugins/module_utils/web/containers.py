@@ -142,17 +142,28 @@ def read(entry: Entry) -> Container:
     )
 
 
-def places(wanted: Iterable[Entry], listed: Iterable[Entry], address: str) -> Places:
+def places(
+    wanted: Iterable[Entry],
+    listed: Iterable[Entry],
+    address: str,
+    adopt: Sequence[str] = (),
+) -> Places:
     """Who holds which place, by port first, then by name.
 
-    Raises ContainerError where a name or a port is held by a container that is not ours.
-    C(address) is the one that ports are published on.
+    Raises ContainerError where a name or a port is held by a container that is not ours, unless it
+    is in C(adopt). C(address) is the one that ports are published on.
     """
     asked = checked(wanted)
     found = [read(entry) for entry in listed]
     for place in asked:
-        for other in found:
-            _refuse(place, other, address)
+        for number, other in enumerate(found):
+            hindrance = _hindrance(place, other, address)
+            if hindrance and {_handle(other.name), _handle(other.name.removesuffix(BEFORE))} & {
+                *adopt
+            }:
+                found[number] = replace(other, ours=True)
+            elif hindrance:
+                raise ContainerError(hindrance)
     ours = sorted((one for one in found if one.ours), key=lambda one: one.name)
     standing = [one for one in ours if not one.aside]
     aside = [one for one in ours if one.aside]
@@ -180,22 +191,31 @@ def _take(there: list[Container], port: int | None, name: str) -> Container | No
     return None
 
 
-def _refuse(place: Place, other: Container, address: str) -> None:
-    """Containers of others are never removed to make room."""
+def _handle(name: str) -> str:
+    """A container as web_containers_adopt names it."""
+    return f"container/{name}"
+
+
+def _hindrance(place: Place, other: Container, address: str) -> str:
+    """Why a container of somebody else's is in the way, or nothing. It is not removed for that."""
     if other.ours:
-        return
-    remedy = "remove or change it, or choose another in web_containers_list"
+        return ""
+    remedy = (
+        "remove or change it, choose another in web_containers_list, or adopt it with"
+        f" web_containers_adopt: [{_handle(other.name)}]: then one of the site's replaces it"
+    )
     if other.name in (place.name, place.name + BEFORE):
-        raise ContainerError(
+        return (
             f"the name {other.name} is held by a container without the label {ROLE}={WEB}, so it is"
             f" not ours ({other.id[:12]}); {remedy}"
         )
     for ip, port in other.published:
         if port == place.port and (ip in (*_EVERYWHERE, address) or address in _EVERYWHERE):
-            raise ContainerError(
+            return (
                 f"port {port}, expected for {place.name}, is published by the container"
                 f" {other.name}, which is not ours; {remedy}"
             )
+    return ""
 
 
 def _renames(asked: Sequence[Place], ours: Sequence[Container]) -> tuple[Rename, ...]:

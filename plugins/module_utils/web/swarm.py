@@ -10,16 +10,35 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network, ip_address
 from typing import Any
 
+from ansible_collections.bookface.platform.plugins.module_utils.web.labels import (
+    MADE,
+    ROLE,
+    WEB,
+    is_web,
+)
+
 OVERLAY = "overlay"
+# How ports are published.
+HOST, INGRESS = "host", "ingress"
+# Value of the label MADE on what the role creates.
+SWARM = "swarm"
+# Docker makes its subnets of this size, and takes no smaller pool.
+SUBNET_BITS = 24
 # What docker_secret appends to the name of a secret that has versions.
 _VERSION = re.compile(r"_v\d+\Z")
 # docker service rollback requires the previous version.
 _VERSIONS_KEPT = 2
+# Pools to propose, those first that no bridge of Docker's is in.
+_PROPOSALS = ("10.192.0.0/12", "10.64.0.0/12", "192.168.192.0/18", "172.30.0.0/15")
+# Routes as short as these lead everywhere, as those of a VPN do.
+_EVERYWHERE_BITS = 1
 
 # Arguments of docker → its return code, output and errors.
 Docker = Callable[..., tuple[int, str, str]]
+Entry = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -29,49 +48,166 @@ class Node:
     state: str = "none"
     id: str = ""
     manager: bool = False
-    # Of the network that has the overlay's name.
-    driver: str = ""
+    # Those that have the overlay's name.
+    networks: Sequence[Entry] = ()
     ipvs: bool = False
-    # What a manager knows: id of each node → whether it is a manager, and whether it is ready.
+    # Networks of IPv4 that it has an address in or a route to.
+    routes: Sequence[str] = ()
+    # What a manager knows: id of each node → whether it is a manager, whether it is ready, and who
+    # and where it is.
     managers: Mapping[str, bool] = field(default_factory=dict)
     ready: Mapping[str, bool] = field(default_factory=dict)
+    members: Mapping[str, Entry] = field(default_factory=dict)
+    # The swarm itself.
+    cluster: Entry = field(default_factory=dict)
+    # The service that has our name, and the ports of the others.
+    service: Entry = field(default_factory=dict)
+    ports: Sequence[Entry] = ()
+    # Secrets that begin with the name of the service, and those among them that are not ours.
     secrets: Sequence[str] = ()
+    foreign_secrets: Sequence[str] = ()
+    # Whether the swarm has the network that the routing mesh is made of.
+    mesh: bool = True
 
 
 def look(docker: Docker, network: str, service: str) -> tuple[Node, str]:
-    """A node without its kernel, and why its engine does not answer."""
+    """A node without its kernel and routes, and why its engine does not answer."""
     code, out, error = docker("info", "--format", "{{json .Swarm}}")
     if code:
         return Node(), error.strip() or "docker info failed"
     swarm = json.loads(out)
-    code, out, _error = docker("network", "inspect", "--format", "{{.Driver}}", network)
-    driver = out.strip() if code == 0 else ""
+    overlays = _networks(docker, network)
     node = Node(
         state=swarm["LocalNodeState"],
         id=swarm.get("NodeID") or "",
         manager=bool(swarm.get("ControlAvailable")),
-        driver=driver,
+        networks=tuple(_network(one) for one in overlays if one["Name"] == network),
     )
     if not node.manager:
         return node, ""
-    nodes = _lines(docker("node", "ls", "--format", "{{json .}}"))
-    secrets = docker("secret", "ls", "--filter", f"name={service}-", "--format", "{{.Name}}")
+    nodes = _inspected(docker, "node")
+    services = _inspected(docker, "service")
+    secrets = [
+        one["Spec"]
+        for one in _inspected(docker, "secret", "--filter", f"name={service}-")
+        if one["Spec"]["Name"].startswith(f"{service}-")
+    ]
     node = replace(
         node,
-        managers={one["ID"]: bool(one["ManagerStatus"]) for one in nodes},
-        ready={one["ID"]: one["Status"] == "Ready" for one in nodes},
-        secrets=tuple(secrets[1].split()),
+        managers={one["ID"]: bool(one.get("ManagerStatus")) for one in nodes},
+        ready={one["ID"]: one["Status"]["State"] == "ready" for one in nodes},
+        members={one["ID"]: _member(one) for one in nodes},
+        cluster=_cluster(swarm.get("Cluster") or {}),
+        service=next((_service(one) for one in services if one["Spec"]["Name"] == service), {}),
+        ports=tuple(
+            {
+                "port": port["PublishedPort"],
+                "mode": port.get("PublishMode", INGRESS),
+                "service": one["Spec"]["Name"],
+            }
+            for one in services
+            if one["Spec"]["Name"] != service
+            for port in one.get("Endpoint", {}).get("Ports") or ()
+            if port.get("PublishedPort") and port["Protocol"] == "tcp"
+        ),
+        secrets=tuple(spec["Name"] for spec in secrets),
+        foreign_secrets=tuple(spec["Name"] for spec in secrets if not _made_here(spec)),
+        mesh=any(one.get("Ingress") for one in overlays),
     )
     return node, ""
 
 
-def _lines(done: tuple[int, str, str]) -> list[dict[str, Any]]:
-    """Lines of JSON. A manager without a majority of the others knows no nodes."""
-    code, out, _error = done
-    return [json.loads(line) for line in out.splitlines()] if code == 0 else []
+def _networks(docker: Docker, name: str) -> list[dict[str, Any]]:
+    """The networks with this name, and all overlays, in full."""
+    code, out, _error = docker("network", "ls", "--format", "{{.ID}} {{.Driver}} {{.Name}}")
+    listed = [line.split(maxsplit=2) for line in out.splitlines()] if code == 0 else []
+    ids = [id_ for id_, driver, named in listed if named == name or driver == OVERLAY]
+    return _read(docker("network", "inspect", *ids)) if ids else []
 
 
-def read(seen: Mapping[str, Any]) -> Node:
+def _inspected(docker: Docker, kind: str, *options: str) -> list[dict[str, Any]]:
+    """All things of a kind, in full. A manager without a majority of the others knows none."""
+    code, out, _error = docker(kind, "ls", "--quiet", *options)
+    ids = out.split() if code == 0 else []
+    return _read(docker(kind, "inspect", *ids)) if ids else []
+
+
+def _read(done: tuple[int, str, str]) -> list[dict[str, Any]]:
+    """A list in JSON. What was removed in between is not in it, and makes the return code."""
+    found: list[dict[str, Any]] = json.loads(done[1] or "[]")
+    return found
+
+
+def _made_here(described: Entry) -> bool:
+    """Whether these are the labels of something that the role created."""
+    return (described.get("Labels") or {}).get(MADE) == SWARM
+
+
+def _network(found: Entry) -> dict[str, Any]:
+    kinds = (
+        ("attachable", found.get("Attachable")),
+        ("encrypted", "encrypted" in (found.get("Options") or {})),
+    )
+    # Those that are plugged in by hand; the others belong to services.
+    containers = [
+        one["Name"]
+        for one in (found.get("Containers") or {}).values()
+        if not re.search(r"-endpoint\Z|\.[a-z0-9]{25}\Z", one["Name"])
+    ]
+    return {
+        "driver": found["Driver"],
+        "ours": _made_here(found),
+        "ingress": bool(found.get("Ingress")),
+        "kinds": [name for name, has in kinds if has],
+        "containers": sorted(containers),
+    }
+
+
+def _member(found: Entry) -> dict[str, Any]:
+    """Name and addresses of a node; a manager's own may be given as 0.0.0.0."""
+    given = [found["Status"].get("Addr", "")]
+    if manager := (found.get("ManagerStatus") or {}).get("Addr"):
+        given.append(manager.rpartition(":")[0].strip("[]"))
+    return {"name": found["Description"]["Hostname"], "addresses": sorted(set(filter(None, given)))}
+
+
+def _cluster(found: Entry) -> dict[str, Any]:
+    return {
+        "id": found.get("ID", ""),
+        "ours": _made_here(found.get("Spec") or {}),
+        "pools": list(found.get("DefaultAddrPool") or ()),
+    }
+
+
+def _service(found: Entry) -> dict[str, Any]:
+    spec = found["Spec"]
+    labels = spec.get("Labels") or {}
+    return {
+        "ours": is_web(labels) or _made_here(spec),
+        "image": spec["TaskTemplate"].get("ContainerSpec", {}).get("Image", ""),
+        "stack": labels.get("com.docker.stack.namespace", ""),
+        "mode": next(iter(spec["Mode"])),
+    }
+
+
+def read_routes(told: str) -> list[str]:
+    """Networks of IPv4 that are reached without the default route, from C(ip -json route)."""
+    found = set()
+    for route in json.loads(told or "[]"):
+        if route.get("type", "unicast") not in ("unicast", "local") or route["dst"] == "default":
+            continue
+        network = IPv4Network(route["dst"])
+        if network.prefixlen > _EVERYWHERE_BITS and not network.is_loopback:
+            found.add(network)
+    # An address in a network that is listed itself says nothing more.
+    return [
+        str(one)
+        for one in sorted(found)
+        if not any(one != other and one.subnet_of(other) for other in found)
+    ]
+
+
+def read(seen: Entry) -> Node:
     """A node as the module swarm_info returns it."""
     return Node(**{name: seen[name] for name in Node.__dataclass_fields__ if name in seen})
 
@@ -85,33 +221,58 @@ class Settings:
     replicas: int
     publish_mode: str
     network: str
+    service: str
+    port: int
+    pools: Sequence[str]
+    # What becomes ours though somebody else made it, as KIND/NAME.
+    adopt: Sequence[str] = ()
+    # Addresses of all hosts of the swarm, also of those that are not in the run.
+    addresses: Sequence[str] = ()
 
 
-def plan(seen: Mapping[str, Mapping[str, Any]], given: Settings) -> dict[str, Any]:
+def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
     """The plan for the hosts of a run, by their names; as plain data."""
     nodes = {host: read(said) for host, said in seen.items()}
     leaders = [host for host in given.managers if host in nodes and nodes[host].manager]
-    # The first manager creates the swarm; later any that still manages it will do.
+    # The first manager creates the swarm; later any that still manages it will do, rather one of a
+    # swarm of ours than of somebody else's.
+    leaders.sort(key=lambda host: not _is_ours(nodes[host]))
     lead = (leaders or [*given.managers])[0]
     known = nodes[lead] if leaders else Node()
     without_ipvs = [host for host, node in nodes.items() if not node.ipvs]
     mode = given.publish_mode
     if mode == "auto":
-        mode = "host" if without_ipvs else "ingress"
+        mode = INGRESS if known.mesh and not without_ipvs else HOST
+    network = known.networks[0] if known.networks else {}
     return {
         "lead": lead,
         "engines": all(node.state != "none" for node in nodes.values()),
         "exists": bool(leaders),
         "complete": bool(leaders) and all(_has_its_part(nodes[h], known, h, given) for h in nodes),
         "mode": mode,
-        "network_exists": known.driver == OVERLAY,
+        "network_exists": network.get("driver") == OVERLAY,
         "old_secrets": max(_versions(known.secrets), default=0) > _VERSIONS_KEPT,
         "errors": [
-            *_publishing(given, mode, without_ipvs),
-            *_network(given, nodes),
+            *_publishing(given, mode, without_ipvs, known),
+            *_other_networks(given, nodes),
             *_membership(given, nodes, leaders, lead, known),
+            *_wrong_adoptions(given),
+            *_foreign_swarm(given, nodes, lead, known),
+            *_foreign_service(given, known),
+            *_foreign_network(given, known),
+            *_foreign_secrets(given, known),
+            *_pools(given, nodes, known, bool(leaders)),
         ],
     }
+
+
+def _is_ours(node: Node) -> bool:
+    """Whether the swarm of this manager was created or adopted by the role.
+
+    One of an earlier release has no label itself.
+    """
+    things = (node.cluster, node.service, *node.networks)
+    return any(one.get("ours") for one in things) or len(node.secrets) > len(node.foreign_secrets)
 
 
 def _has_its_part(node: Node, known: Node, host: str, given: Settings) -> bool:
@@ -128,79 +289,234 @@ def _versions(secrets: Iterable[str]) -> Iterable[int]:
     return Counter(_VERSION.sub("", name) for name in secrets).values()
 
 
-def _publishing(given: Settings, mode: str, without_ipvs: Sequence[str]) -> list[str]:
+def _publishing(
+    given: Settings, mode: str, without_ipvs: Sequence[str], known: Node
+) -> Iterable[str]:
     """Docker's routing mesh is IPVS: without it ports do not answer, and no error says so."""
-    if given.publish_mode == "ingress" and without_ipvs:
-        return [
+    hosts = {*given.managers, *given.workers}
+    for other in known.ports:
+        # With mode host both the swarm finds nodes where the port is free.
+        if other["port"] == given.port and INGRESS in (mode, other["mode"]):
+            yield (
+                f"swarm_port is {given.port}, which the service {other['service']} of this swarm"
+                " publishes. Set bookface_swarm_port to another one, which the load balancers read"
+                " as well."
+            )
+    if given.publish_mode == INGRESS and without_ipvs:
+        yield (
             f"swarm_publish_mode is ingress, but the kernel has no IPVS on"
             f" {', '.join(without_ipvs)}: no node would answer. Use auto or host."
-        ]
-    hosts = {*given.managers, *given.workers}
-    if mode == "ingress" or given.replicas <= len(hosts):
-        return []
-    why = f" (no IPVS on {', '.join(without_ipvs)})" if given.publish_mode == "auto" else ""
-    return [
-        f"swarm_replicas is {given.replicas}, but each of the {len(hosts)} nodes runs one task at"
-        f" most if ports are published with mode host{why}. Use fewer replicas, or add nodes."
-    ]
+        )
+    elif given.publish_mode == INGRESS and not known.mesh:
+        yield (
+            "swarm_publish_mode is ingress, but the swarm's ingress network was removed: no node"
+            " would answer. Use auto or host, or recreate it with docker network create --driver"
+            " overlay --ingress ingress."
+        )
+    elif mode == HOST and given.replicas > len(hosts):
+        causes = [f"no IPVS on {', '.join(without_ipvs)}"] if without_ipvs else []
+        causes += [] if known.mesh else ["the swarm's ingress network was removed"]
+        why = f" ({'; '.join(causes)})" if given.publish_mode == "auto" else ""
+        yield (
+            f"swarm_replicas is {given.replicas}, but each of the {len(hosts)} nodes runs one task"
+            f" at most if ports are published with mode host{why}. Use fewer replicas, or add"
+            " nodes."
+        )
 
 
-def _network(given: Settings, nodes: Mapping[str, Node]) -> list[str]:
-    """Docker's module would replace a bridge of that name, and cut its containers off."""
-    taken = [host for host, node in nodes.items() if node.driver not in ("", OVERLAY)]
-    if not taken:
-        return []
-    return [
-        f"swarm_network is {given.network}, which is another kind of network on {', '.join(taken)}:"
-        f" see docker network inspect {given.network}. Choose a name that no other network has,"
-        " such as bookface-swarm."
+def _other_networks(given: Settings, nodes: Mapping[str, Node]) -> Iterable[str]:
+    """A name in use by a network that tasks on other nodes cannot join, or by several."""
+    taken = [
+        host
+        for host, node in nodes.items()
+        if len(node.networks) > 1 or any(one["driver"] != OVERLAY for one in node.networks)
     ]
+    if taken:
+        yield (
+            f"swarm_network is {given.network}, which is another kind of network on"
+            f" {', '.join(taken)}: see docker network inspect {given.network}. Choose a name that"
+            " no other network has, such as bookface-swarm."
+        )
 
 
 def _membership(
     given: Settings, nodes: Mapping[str, Node], leaders: Sequence[str], lead: str, known: Node
-) -> list[str]:
+) -> Iterable[str]:
     """Neither a second swarm, nor a node of another one."""
     absent = [host for host in given.managers if host not in nodes]
     if not leaders and absent:
-        return [
+        yield (
             f"No manager of the swarm is in this run, and {', '.join(absent)} was not asked. Bring"
             " it back, or add it to --limit."
-        ]
+        )
+        return
     members = {h: n for h, n in nodes.items() if n.state not in ("none", "inactive")}
     strangers = [h for h, n in members.items() if n.state != "active" or n.id not in known.ready]
-    if not strangers:
-        return []
-    states = sorted({members[host].state for host in strangers})
-    swarm = f"{lead}'s" if leaders else f"the one that {lead} would create"
-    return [
-        f"{', '.join(strangers)}: in another swarm than {swarm}, or cut off from it (state"
-        f" {', '.join(states)}). If it is no longer needed there, run docker swarm leave --force"
-        " on that machine."
+    if strangers:
+        states = sorted({members[host].state for host in strangers})
+        swarm = f"{lead}'s" if leaders else f"the one that {lead} would create"
+        yield (
+            f"{', '.join(strangers)}: in another swarm than {swarm}, or cut off from it (state"
+            f" {', '.join(states)}). If it is no longer needed there, run docker swarm leave"
+            " --force on that machine."
+        )
+
+
+def _wrong_adoptions(given: Settings) -> Iterable[str]:
+    """What is to be adopted is named exactly, so that nothing else is."""
+    own = (f"service/{given.service}", f"network/{given.network}")
+    for one in given.adopt:
+        if one not in own and not re.fullmatch("swarm/[a-z0-9]+", one):
+            yield f"swarm_adopt has {one}; expected {own[0]}, {own[1]}, or swarm/ with its ID."
+
+
+def _foreign_swarm(
+    given: Settings, nodes: Mapping[str, Node], lead: str, known: Node
+) -> Iterable[str]:
+    """A swarm of the inventory's hosts may be made by hand; one with others is somebody else's."""
+    name = f"swarm/{known.cluster.get('id')}"
+    if not known.manager or _is_ours(known) or name in given.adopt:
+        return
+    ids = {node.id for node in nodes.values()}
+    addresses = {_address(one) for one in given.addresses}
+    others = [
+        member["name"]
+        for id_, member in known.members.items()
+        if id_ not in ids and not addresses & {_address(one) for one in member["addresses"]}
     ]
+    if others:
+        yield (
+            f"{lead} manages a swarm that is not ours: it lacks the label {MADE}={SWARM}, and the"
+            f" inventory does not know its nodes {', '.join(sorted(others))}. Add them to"
+            " swarm_managers or swarm_workers if they are yours, use other machines, or adopt the"
+            f" swarm with swarm_adopt: [{name}]; nodes that the inventory does not know are left"
+            " as they are, and may run tasks."
+        )
+
+
+def _address(text: str) -> str:
+    """An address as it is compared; anything else as it is."""
+    try:
+        return ip_address(text).compressed
+    except ValueError:
+        return text
+
+
+def _foreign_service(given: Settings, known: Node) -> Iterable[str]:
+    """One that is not ours is neither updated nor replaced."""
+    service, name = known.service, f"service/{given.service}"
+    if not service:
+        return
+    if service["mode"] != "Replicated":
+        yield (
+            f"swarm_service is {given.service}, which is a service of mode {service['mode']}."
+            " Docker does not change the mode of a service: choose another name, or remove it."
+        )
+    elif not service["ours"] and name not in given.adopt:
+        of = f" of the stack {service['stack']}" if service["stack"] else ""
+        yield (
+            f"swarm_service is {given.service}, but the service{of} that has this name is not ours:"
+            f" it lacks the label {ROLE}={WEB} and runs {service['image']}. Choose another name,"
+            f" such as bookface, or adopt it with swarm_adopt: [{name}]: then it becomes the"
+            " site's, and runs its image instead."
+        )
+
+
+def _foreign_network(given: Settings, known: Node) -> Iterable[str]:
+    """One that is not ours is used only if the user says so, and never recreated."""
+    name = f"network/{given.network}"
+    for network in known.networks:
+        if network["driver"] != OVERLAY or network["ours"]:
+            continue
+        if network["ingress"]:
+            yield (
+                f"swarm_network is {given.network}, which is the routing mesh of the swarm: no"
+                " service can join it. Choose another name, such as bookface-swarm."
+            )
+        elif name not in given.adopt:
+            kind = ", ".join(network["kinds"])
+            used = ", ".join(network["containers"])
+            yield (
+                f"swarm_network is {given.network}, but the overlay network that has this name"
+                f"{f' ({kind})' if kind else ''} is not ours: it lacks the label {MADE}={SWARM}."
+                f"{f' On it is also {used}.' if used else ''} Choose another name, such as"
+                f" bookface-swarm, or adopt it with swarm_adopt: [{name}]: then the tasks join it,"
+                " and it stays as it is."
+            )
+
+
+def _foreign_secrets(given: Settings, known: Node) -> Iterable[str]:
+    """Versions of ours are counted and removed by their names."""
+    if known.foreign_secrets:
+        yield (
+            f"The swarm has the secrets {', '.join(sorted(known.foreign_secrets))}, which are not"
+            f" ours: they lack the label {MADE}={SWARM}. Secrets of the service have names that"
+            f" begin with {given.service}-. Choose another swarm_service, or remove them with"
+            " docker secret rm. Docker shows nobody what is in them, so they cannot be adopted."
+        )
+
+
+def _pools(given: Settings, nodes: Mapping[str, Node], known: Node, exists: bool) -> Iterable[str]:
+    """Overlay networks hide what has their addresses from the tasks, the database among it."""
+    wrong = [pool for pool in given.pools if not _pool(pool)]
+    pools = [network for pool in given.pools if (network := _pool(pool))]
+    if wrong or not pools:
+        yield (
+            f"swarm_address_pools has {', '.join(map(str, wrong)) or 'no entry'}; expected networks"
+            f" of IPv4 of /{SUBNET_BITS} or more addresses, such as 10.192.0.0/12."
+        )
+        return
+    if exists:
+        if known.networks:
+            return
+        pools = [network for pool in known.cluster.get("pools", ()) if (network := _pool(pool))]
+    routes = {host: [IPv4Network(one) for one in node.routes] for host, node in nodes.items()}
+    clashes = [
+        f"{route} on {host}"
+        for host, theirs in routes.items()
+        for route in theirs
+        if any(route.overlaps(pool) for pool in pools)
+    ]
+    if not clashes:
+        return
+    busy = [route for theirs in routes.values() for route in theirs]
+    free = next(
+        (one for one in _PROPOSALS if not any(IPv4Network(one).overlaps(two) for two in busy)),
+        "a network that is free on all nodes",
+    )
+    shown = ", ".join(map(str, pools))
+    if exists:
+        yield (
+            f"The swarm takes the addresses of new networks from {shown}, as it was told when it"
+            f" was created, but its nodes have addresses or routes in there: {', '.join(clashes)}."
+            " Create the network yourself, with addresses that are free: docker network create"
+            f" --driver overlay --subnet SUBNET --label {MADE}={SWARM} {given.network}, with a"
+            f" SUBNET of {free}."
+        )
+    else:
+        yield (
+            f"swarm_address_pools is {shown}, but the nodes have addresses or routes in there:"
+            f" {', '.join(clashes)}. Tasks could not reach what is behind these. Set"
+            f" swarm_address_pools to networks that are free, such as [{free}]."
+        )
+
+
+def _pool(text: object) -> IPv4Network | None:
+    """A pool, if this is one."""
+    try:
+        network = IPv4Network(str(text))
+    except ValueError:
+        return None
+    return network if network.prefixlen <= SUBNET_BITS else None
 
 
 def servers(
-    seen: Mapping[str, Mapping[str, Any]], running: Iterable[str], mode: str, port: int
+    seen: Mapping[str, Entry], running: Iterable[str], mode: str, port: int
 ) -> dict[str, str]:
     """Nodes that must answer: with the routing mesh all, otherwise those that run a task."""
     busy = set(running)
     return {
         host: f"http://{said['host']}:{port}"
         for host, said in seen.items()
-        if mode == "ingress" or said["id"] in busy
+        if mode == INGRESS or said["id"] in busy
     }
-
-
-def secret_files(
-    secrets: Iterable[Mapping[str, Any]], names: Iterable[str]
-) -> list[dict[str, Any]]:
-    """The files of a service: each secret by the name of its current version."""
-    return [
-        {
-            "secret_name": name,
-            "filename": f"/etc/bookface/{secret['name']}",
-            **{key: secret[key] for key in ("uid", "gid", "mode")},
-        }
-        for secret, name in zip(secrets, names)
-    ]

@@ -336,6 +336,35 @@ def test_a_stranger_on_another_address_is_not_in_the_way() -> None:
         places(WANTED, [stranger], "192.0.2.99")
 
 
+@pytest.mark.parametrize(
+    ("name", "port", "handle"),
+    [
+        ("web-1", 8000, "container/web-1"),
+        ("theirs", 32001, "container/theirs"),
+        # A run that was killed had moved it aside.
+        ("web-1-before", None, "container/web-1"),
+    ],
+)
+def test_a_container_of_somebody_else_s_is_replaced_on_demand(
+    name: str, port: int | None, handle: str
+) -> None:
+    stranger = container(name, port, ours=False)
+    if port != 32001:
+        stranger["Ports"] = []
+    with pytest.raises(ContainerError, match=f"web_containers_adopt: .container/{name}."):
+        places(WANTED, [stranger], ADDRESS)
+    with pytest.raises(ContainerError):
+        places(WANTED, [stranger], ADDRESS, ["container/another"])
+    found = places(WANTED, [stranger], ADDRESS, [handle])
+    assert [one.name for one in found.places[0].held] == [name]
+    assert found.leftovers == ()
+
+
+def test_what_is_in_nobody_s_way_is_not_adopted_to_be_removed() -> None:
+    stranger = container("theirs", 8000, ours=False)
+    assert places(WANTED, [stranger], ADDRESS, ["container/theirs"]).leftovers == ()
+
+
 def test_an_image_that_is_not_there_is_told() -> None:
     assert made([], (NO_IMAGE, NO_IMAGE), (SKIPPED, SKIPPED))["image_missing"]
     assert not made([], (MADE, MADE), (SKIPPED, SKIPPED))["image_missing"]

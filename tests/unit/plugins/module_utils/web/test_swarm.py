@@ -9,11 +9,32 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.bookface.platform.plugins.filter.swarm_plan import FilterModule
-from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import Node, look
+from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import (
+    Node,
+    look,
+    read_routes,
+)
 
 FILTERS = FilterModule().filters()
 NODES = {"m1": True, "w1": True}
-LEAD = Node("active", "m1", True, "overlay", True, {"m1": True, "w1": False}, NODES)
+NETWORK: dict[str, Any] = {
+    "driver": "overlay",
+    "ours": True,
+    "ingress": False,
+    "kinds": [],
+    "containers": [],
+}
+LEAD = Node(
+    "active",
+    "m1",
+    True,
+    (NETWORK,),
+    True,
+    managers={"m1": True, "w1": False},
+    ready=NODES,
+    cluster={"id": "c1", "ours": True, "pools": ["10.0.0.0/8"]},
+    service={"ours": True, "image": "sha256:1", "stack": "", "mode": "Replicated"},
+)
 WORKER = Node("active", "w1", ipvs=True)
 BARE = Node("inactive", ipvs=True)
 
@@ -25,6 +46,10 @@ def plan(nodes: dict[str, Node], **changes: Any) -> dict[str, Any]:
         "replicas": 2,
         "publish_mode": "auto",
         "network": "bookface-swarm",
+        "service": "bookface",
+        "port": 8080,
+        "pools": ["10.0.0.0/8"],
+        "addresses": ["192.0.2.1", "192.0.2.2"],
     }
     seen = {host: {**asdict(node), "host": "192.0.2.1"} for host, node in nodes.items()}
     found: dict[str, Any] = FILTERS["swarm_plan"](seen, **(expected | changes))
@@ -106,7 +131,8 @@ def test_nodes_of_another_swarm(nodes: dict[str, Node], said: str) -> None:
 
 
 def test_a_network_of_another_kind() -> None:
-    [error] = plan({"swarm1": LEAD, "swarm2": replace(WORKER, driver="bridge")})["errors"]
+    bridge = {**NETWORK, "driver": "bridge", "ours": False}
+    [error] = plan({"swarm1": LEAD, "swarm2": replace(WORKER, networks=(bridge,))})["errors"]
     assert error.startswith(
         "swarm_network is bookface-swarm, which is another kind of network on swarm2:"
     )
@@ -136,37 +162,294 @@ def test_no_managers_is_an_error_of_the_filter() -> None:
         plan({"swarm1": BARE}, managers=[])
 
 
-def docker(**said: tuple[int, str, str]) -> Any:
-    """What docker prints, by its first word."""
-    return lambda *words: said.get(words[0], (1, "", "no such thing"))
+# What somebody else made: what is found, and what the message says.
+THEIRS = {**NETWORK, "ours": False}
+SERVICE = {"ours": False, "image": "web:v1", "stack": "bf", "mode": "Replicated"}
+FOREIGN: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "service/bookface": (
+        {"service": SERVICE},
+        [
+            "swarm_service is bookface, but the service of the stack bf that has this name is not",
+            "it lacks the label platform.bookface.role=web and runs web:v1. Choose another name",
+        ],
+    ),
+    "network/bookface-swarm": (
+        {"networks": ({**THEIRS, "kinds": ["attachable"], "containers": ["memc"]},)},
+        [
+            "the overlay network that has this name (attachable) is not ours",
+            "On it is also memc. Choose another name",
+        ],
+    ),
+    "swarm/c1": (
+        {
+            "cluster": {"id": "c1", "ours": False, "pools": []},
+            "service": {},
+            "networks": (),
+            "members": {
+                "m1": {"name": "swarm1", "addresses": ["192.0.2.1"]},
+                "w1": {"name": "swarm2", "addresses": ["192.0.2.2"]},
+                "x1": {"name": "theirs", "addresses": ["192.0.2.9"]},
+            },
+        },
+        [
+            "swarm1 manages a swarm that is not ours",
+            "does not know its nodes theirs. Add them",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_somebody_else_made_becomes_ours_only_on_demand(name: str) -> None:
+    found, sentences = FOREIGN[name]
+    nodes = {"swarm1": replace(LEAD, **found), "swarm2": WORKER}
+    [error] = plan(nodes)["errors"]
+    assert all(one in error for one in sentences), error
+    assert f"swarm_adopt: [{name}]" in error
+    adopted = plan(nodes, adopt=[name])
+    assert adopted["errors"] == []
+    # A network is never made anew.
+    assert adopted["network_exists"] == bool(nodes["swarm1"].networks)
+
+
+def test_all_that_is_foreign_is_named_at_once() -> None:
+    found = {key: value for told, _said in FOREIGN.values() for key, value in told.items()}
+    nodes = {"swarm1": replace(LEAD, **found | {"service": SERVICE}), "swarm2": WORKER}
+    assert len(plan(nodes)["errors"]) == 2
+    assert plan(nodes, adopt=["swarm/c1", "service/bookface"])["errors"] == []
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"service": {**SERVICE, "mode": "Global"}}, "is a service of mode Global"),
+        ({"networks": ({**THEIRS, "ingress": True},)}, "which is the routing mesh of the swarm"),
+        ({"foreign_secrets": ["bookface-pgpass_v1"]}, "so they cannot be adopted"),
+        (
+            {"ports": ({"port": 8080, "mode": "ingress", "service": "visualizer"},)},
+            "swarm_port is 8080, which the service visualizer of this swarm publishes",
+        ),
+    ],
+    ids=["mode", "mesh", "secret", "port"],
+)
+def test_what_cannot_become_ours(found: dict[str, Any], said: str) -> None:
+    nodes = {"swarm1": replace(LEAD, **found), "swarm2": WORKER}
+    adopt = ["service/bookface", "network/bookface-swarm", "swarm/c1"]
+    [error] = plan(nodes, adopt=adopt)["errors"]
+    assert said in error
+
+
+def test_two_services_may_publish_one_port_of_different_nodes() -> None:
+    other = ({"port": 8080, "mode": "host", "service": "visualizer"},)
+    nodes = {"swarm1": replace(LEAD, ports=other), "swarm2": WORKER}
+    assert plan(nodes, publish_mode="host")["errors"] == []
+    assert len(plan(nodes, publish_mode="ingress")["errors"]) == 1
+
+
+def test_what_is_adopted_is_named_exactly() -> None:
+    [error] = plan({"swarm1": LEAD, "swarm2": WORKER}, adopt=["service/bf_web"])["errors"]
+    assert error.startswith("swarm_adopt has service/bf_web; expected service/bookface, network/")
+
+
+def test_a_swarm_that_was_made_by_hand_of_the_inventory_s_hosts_is_used() -> None:
+    """Also by a run that not all of them are in; they are known by their addresses."""
+    found, _sentences = FOREIGN["swarm/c1"]
+    both = dict(list(found["members"].items())[:2])
+    lead = replace(LEAD, **found | {"members": both})
+    assert plan({"swarm1": lead, "swarm2": WORKER})["errors"] == []
+    assert plan({"swarm1": lead})["errors"] == []
+    [error] = plan({"swarm1": lead}, addresses=["192.0.2.1"])["errors"]
+    assert "does not know its nodes swarm2" in error
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        {"networks": (NETWORK,)},
+        {"service": {**SERVICE, "ours": True}},
+        {"secrets": ["bookface-pgpass_v1"]},
+        {"cluster": {"id": "c1", "ours": True, "pools": []}},
+    ],
+    ids=["network", "service", "secret", "swarm"],
+)
+def test_a_swarm_is_ours_by_what_is_in_it(ours: dict[str, Any]) -> None:
+    """Earlier releases gave it no label. Nodes that somebody added stay, and are no concern."""
+    found, _sentences = FOREIGN["swarm/c1"]
+    nodes = {"swarm1": replace(LEAD, **found | ours), "swarm2": WORKER}
+    assert plan(nodes)["errors"] == []
+
+
+def test_a_manager_of_our_swarm_leads_rather_than_one_of_theirs() -> None:
+    found, _sentences = FOREIGN["swarm/c1"]
+    theirs = replace(LEAD, **found | {"id": "x1", "ready": {"x1": True}})
+    result = plan({"swarm1": theirs, "swarm2": LEAD}, managers=["swarm1", "swarm2"], workers=[])
+    assert result["lead"] == "swarm2"
+    [error] = result["errors"]
+    assert error.startswith("swarm1: in another swarm than swarm2's")
+
+
+def test_a_swarm_without_its_ingress_network() -> None:
+    nodes = {"swarm1": replace(LEAD, mesh=False), "swarm2": WORKER}
+    assert plan(nodes)["mode"] == "host"
+    [error] = plan(nodes, publish_mode="ingress")["errors"]
+    assert "the swarm's ingress network was removed: no node would answer" in error
+    [error] = plan(nodes, replicas=3)["errors"]
+    assert "with mode host (the swarm's ingress network was removed)" in error
+
+
+def test_pools_of_a_new_swarm_are_apart_from_what_its_nodes_reach() -> None:
+    site = replace(BARE, routes=["10.200.8.0/22", "192.0.2.0/24"])
+    nodes = {"swarm1": BARE, "swarm2": site}
+    [error] = plan(nodes)["errors"]
+    assert error.startswith(
+        "swarm_address_pools is 10.0.0.0/8, but the nodes have addresses or routes in there:"
+        " 10.200.8.0/22 on swarm2."
+    )
+    assert error.endswith("such as [10.64.0.0/12].")
+    assert plan(nodes, pools=["10.64.0.0/12"])["errors"] == []
+    # What it serves with is not refused.
+    assert plan({"swarm1": replace(LEAD, routes=site.routes), "swarm2": WORKER})["errors"] == []
+
+
+def test_a_network_in_a_swarm_whose_pools_the_site_uses_too() -> None:
+    lead = replace(LEAD, networks=(), routes=["10.212.8.0/22"])
+    [error] = plan({"swarm1": lead, "swarm2": WORKER}, pools=["10.64.0.0/12"])["errors"]
+    assert error.startswith("The swarm takes the addresses of new networks from 10.0.0.0/8, as it")
+    assert (
+        "--driver overlay --subnet SUBNET --label platform.bookface.made=swarm bookface-" in error
+    )
+
+
+@pytest.mark.parametrize("pool", ["10.0.0.1/8", "10.0.0.0/25", "fd00::/48", "ten"])
+def test_pools_that_docker_does_not_take(pool: str) -> None:
+    [error] = plan({"swarm1": BARE, "swarm2": BARE}, pools=[pool])["errors"]
+    assert error.startswith(f"swarm_address_pools has {pool}; expected networks of IPv4")
+
+
+def test_routes_that_lead_somewhere() -> None:
+    told = [
+        {"dst": "default", "gateway": "192.0.2.1"},
+        {"dst": "0.0.0.0/1", "dev": "tun0"},
+        {"dst": "10.0.0.0/16", "gateway": "10.0.0.1"},
+        {"type": "local", "dst": "10.0.0.3", "table": "local"},
+        {"type": "local", "dst": "10.9.0.3", "table": "local"},
+        {"type": "local", "dst": "127.0.0.0/8", "table": "local"},
+        {"type": "broadcast", "dst": "192.0.2.255", "table": "local"},
+        {"type": "unreachable", "dst": "172.16.0.0/12"},
+    ]
+    assert read_routes(json.dumps(told)) == ["10.0.0.0/16", "10.9.0.3/32"]
+    assert read_routes("") == []
+
+
+def docker(**said: Any) -> Any:
+    """What docker prints: text, or what it lists and inspects of a kind."""
+
+    def answer(*words: str) -> tuple[int, str, str]:
+        told = said.get(words[0], (1, "", "no such thing"))
+        if isinstance(told, tuple):
+            return told
+        if words[1] == "inspect":
+            return 0, json.dumps([told[id_] for id_ in words[2:]]), ""
+        if words[0] == "network":
+            return 0, "".join(f"{i} {one['Driver']} {one['Name']}\n" for i, one in told.items()), ""
+        return 0, "\n".join(told), ""
+
+    return answer
+
+
+OURS = {"platform.bookface.made": "swarm"}
+
+
+def node(name: str, address: str, **more: Any) -> dict[str, Any]:
+    return {
+        "ID": name,
+        "Description": {"Hostname": f"host-{name}"},
+        "Status": {"State": "ready", "Addr": address},
+        **more,
+    }
+
+
+def service(name: str, port: int, **labels: str) -> dict[str, Any]:
+    spec = {
+        "Name": name,
+        "Labels": labels,
+        "TaskTemplate": {"ContainerSpec": {"Image": "web:v1"}},
+        "Mode": {"Replicated": {}},
+    }
+    ports = [
+        {"Protocol": protocol, "PublishedPort": number, "PublishMode": "host"}
+        for protocol, number in (("tcp", port), ("udp", port + 1))
+    ]
+    return {"Spec": spec, "Endpoint": {"Ports": ports}}
 
 
 def test_look_at_a_manager() -> None:
-    swarm = {"NodeID": "m1", "LocalNodeState": "active", "ControlAvailable": True}
-    nodes = [
-        {"ID": "m1", "Status": "Ready", "ManagerStatus": "Leader"},
-        {"ID": "w1", "Status": "Down", "ManagerStatus": ""},
+    cluster = {"ID": "c1", "Spec": {"Labels": OURS}, "DefaultAddrPool": ["10.0.0.0/8"]}
+    swarm = {
+        "NodeID": "m1",
+        "LocalNodeState": "active",
+        "ControlAvailable": True,
+        "Cluster": cluster,
+    }
+    containers = [
+        {"Name": "memc"},
+        {"Name": "bookface-swarm-endpoint"},
+        {"Name": "bookface.1.abcdefghijklmnopqrstuvwxy"},
     ]
-    node, problem = look(
+    networks = {
+        "n1": {
+            "Name": "bookface-swarm",
+            "Driver": "overlay",
+            "Attachable": True,
+            "Options": {"encrypted": ""},
+            "Labels": {},
+            "Containers": dict(enumerate(containers)),
+        },
+        "n2": {"Name": "mesh", "Driver": "overlay", "Ingress": True},
+        "n3": {"Name": "bridge", "Driver": "bridge"},
+    }
+    nodes = {
+        "m1": node("m1", "0.0.0.0", ManagerStatus={"Addr": "[fd00::1]:2377"}),  # noqa: S104
+        "w1": node("w1", "192.0.2.2", Status={"State": "down", "Addr": "192.0.2.2"}),
+    }
+    services = {
+        "s1": service("bookface", 8080, **{"com.docker.stack.namespace": "bf"}),
+        "s2": service("visualizer", 8081),
+    }
+    secrets = {
+        "k1": {"Spec": {"Name": "bookface-pgpass_v1", "Labels": OURS}},
+        "k2": {"Spec": {"Name": "bookface-config.json_v1", "Labels": {}}},
+        "k3": {"Spec": {"Name": "their-bookface-key", "Labels": {}}},
+    }
+    found, problem = look(
         docker(
             info=(0, json.dumps(swarm), ""),
-            network=(0, "overlay\n", ""),
-            node=(0, "\n".join(map(json.dumps, nodes)), ""),
-            secret=(0, "bookface-pgpass_v1\n", ""),
+            network=networks,
+            node=nodes,
+            service=services,
+            secret=secrets,
         ),
         "bookface-swarm",
         "bookface",
     )
     assert problem == ""
-    assert node == Node(
+    theirs = {**THEIRS, "kinds": ["attachable", "encrypted"], "containers": ["memc"]}
+    assert found == Node(
         "active",
         "m1",
         True,
-        "overlay",
-        False,
-        {"m1": True, "w1": False},
-        {"m1": True, "w1": False},
-        ("bookface-pgpass_v1",),
+        networks=(theirs,),
+        managers={"m1": True, "w1": False},
+        ready={"m1": True, "w1": False},
+        members={
+            "m1": {"name": "host-m1", "addresses": ["0.0.0.0", "fd00::1"]},  # noqa: S104
+            "w1": {"name": "host-w1", "addresses": ["192.0.2.2"]},
+        },
+        cluster={"id": "c1", "ours": True, "pools": ["10.0.0.0/8"]},
+        service=SERVICE,
+        ports=({"port": 8081, "mode": "host", "service": "visualizer"},),
+        secrets=("bookface-pgpass_v1", "bookface-config.json_v1"),
+        foreign_secrets=("bookface-config.json_v1",),
     )
 
 
@@ -192,17 +475,4 @@ def test_who_must_answer() -> None:
     assert list(servers(seen, ["w1"], mode="ingress", port="80")) == [
         "swarm1",
         "swarm2",
-    ]
-
-
-def test_secrets_are_files_by_their_present_names() -> None:
-    secrets = [{"name": "pgpass", "uid": "33", "gid": "33", "mode": 256}]
-    assert FILTERS["swarm_secret_files"](secrets, ["bookface-pgpass_v3"]) == [
-        {
-            "secret_name": "bookface-pgpass_v3",
-            "filename": "/etc/bookface/pgpass",
-            "uid": "33",
-            "gid": "33",
-            "mode": 256,
-        }
     ]

@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compare a service of a swarm with its description, both in the words of Docker's API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Spec = Mapping[str, Any]
+# What is below these is named by them: its own keys are the user's.
+_WHOLE = ("Labels", "Options", "DriverConfig")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A setting that is not as described."""
+
+    name: str
+    found: Any
+    wanted: Any
+
+
+def with_ids(spec: Spec, networks: Mapping[str, str]) -> dict[str, Any]:
+    """The description with IDs of networks instead of their names.
+
+    Raises KeyError for one that the swarm does not have.
+    """
+    template = dict(spec["TaskTemplate"])
+    template["Networks"] = [
+        {**one, "Target": networks[one["Target"]]} for one in template.get("Networks", ())
+    ]
+    return {**spec, "TaskTemplate": template}
+
+
+def following(spec: Spec, found: Spec) -> dict[str, Any]:
+    """The description for an update. Without the counter of forced updates all tasks would go."""
+    count = found["TaskTemplate"].get("ForceUpdate", 0)
+    return {**spec, "TaskTemplate": {**spec["TaskTemplate"], "ForceUpdate": count}}
+
+
+def differences(wanted: Spec, found: Spec) -> list[Difference]:
+    """What differs of all that is described. What is not, has Docker's default or is the user's."""
+    return list(_compare("", wanted, found))
+
+
+def _compare(key: str, wanted: Any, found: Any) -> Iterator[Difference]:
+    """Docker leaves out what is empty or zero."""
+    if isinstance(wanted, Mapping):
+        there = found if isinstance(found, Mapping) else {}
+        if key in _WHOLE:
+            if any(there.get(name) != value for name, value in wanted.items()):
+                yield Difference(_name(key), found, wanted)
+            return
+        for name, value in wanted.items():
+            yield from _compare(name, value, there.get(name))
+    elif isinstance(wanted, list):
+        if not _same_items(wanted, found or []):
+            yield Difference(_name(key), found, wanted)
+    elif wanted != found and (wanted or found):
+        yield Difference(_name(key), found, wanted)
+
+
+def _same_items(wanted: list[Any], found: list[Any]) -> bool:
+    """Whether each has its counterpart, in whatever order."""
+    left = list(found)
+    for one in wanted:
+        match = next((two for two in left if not list(_compare("", one, two))), None)
+        if match is None:
+            return False
+        left.remove(match)
+    return not left
+
+
+def _name(key: str) -> str:
+    """A key of the API as people say it."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", key).lower()

@@ -1,0 +1,159 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: swarm_service
+short_description: Create or update a service of a Docker swarm from its specification
+version_added: 0.1.0
+description:
+  - Takes the specification in the words of Docker's API, as C(docker service inspect) shows it, so
+    that every setting of Docker can be given; M(community.docker.docker_swarm_service) has no limit
+    of processes, for one.
+  - A service that exists is updated as one step, which C(docker service rollback) takes back. It is
+    never removed and created anew.
+  - Runs on a manager of the swarm.
+options:
+  spec:
+    description:
+      - The service as an object C(ServiceSpec) of Docker's API. Networks may be given by name.
+      - What is not in it is not compared.
+    type: dict
+    required: true
+attributes:
+  check_mode:
+    support: full
+    description:
+      - Compares only.
+  diff_mode:
+    support: full
+    description:
+      - Shows the settings that differ.
+  idempotent:
+    support: full
+    description:
+      - Compares the specification with what Docker has.
+  platform:
+    support: full
+    platforms: linux
+    description:
+      - Linux.
+requirements:
+  - Docker SDK for Python (C(python3-docker))
+author:
+  - The bookface.platform authors (@bookface-platform)
+"""
+
+EXAMPLES = r"""
+- name: Run a service with a limit of processes
+  bookface.platform.swarm_service:
+    spec:
+      Name: web
+      TaskTemplate:
+        ContainerSpec: {Image: "nginx:1.27"}
+        Resources: {Limits: {Pids: 100}}
+        Networks: [{Target: web}]
+      Mode: {Replicated: {Replicas: 2}}
+"""
+
+RETURN = r"""
+changes:
+  description: Names of the settings that differed. Empty for a service that is new.
+  returned: success
+  type: list
+  elements: str
+  sample: [image, secrets]
+"""
+
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.bookface.platform.plugins.module_utils.web.service import (
+    differences,
+    following,
+    with_ids,
+)
+
+try:
+    from docker import APIClient
+    from docker.errors import APIError, DockerException, NotFound
+    from docker.utils import kwargs_from_env
+
+    HAS_SDK = True
+except ImportError:
+    HAS_SDK = False
+
+# How often an update is tried that meets one by somebody else.
+TRIES = 3
+
+
+def run(api: Any, given: dict[str, Any], check: bool) -> dict[str, Any]:
+    """The service as described."""
+    name = given["Name"]
+    networks = {one["Name"]: one["Id"] for one in api.networks(filters={"scope": "swarm"})}
+    spec = with_ids(given, networks)
+    try:
+        service = api.inspect_service(name)
+    except NotFound:
+        if not check:
+            api.create_service(**arguments(spec))
+        return {"changed": True, "changes": [], "diff": {"before": {}, "after": {"name": name}}}
+    found = differences(spec, service["Spec"])
+    if found and not check:
+        api.update_service(
+            service["ID"],
+            service["Version"]["Index"],
+            **arguments(following(spec, service["Spec"])),
+        )
+    return {
+        "changed": bool(found),
+        "changes": sorted({one.name for one in found}),
+        "diff": {
+            "before": {one.name: one.found for one in found},
+            "after": {one.name: one.wanted for one in found},
+        },
+    }
+
+
+def arguments(spec: dict[str, Any]) -> dict[str, Any]:
+    """A specification as the SDK takes it."""
+    return {
+        "name": spec["Name"],
+        "labels": spec.get("Labels"),
+        "task_template": spec["TaskTemplate"],
+        "mode": spec.get("Mode"),
+        "update_config": spec.get("UpdateConfig"),
+        "rollback_config": spec.get("RollbackConfig"),
+        "endpoint_spec": spec.get("EndpointSpec"),
+    }
+
+
+def main() -> None:
+    """Arguments in, result out."""
+    module = AnsibleModule(
+        argument_spec={"spec": {"type": "dict", "required": True}},
+        supports_check_mode=True,
+    )
+    if not HAS_SDK:
+        module.fail_json(msg=missing_required_lib("docker (python3-docker)"))
+    spec = module.params["spec"]
+    for left in reversed(range(TRIES)):
+        try:
+            with APIClient(version="auto", **kwargs_from_env()) as api:
+                module.exit_json(**run(api, spec, module.check_mode))
+        except KeyError as error:
+            module.fail_json(msg=f"The swarm has no network, or spec has no key, {error}.")
+        except APIError as error:
+            if not left or "out of sequence" not in str(error.explanation):
+                module.fail_json(msg=f"Docker refused the service {spec['Name']}: {error}")
+            time.sleep(1)
+        except DockerException as error:
+            module.fail_json(msg=f"Docker does not answer: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""A Docker engine of a test's own: in namespaces beside this machine's, which it does not touch."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.support.errors import HarnessError
+from tests.support.paths import PATH
+from tests.support.waiting import until
+
+# An empty /run hides this machine's engine; the loopback and a network card are all that there is.
+START = """
+mount -t tmpfs tmpfs /run
+ip link set lo up
+ip link add site0 type dummy
+ip address add {address}/24 dev site0
+ip link set site0 up
+dockerd --data-root {root} --storage-driver vfs > {log} 2>&1 &
+wait
+"""
+
+UNSHARE = ("unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+class OwnEngine:
+    """The engine, and what is run beside it."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.directory = Path(tempfile.mkdtemp(prefix="engine-"))
+        self.log = self.directory / "log"
+        self._program: subprocess.Popen[bytes] | None = None
+        self._inside: list[str] = []
+
+    def open(self) -> None:
+        """Start it. Wants root."""
+        script = START.format(address=self.address, root=self.directory / "data", log=self.log)
+        self._program = subprocess.Popen(
+            [*UNSHARE, "sh", "-ec", script],
+            env={**os.environ, "PATH": PATH},
+        )
+        children = Path(f"/proc/{self._program.pid}/task/{self._program.pid}/children")
+        until(lambda: children.read_text().split(), "the engine's namespaces", 10)
+        (first,) = children.read_text().split()
+        self._inside = ["nsenter", "--target", first, "--mount", "--net", "--pid", "--"]
+        until(
+            lambda: self.log.exists() and self._run("docker", "info").returncode == 0,
+            lambda: f"an engine that answers: {self.log.read_text()[-2000:]}",
+            30,
+        )
+
+    def close(self) -> None:
+        """End it, with all that it runs."""
+        if self._program is not None:
+            self._run("docker", "swarm", "leave", "--force")
+            names = self._run("docker", "ps", "--quiet").stdout.split()
+            if names:
+                self._run("docker", "rm", "--force", *names)
+            self._program.send_signal(signal.SIGKILL)
+            self._program.wait(20)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def inside(self, command: Sequence[str]) -> list[str]:
+        """A command, so that it runs where the engine does."""
+        return [*self._inside, *command]
+
+    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.inside(command), check=False, capture_output=True, text=True, cwd="/"
+        )
+
+    def run(self, *command: str) -> str:
+        """What a command prints that runs beside the engine."""
+        done = self._run(*command)
+        if done.returncode:
+            raise HarnessError(f"{' '.join(command)[:200]}: {done.stderr}{done.stdout[-2000:]}")
+        return done.stdout.strip()
+
+    def docker(self, *words: str) -> str:
+        """What a docker command prints."""
+        return self.run("docker", *words)
+
+
+@contextlib.contextmanager
+def engine(address: str) -> Iterator[OwnEngine]:
+    """An engine whose machine has this address, gone afterwards."""
+    made = OwnEngine(address)
+    try:
+        made.open()
+        yield made
+    finally:
+        made.close()

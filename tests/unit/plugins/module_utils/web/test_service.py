@@ -1,0 +1,89 @@
+"""A service of a swarm: what differs from its description."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from ansible_collections.bookface.platform.plugins.module_utils.web.service import (
+    differences,
+    following,
+    with_ids,
+)
+
+WANTED: dict[str, Any] = {
+    "Name": "bookface",
+    "Labels": {"platform.bookface.role": "web"},
+    "Mode": {"Replicated": {"Replicas": 2}},
+    "TaskTemplate": {
+        "ContainerSpec": {
+            "Image": "sha256:1",
+            "Env": ["A=1", "B=2"],
+            "Secrets": [{"SecretID": "k1", "File": {"Name": "/a"}}, {"SecretID": "k2"}],
+        },
+        "Resources": {"Limits": {"MemoryBytes": 1024, "Pids": 200}},
+        "RestartPolicy": {"Condition": "any", "MaxAttempts": 0},
+        "Networks": [{"Target": "n1"}],
+    },
+}
+
+
+def found() -> dict[str, Any]:
+    """As Docker has it: in another order, without zeros, and with more than was asked for."""
+    spec = copy.deepcopy(WANTED)
+    spec["Labels"]["theirs"] = "kept"
+    container = spec["TaskTemplate"]["ContainerSpec"]
+    container["Secrets"].reverse()
+    container["Isolation"] = "default"
+    del spec["TaskTemplate"]["RestartPolicy"]["MaxAttempts"]
+    spec["TaskTemplate"]["ForceUpdate"] = 3
+    return spec
+
+
+def test_nothing_differs() -> None:
+    assert differences(WANTED, found()) == []
+
+
+def change(*path: str, to: Any) -> dict[str, Any]:
+    spec = found()
+    *way, last = path
+    inner = spec
+    for key in way:
+        inner = inner[key]
+    inner[last] = to
+    return spec
+
+
+CONTAINER = ("TaskTemplate", "ContainerSpec")
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [
+        (change(*CONTAINER, "Image", to="sha256:2"), "image"),
+        (change(*CONTAINER, "Env", to=["A=1", "B=3"]), "env"),
+        (change(*CONTAINER, "Env", to=["A=1", "B=2", "C=3"]), "env"),
+        (change(*CONTAINER, "Secrets", to=[{"SecretID": "k1"}]), "secrets"),
+        (change(*CONTAINER, "Secrets", to=None), "secrets"),
+        (change("TaskTemplate", "Resources", to={}), "memory bytes, pids"),
+        (change("TaskTemplate", "Networks", to=[{"Target": "n2"}]), "networks"),
+        (change("Mode", to={"Replicated": {"Replicas": 3}}), "replicas"),
+        (change("Labels", to=None), "labels"),
+    ],
+)
+def test_what_differs_is_named(changed: dict[str, Any], name: str) -> None:
+    assert ", ".join(one.name for one in differences(WANTED, changed)) == name
+
+
+def test_an_update_does_not_undo_a_forced_one() -> None:
+    """Otherwise all tasks would be replaced, be it only to add one."""
+    assert following(WANTED, found())["TaskTemplate"]["ForceUpdate"] == 3
+    assert "ForceUpdate" not in WANTED["TaskTemplate"]
+
+
+def test_networks_are_known_by_their_ids() -> None:
+    spec = with_ids(change("TaskTemplate", "Networks", to=[{"Target": "net"}]), {"net": "n1"})
+    assert spec["TaskTemplate"]["Networks"] == [{"Target": "n1"}]
+    with pytest.raises(KeyError, match="nosuch"):
+        with_ids(change("TaskTemplate", "Networks", to=[{"Target": "nosuch"}]), {})
