@@ -19,9 +19,12 @@ def container_places(
     listed: Entries = (),
     address: str = "",
     adopt: Sequence[str] = (),
+    network: str = "",
+    networks: Entries = (),
 ) -> list[dict[str, Any]]:
     """See container_places.yml beside this file."""
     try:
+        thinking.check_network(network, networks, listed, adopt)
         found = thinking.places(wanted, listed, address, adopt)
     except (KeyError, TypeError, ValueError) as error:
         raise AnsibleFilterError(f"{_words(error)}. Nothing was changed.") from None

@@ -74,8 +74,8 @@ host:
   type: str
 networks:
   description: >-
-    Networks with that name, each with C(driver), C(ours) (whether it has the label of the role),
-    C(ingress), C(kinds) such as V(attachable), and C(containers) that were connected by hand.
+    Networks with that name, each with C(id), C(driver), C(ours) (whether it has the label of the
+    role), C(ingress), C(kinds) such as V(attachable), and C(containers) that were connected by hand.
   returned: always
   type: list
   elements: dict
@@ -108,8 +108,8 @@ cluster:
   type: dict
 service:
   description: >-
-    On a manager, C(image), C(mode), C(stack) and C(ours) of the service with that name. Empty if
-    there is none.
+    On a manager, C(image), C(mode), C(stack), C(networks) and C(ours) of the service with that
+    name. Empty if there is none.
   returned: always
   type: dict
 ports:

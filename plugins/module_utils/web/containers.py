@@ -18,6 +18,7 @@ from typing import Any
 
 from ansible_collections.bookface.platform.plugins.module_utils.web.backends import container_server
 from ansible_collections.bookface.platform.plugins.module_utils.web.labels import (
+    MADE,
     PORT,
     PREFIX,
     ROLE,
@@ -26,6 +27,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.labels impor
 )
 
 BEFORE = "-before"
+# Value of the label MADE on what the role creates.
+MAKER = "web_containers"
 FIRST_PORT, LAST_PORT = 1024, 65535
 
 # What docker_container does to a container that stays the same, and what differs in it then. A
@@ -180,6 +183,29 @@ def places(
         for place in asked
     )
     return Places(asked, tuple(aside + standing), _renames(asked, ours))
+
+
+def check_network(
+    name: str, networks: Iterable[Entry], listed: Iterable[Entry], adopt: Sequence[str]
+) -> None:
+    """Raise ContainerError if the network that has this name is not ours, unless it is adopted.
+
+    One on which our containers are was adopted before.
+    """
+    found = next((one for one in networks if one["Name"] == name), None)
+    handle = f"network/{name}"
+    used = any(
+        name in ((entry.get("NetworkSettings") or {}).get("Networks") or {})
+        for entry in listed
+        if is_web(entry.get("Labels"))
+    )
+    if not found or used or handle in adopt or (found.get("Labels") or {}).get(MADE) == MAKER:
+        return
+    raise ContainerError(
+        f"web_containers_network is {name}, but the network that has this name is not ours: it"
+        f" lacks the label {MADE}={MAKER}. Choose another name, or adopt it with"
+        f" web_containers_adopt: [{handle}]: then the containers join it, and it stays as it is"
+    )
 
 
 def _take(there: list[Container], port: int | None, name: str) -> Container | None:

@@ -155,6 +155,7 @@ def _network(found: Entry) -> dict[str, Any]:
         if not re.search(r"-endpoint\Z|\.[a-z0-9]{25}\Z", one["Name"])
     ]
     return {
+        "id": found["Id"],
         "driver": found["Driver"],
         "ours": _made_here(found),
         "ingress": bool(found.get("Ingress")),
@@ -187,6 +188,7 @@ def _service(found: Entry) -> dict[str, Any]:
         "image": spec["TaskTemplate"].get("ContainerSpec", {}).get("Image", ""),
         "stack": labels.get("com.docker.stack.namespace", ""),
         "mode": next(iter(spec["Mode"])),
+        "networks": [one["Target"] for one in spec["TaskTemplate"].get("Networks") or ()],
     }
 
 
@@ -426,7 +428,9 @@ def _foreign_network(given: Settings, known: Node) -> Iterable[str]:
     """One that is not ours is used only if the user says so, and never recreated."""
     name = f"network/{given.network}"
     for network in known.networks:
-        if network["driver"] != OVERLAY or network["ours"]:
+        # One on which our service runs was adopted before.
+        adopted = known.service.get("ours") and network["id"] in known.service["networks"]
+        if network["driver"] != OVERLAY or network["ours"] or adopted:
             continue
         if network["ingress"]:
             yield (

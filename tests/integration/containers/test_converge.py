@@ -100,6 +100,16 @@ def stranger(site: Site, *options: str) -> Iterator[str]:
         docker("rm", "--force", made)
 
 
+@contextmanager
+def network(name: str) -> Iterator[str]:
+    """A network that somebody else made."""
+    docker("network", "create", name)
+    try:
+        yield name
+    finally:
+        docker("network", "rm", name)
+
+
 # What is given, and what the message says.
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"web_containers_image": "bookface/rolling:nosuch"}, "has no image bookface/rolling:no"),
@@ -107,6 +117,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"web_containers_list": [{"name": "a1", "port": 80}]}, "has port 80 for a1; expected one of"),
     ({"web_containers_memory": "lots"}, "web_containers_memory is lots; expected a size"),
     ({"web_containers_network": "bridge"}, "web_containers_network is bridge; expected the"),
+    ({"web_containers_adopt": ["rolling-3"]}, "web_containers_adopt has rolling-3; expected con"),
     ({"web_containers_ulimits": ["nofile"]}, "web_containers_ulimits has nofile; expected NAME"),
     ({"web_containers_mounts": [{"source": "here", "target": "/x"}]}, "_mounts has here; expected"),
     (
@@ -130,7 +141,8 @@ def test_what_is_refused_before_anything_is_touched(site: Site) -> None:
         return {"web_containers_list": [*given, {"name": name, "port": port}]}
 
     with (
-        stranger(site, "--name", "rolling-3") as named,
+        network(f"{site.network}-theirs") as theirs,
+        stranger(site, "--name", "rolling-3", "--network", theirs) as named,
         stranger(site, "--publish", f"{LOOPBACK}:{fourth}:80") as published,
         socket.create_server((LOOPBACK, fifth)),
     ):
@@ -147,6 +159,10 @@ def test_what_is_refused_before_anything_is_touched(site: Site) -> None:
                 wanting("rolling-5", fifth),
                 f"Port {fifth} of {LOOPBACK}, expected to be free for rolling-5, is in use",
             ),
+            "network": (
+                {"web_containers_network": theirs, "web_containers_adopt": "network/another"},
+                f"or adopt it with web_containers_adopt: [network/{theirs}]",
+            ),
             # By this name its servers are known, so the load balancer has to be asked.
             HOST: (other(site), "Bring this load balancer back"),
         }
@@ -158,6 +174,7 @@ def test_what_is_refused_before_anything_is_touched(site: Site) -> None:
             assert expected in said.get(host, ""), given
         assert f" cannot be taken out of {BALANCER}: " in said[HOST]
         assert {state(named), state(published)} == {"running"}
+        assert named in docker("network", "inspect", theirs)
     assert all("Nothing was changed." in one or "No container was" in one for one in said.values())
     assert site.containers() == before
 
@@ -176,7 +193,20 @@ def test_settings_reach_the_container(site: Site) -> None:
         "bookface_metrics": True,
     }
     before = site.containers()
-    site.converge(**settings)
+    # One that somebody runs by hand is replaced with the others, on demand.
+    docker("rm", "--force", "rolling-2")
+    docker(
+        *("run", "--detach", "--name", "rolling-2", "--network", site.network),
+        *(
+            "--publish",
+            f"{LOOPBACK}:{site.ports[1]}:8080",
+            "--env",
+            "PGPASSFILE=/etc/bookface/pgpass",
+        ),
+        *("--volume", f"{site.directory}/site:/etc/bookface:ro", site.image),
+    )
+    until(site.serving, "both servers")
+    site.converge(**settings, web_containers_adopt="container/rolling-2")
     assert not set(before.values()) & set(site.containers().values())
     shown = docker("inspect", "--format", "{{json .HostConfig}}", "rolling-1")
     for text in (
@@ -211,7 +241,10 @@ def test_what_a_check_shows(site: Site) -> None:
         keep(site, **fuller)
         before = site.wanted
     first, second = site.ports[:2]
+    theirs = f"{site.network}-theirs"
     hosts: dict[str, dict[str, Any]] = {
+        # Somebody else's network, on demand.
+        "adopts": {"web_containers_network": theirs, "web_containers_adopt": [f"network/{theirs}"]},
         # A removal beside a replacement; this host's servers are known to the load balancer.
         HOST: {**other(site), "web_containers_list": [{"name": "rolling-1", "port": first}]},
         # Docker would change a limit in place: alone it is a change as any other.
@@ -224,11 +257,13 @@ def test_what_a_check_shows(site: Site) -> None:
             "web_containers_list": [{"name": "rolling-6", "port": site.ports[2]}],
         },
     }
-    done = site.play(rolling.PLAYS, "--check", hosts=hosts, **site.variables())
+    with network(theirs):
+        done = site.play(rolling.PLAYS, "--check", hosts=hosts, **site.variables())
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-500:]
     assert all(recap(done.stdout)[host]["changed"] > 0 for host in hosts)
     assert "rolling-2 is removed" in done.stdout
     assert f"rolling-1 on {first} is replaced: log_options" in done.stdout
     assert f"rolling-2 on {second} is replaced: memory" in done.stdout
     assert f"rolling-2 on {second} is replaced: mounts, ulimits" in done.stdout
+    assert f"rolling-2 on {second} is replaced: networks" in done.stdout
     assert site.containers() == before

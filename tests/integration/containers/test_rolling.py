@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import re
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.balancer import ask
 from tests.support.engine import docker
-from tests.support.rolling import HOST, Site
+from tests.support.rolling import HOST, LOOPBACK, Site
 from tests.support.waiting import until
 
 from .conftest import begun, changed, keep, killed_at, message, other
@@ -163,15 +164,21 @@ def test_a_release_that_only_clients_find_broken_is_taken_back(site: Site) -> No
 
 @pytest.mark.load
 def test_a_run_that_was_killed_is_finished_by_the_next(site: Site) -> None:
+    """Also if that one is killed; and its configuration is read by what runs."""
     before = site.containers()
     with site.load(at_least=300) as load:
-        change = other(site)
-        killed_at(site, "Start the new one", **change)
-        assert any(name.endswith("-before") for name in site.containers())
+        change = {**other(site), "bookface_frontpage_limit": 3}
+        killed_at(site, "Rename the old one, so that the next run knows", **change)
+        for task in ("Stop the old one", "Start the new one", "Put it into the load balancers"):
+            killed_at(site, task, **change)
+            assert any(name.endswith("-before") for name in site.containers())
         done = site.run(**change)
         assert changed(done) > 0
         until(site.serving, "both servers")
     assert "an earlier run was cut short" in done.stdout
+    front = f"http://{LOOPBACK}:{site.ports[0]}/"
+    with urllib.request.urlopen(front, timeout=10) as page:
+        assert page.read().count(b"<h2><a href=") == 3
     assert load.summary.failed == 0, load.summary.examples
     after = site.containers()
     assert set(after) == set(before)

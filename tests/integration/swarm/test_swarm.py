@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.commands import Run, kill_tree
+from tests.support.commands import Run
 from tests.support.own_engine import OwnEngine, engine
 from tests.support.paths import ROOT
 from tests.support.rolling import environment
-from tests.support.waiting import until
 
 # The site is in 10.x, as Docker's own default is.
 ADDRESS, HOST = "10.77.0.41", "node1"
@@ -34,12 +34,12 @@ class Swarm:
 
     def __init__(self, own: OwnEngine, directory: Path) -> None:
         self.own, self.docker, self.directory = own, own.docker, directory
-        self.output = directory / "output"
         self.variables: dict[str, Any] = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
             "bookface_address": ADDRESS,
             "bookface_db_host": "192.0.2.21",
+            "bookface_release_check": [],
             "bookface_db_password": "for-the-test-and-nothing-else",
             # Of an image that is there already; made by no Dockerfile.
             "__bookface_image_digest": DIGEST,
@@ -65,32 +65,33 @@ class Swarm:
         command = ["ansible-playbook", "-i", f"{HOST},", "-e", f"@{extra}", str(playbook)]
         return self.own.inside(command)
 
-    def run(self, *wishes: dict[str, Any], **variables: Any) -> Run:
-        done = subprocess.run(
-            self._command(list(wishes) or [{}], variables),
+    def _ansible(
+        self,
+        wishes: list[dict[str, Any]],
+        variables: dict[str, Any],
+        more: Mapping[str, str],
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self._command(wishes, variables),
             cwd=ROOT,
             check=False,
             capture_output=True,
             text=True,
-            env=environment(),
+            env={**environment(), **more},
         )
-        return Run.of(done)
 
-    def killed_at(self, task: str, **variables: Any) -> None:
-        """Run the role, and kill it as soon as it says that it begins this task."""
-        with self.output.open("w") as output:
-            program = subprocess.Popen(
-                self._command([{}], variables),
-                cwd=ROOT,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=environment(),
-                start_new_session=True,
-            )
-        try:
-            until(lambda: f"{task}]" in self.output.read_text(), task, 90)
-        finally:
-            kill_tree(program)
+    def run(self, *wishes: dict[str, Any], **variables: Any) -> Run:
+        """The role to its end, once for each wish."""
+        return Run.of(self._ansible(list(wishes) or [{}], variables, {}))
+
+    def killed_at(self, task: str | int, **variables: Any) -> None:
+        """Run the role, and kill it before it begins the task with this name or number."""
+        killing = {
+            "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/support/ansible"),
+            "BOOKFACE_KILL_AT": str(task),
+        }
+        done = self._ansible([{}], variables, killing)
+        assert done.returncode == -signal.SIGKILL, done.stdout[-3000:] + done.stderr
 
     def inspect(self, kind: str, name: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = json.loads(self.docker(kind, "inspect", name))
@@ -134,7 +135,7 @@ def test_a_swarm_is_formed_apart_from_the_site_s_addresses(swarm: Swarm) -> None
     assert swarm.docker("info", "--format", "{{.Swarm.LocalNodeState}}") == "inactive"
     swarm.variables["swarm_address_pools"] = POOLS
 
-    swarm.killed_at("swarm : Create the overlay network")
+    swarm.killed_at("Create the overlay network")
     cluster = json.loads(swarm.docker("info", "--format", "{{json .Swarm.Cluster}}"))
     assert cluster["DefaultAddrPool"] == POOLS
     assert cluster["Spec"]["Labels"] == {"platform.bookface.made": "swarm"}
@@ -169,13 +170,13 @@ def test_what_somebody_else_made_stays(swarm: Swarm) -> None:
 
 def test_a_run_that_was_killed_is_finished_by_the_next(swarm: Swarm) -> None:
     """Its secrets were there, but no service read them yet; the next time, one of them."""
-    swarm.killed_at("swarm : Run the service")
+    swarm.killed_at("Run the service")
     swarm.run().ok()
     spec = swarm.inspect("service", "bookface")["Spec"]
     assert spec["TaskTemplate"]["Resources"]["Limits"] == {"MemoryBytes": 512 << 20, "Pids": 200}
 
     changed = {"bookface_frontpage_limit": 7}
-    swarm.killed_at("swarm : Run the service", **changed)
+    swarm.killed_at("Run the service", **changed)
     assert '"frontpage_limit": 7' not in swarm.configuration()
     assert swarm.run(**changed).ok().changed[HOST] > 0
     assert "7" in swarm.configuration()

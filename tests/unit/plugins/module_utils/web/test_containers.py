@@ -360,6 +360,22 @@ def test_a_container_of_somebody_else_s_is_replaced_on_demand(
     assert found.leftovers == ()
 
 
+def test_a_network_of_somebody_else_s_is_used_on_demand() -> None:
+    def look(*listed: Data, adopt: tuple[str, ...] = (), **labels: str) -> None:
+        networks = [{"Name": "net", "Labels": labels}, {"Name": "other", "Labels": None}]
+        FILTERS["container_places"](WANTED, listed, ADDRESS, adopt, "net", networks)
+
+    with pytest.raises(AnsibleFilterError, match=r"web_containers_adopt: \[network/net\]: then"):
+        look(adopt=("network/other", "container/net"))
+    look(adopt=("network/net",))
+    look(**{"platform.bookface.made": "web_containers"})
+    # One that was adopted is known by our containers on it.
+    there = {"NetworkSettings": {"Networks": {"net": {}}}}
+    look({**container("web-1", 32001), **there})
+    with pytest.raises(AnsibleFilterError, match="is not ours"):
+        look({**container("theirs", 8000, ours=False), **there})
+
+
 def test_what_is_in_nobody_s_way_is_not_adopted_to_be_removed() -> None:
     stranger = container("theirs", 8000, ours=False)
     assert places(WANTED, [stranger], ADDRESS, ["container/theirs"]).leftovers == ()

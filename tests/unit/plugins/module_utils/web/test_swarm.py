@@ -18,6 +18,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import
 FILTERS = FilterModule().filters()
 NODES = {"m1": True, "w1": True}
 NETWORK: dict[str, Any] = {
+    "id": "n1",
     "driver": "overlay",
     "ours": True,
     "ingress": False,
@@ -33,7 +34,7 @@ LEAD = Node(
     managers={"m1": True, "w1": False},
     ready=NODES,
     cluster={"id": "c1", "ours": True, "pools": ["10.0.0.0/8"]},
-    service={"ours": True, "image": "sha256:1", "stack": "", "mode": "Replicated"},
+    service={"ours": True, "image": "sha256:1", "stack": "", "mode": "Replicated", "networks": []},
 )
 WORKER = Node("active", "w1", ipvs=True)
 BARE = Node("inactive", ipvs=True)
@@ -164,7 +165,13 @@ def test_no_managers_is_an_error_of_the_filter() -> None:
 
 # What somebody else made: what is found, and what the message says.
 THEIRS = {**NETWORK, "ours": False}
-SERVICE = {"ours": False, "image": "web:v1", "stack": "bf", "mode": "Replicated"}
+SERVICE: dict[str, Any] = {
+    "ours": False,
+    "image": "web:v1",
+    "stack": "bf",
+    "mode": "Replicated",
+    "networks": ["n1"],
+}
 FOREIGN: dict[str, tuple[dict[str, Any], list[str]]] = {
     "service/bookface": (
         {"service": SERVICE},
@@ -210,6 +217,13 @@ def test_what_somebody_else_made_becomes_ours_only_on_demand(name: str) -> None:
     assert adopted["errors"] == []
     # A network is never made anew.
     assert adopted["network_exists"] == bool(nodes["swarm1"].networks)
+
+
+def test_a_network_on_which_our_service_runs_was_adopted_before() -> None:
+    """Or it was there before the role asked for that."""
+    service = {**SERVICE, "ours": True}
+    nodes = {"swarm1": replace(LEAD, networks=(THEIRS,), service=service), "swarm2": WORKER}
+    assert plan(nodes)["errors"] == []
 
 
 def test_all_that_is_foreign_is_named_at_once() -> None:
@@ -373,7 +387,7 @@ def service(name: str, port: int, **labels: str) -> dict[str, Any]:
     spec = {
         "Name": name,
         "Labels": labels,
-        "TaskTemplate": {"ContainerSpec": {"Image": "web:v1"}},
+        "TaskTemplate": {"ContainerSpec": {"Image": "web:v1"}, "Networks": [{"Target": "n1"}]},
         "Mode": {"Replicated": {}},
     }
     ports = [
@@ -398,6 +412,7 @@ def test_look_at_a_manager() -> None:
     ]
     networks = {
         "n1": {
+            "Id": "n1",
             "Name": "bookface-swarm",
             "Driver": "overlay",
             "Attachable": True,
