@@ -75,7 +75,8 @@ host:
 networks:
   description: >-
     Networks with that name, each with C(id), C(driver), C(ours) (whether it has the label of the
-    role), C(ingress), C(kinds) such as V(attachable), and C(containers) that were connected by hand.
+    role), C(ingress), C(kinds) such as V(attachable), and C(containers) that were connected by
+    hand.
   returned: always
   type: list
   elements: dict
