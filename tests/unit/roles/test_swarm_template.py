@@ -1,0 +1,77 @@
+"""The service that the role swarm describes, as its template has it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from ansible.plugins.filter import core, mathstuff
+from ansible_collections.bookface.platform.plugins.filter import labels
+
+from tests.support.loopback import templates
+
+
+def spec(mode: str, **changes: Any) -> dict[str, Any]:
+    page = templates("swarm")
+    page.filters |= core.FilterModule().filters() | mathstuff.FilterModule().filters()
+    page.filters["bookface.platform.labels"] = labels.labels
+    kept = [SimpleNamespace(secret_id=f"id{n}", secret_name=f"bookface-{n}_v1") for n in (1, 2)]
+    variables: dict[str, Any] = {
+        "swarm_service": "123",
+        "swarm_replicas": "3",
+        "swarm_network": "net",
+        "swarm_port": 8080,
+        "swarm_memory": "512m",
+        "swarm_pids": 200,
+        "swarm_stop_timeout": 60,
+        "bookface_metrics": "true",
+        "__swarm_image_id": "sha256:12",
+        "__swarm_image_name": "bookface/web:12",
+        "__swarm_labels": {"platform.bookface.made": "swarm"},
+        "__swarm_secrets": [
+            {"name": "config.json", "uid": "0", "gid": "33", "mode": 288},
+            {"name": "pgpass", "uid": "33", "gid": "33", "mode": 256},
+        ],
+        "__swarm_kept": SimpleNamespace(results=kept),
+        "__swarm_plan": {"mode": mode},
+    }
+    rendered = page.get_template("service.yml.j2").render(variables | changes)
+    found: dict[str, Any] = yaml.safe_load(rendered)
+    return found
+
+
+def test_what_is_described_has_the_kinds_that_docker_expects() -> None:
+    found = spec("host")
+    assert found["Name"] == "123"
+    assert found["Mode"] == {"Replicated": {"Replicas": 3}}
+    assert found["Labels"] == {
+        "platform.bookface.role": "web",
+        "platform.bookface.image": "bookface/web:12",
+    }
+    template = found["TaskTemplate"]
+    assert template["Resources"]["Limits"] == {"MemoryBytes": 512 << 20, "Pids": 200}
+    container = template["ContainerSpec"]
+    assert container["Image"] == "sha256:12"
+    assert container["StopGracePeriod"] == 60 * 10**9
+    assert container["Env"] == ["PGPASSFILE=/etc/bookface/pgpass", "BOOKFACE_METRICS=1"]
+    assert container["Secrets"][1] == {
+        "SecretID": "id2",
+        "SecretName": "bookface-2_v1",
+        "File": {"Name": "/etc/bookface/pgpass", "UID": "33", "GID": "33", "Mode": 0o400},
+    }
+    assert container["Mounts"][0]["TmpfsOptions"] == {"Mode": 0o1777}
+
+
+@pytest.mark.parametrize(
+    ("mode", "order", "endpoint"),
+    [("host", "stop-first", "dnsrr"), ("ingress", "start-first", "vip")],
+)
+def test_two_tasks_cannot_hold_one_port_of_a_node(mode: str, order: str, endpoint: str) -> None:
+    found = spec(mode)
+    assert {found["UpdateConfig"]["Order"], found["RollbackConfig"]["Order"]} == {order}
+    assert found["UpdateConfig"]["FailureAction"] == "rollback"
+    assert found["EndpointSpec"]["Mode"] == endpoint
+    (port,) = found["EndpointSpec"]["Ports"]
+    assert (port["PublishedPort"], port["PublishMode"]) == (8080, mode)
