@@ -1,0 +1,69 @@
+"""The module swarm_service: what it asks of Docker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.bookface.platform.plugins.modules.swarm_service import run
+from docker.errors import NotFound
+
+WANTED: dict[str, Any] = {
+    "Name": "web",
+    "Labels": {"a": "b"},
+    "TaskTemplate": {"ContainerSpec": {"Image": "sha256:1"}, "Networks": [{"Target": "net"}]},
+}
+
+
+class Docker:
+    """An engine with a network, and perhaps a service."""
+
+    def __init__(self, image: str = "") -> None:
+        self.image = image
+        self.asked: list[tuple[Any, ...]] = []
+
+    def networks(self, filters: dict[str, str]) -> list[dict[str, str]]:
+        assert filters == {"scope": "swarm"}
+        return [{"Name": "net", "Id": "n1"}]
+
+    def inspect_service(self, name: str) -> dict[str, Any]:
+        if not self.image:
+            raise NotFound(name)
+        template = {
+            "ContainerSpec": {"Image": self.image},
+            "Networks": [{"Target": "n1"}],
+            "ForceUpdate": 2,
+        }
+        spec = {"Name": name, "Labels": {"a": "b"}, "TaskTemplate": template}
+        return {"ID": "s1", "Version": {"Index": 7}, "Spec": spec}
+
+    def create_service(self, **given: Any) -> None:
+        self.asked.append(("create", given["name"], given["task_template"]))
+
+    def update_service(self, service: str, version: int, **given: Any) -> None:
+        self.asked.append(("update", service, version, given["task_template"]))
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_service_is_created(check: bool) -> None:
+    docker = Docker()
+    done = run(docker, WANTED, check)
+    template = {**WANTED["TaskTemplate"], "Networks": [{"Target": "n1"}]}
+    assert (done["changed"], done["changes"]) == (True, [])
+    assert docker.asked == ([] if check else [("create", "web", template)])
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_service_is_updated_as_the_version_that_was_seen(check: bool) -> None:
+    docker = Docker("sha256:2")
+    done = run(docker, WANTED, check)
+    assert (done["changed"], done["changes"]) == (True, ["image"])
+    assert done["diff"] == {"before": {"image": "sha256:2"}, "after": {"image": "sha256:1"}}
+    template = {**WANTED["TaskTemplate"], "Networks": [{"Target": "n1"}], "ForceUpdate": 2}
+    assert docker.asked == ([] if check else [("update", "s1", 7, template)])
+
+
+def test_a_service_that_is_as_described_stays() -> None:
+    docker = Docker("sha256:1")
+    assert run(docker, WANTED, check=False)["changed"] is False
+    assert docker.asked == []
