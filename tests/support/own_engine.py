@@ -15,14 +15,16 @@ from tests.support.errors import HarnessError
 from tests.support.paths import PATH
 from tests.support.waiting import until
 
-# An empty /run hides this machine's engine; the loopback and a network card are all that there is.
+# An empty /run hides this machine's engine. There is no network but the loopback and this bridge.
 START = """
 mount -t tmpfs tmpfs /run
 ip link set lo up
-ip link add site0 type dummy
+ip link add site0 type bridge
 ip address add {address}/24 dev site0
 ip link set site0 up
-dockerd --data-root {root} --storage-driver vfs > {log} 2>&1 &
+cd {directory}
+echo {{}} > daemon.json
+dockerd --config-file daemon.json --data-root $PWD/data --storage-driver vfs > log 2>&1 &
 wait
 """
 
@@ -41,7 +43,7 @@ class OwnEngine:
 
     def open(self) -> None:
         """Start it. Wants root."""
-        script = START.format(address=self.address, root=self.directory / "data", log=self.log)
+        script = START.format(address=self.address, directory=self.directory)
         self._program = subprocess.Popen(
             [*UNSHARE, "sh", "-ec", script],
             env={**os.environ, "PATH": PATH},
