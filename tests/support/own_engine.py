@@ -15,9 +15,13 @@ from tests.support.errors import HarnessError
 from tests.support.paths import PATH
 from tests.support.waiting import until
 
-# An empty /run hides this machine's engine. There is no network but the loopback and this bridge.
+# An empty /run hides this machine's engine. The loopback and a bridge are all networks, in /sys too.
 START = """
 mount -t tmpfs tmpfs /run
+mkdir /run/cgroup
+mount --rbind /sys/fs/cgroup /run/cgroup
+mount -t sysfs sysfs /sys
+mount --rbind /run/cgroup /sys/fs/cgroup
 ip link set lo up
 ip link add site0 type bridge
 ip address add {address}/24 dev site0
