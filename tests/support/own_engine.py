@@ -15,7 +15,7 @@ from tests.support.errors import HarnessError
 from tests.support.paths import PATH
 from tests.support.waiting import until
 
-# An empty /run hides this machine's engine. The loopback and a bridge are all networks, in /sys too.
+# An empty /run hides the engine of this machine; of networks there is the loopback and a bridge.
 START = """
 mount -t tmpfs tmpfs /run
 mkdir /run/cgroup
