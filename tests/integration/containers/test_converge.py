@@ -265,5 +265,5 @@ def test_what_a_check_shows(site: Site) -> None:
     assert f"rolling-1 on {first} is replaced: log_options" in done.stdout
     assert f"rolling-2 on {second} is replaced: memory" in done.stdout
     assert f"rolling-2 on {second} is replaced: mounts, ulimits" in done.stdout
-    assert f"rolling-2 on {second} is replaced: networks" in done.stdout
+    assert f"rolling-2 on {second} is replaced: network" in done.stdout
     assert site.containers() == before
