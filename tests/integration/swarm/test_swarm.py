@@ -27,7 +27,11 @@ ADDRESS, HOST = "10.77.0.41", "node1"
 POOLS = ["10.192.0.0/12"]
 IMAGE, DIGEST = "bookface/web:made-for-tes", "made-for-test"
 THEIRS = ["their-web", "their-net", "their-memcached"]
-ADOPTED = {"swarm_service": THEIRS[0], "swarm_network": THEIRS[1]}
+ADOPTED = {
+    "swarm_service": THEIRS[0],
+    "swarm_network": THEIRS[1],
+    "swarm_adopt": f"service/{THEIRS[0]},network/{THEIRS[1]}",
+}
 
 
 class Swarm:
@@ -140,7 +144,7 @@ def test_a_swarm_is_formed_apart_from_the_site_s_addresses(swarm: Swarm) -> None
 
 
 def test_what_somebody_else_made_stays(swarm: Swarm) -> None:
-    """A service, and an attachable overlay with a container on it."""
+    """A service, and an attachable overlay with a container on it: refused, each by its name."""
     web, net, memcached = THEIRS
     swarm.docker("network", "create", "--driver", "overlay", "--attachable", net)
     swarm.docker("run", "--detach", "--name", memcached, "--network", net, IMAGE)
@@ -160,10 +164,15 @@ def test_what_somebody_else_made_stays(swarm: Swarm) -> None:
     assert after == before
 
 
-def test_what_somebody_else_made_becomes_ours_on_demand(swarm: Swarm) -> None:
+def test_a_run_that_was_killed_is_finished_by_the_next(swarm: Swarm) -> None:
+    """What becomes ours on demand; killed when there is a configuration that no task reads yet."""
     web, net, memcached = THEIRS
     before = swarm.inspect("network", net)["Id"], swarm.inspect("service", web)["ID"]
-    swarm.run(**ADOPTED, swarm_adopt=f"service/{web},network/{net}").ok()
+    wanted = {**ADOPTED, "bookface_frontpage_limit": 7}
+    swarm.killed_at("Run the service", **wanted)
+    assert "Secrets" not in swarm.docker("service", "inspect", web)
+    swarm.run(**wanted).ok()
+    assert swarm.limit() == 7
     assert (swarm.inspect("network", net)["Id"], swarm.inspect("service", web)["ID"]) == before
     assert net in swarm.inspect("container", memcached)["NetworkSettings"]["Networks"]
     spec = swarm.inspect("service", web)["Spec"]
@@ -171,11 +180,3 @@ def test_what_somebody_else_made_becomes_ours_on_demand(swarm: Swarm) -> None:
     template = spec["TaskTemplate"]
     assert not template["ContainerSpec"].get("Args")
     assert template["Resources"]["Limits"] == {"MemoryBytes": 512 << 20, "Pids": 200}
-
-
-def test_a_run_that_was_killed_is_finished_by_the_next(swarm: Swarm) -> None:
-    """There was a configuration that no task read yet. What was adopted is ours now."""
-    swarm.killed_at("Run the service", **ADOPTED, bookface_frontpage_limit=7)
-    assert swarm.limit() is None
-    swarm.run(**ADOPTED, bookface_frontpage_limit=7).ok()
-    assert swarm.limit() == 7
