@@ -26,7 +26,8 @@ def spec(mode: str, **changes: Any) -> dict[str, Any]:
         "swarm_memory": "512m",
         "swarm_pids": 200,
         "swarm_stop_timeout": 60,
-        "bookface_metrics": "true",
+        "bookface_container_env": {"PGPASSFILE": "/etc/bookface/pgpass", "BOOKFACE_METRICS": "1"},
+        "__swarm_env": {"BOOKFACE_PROXIES": "10.0.0.0/24"},
         "__swarm_image_id": "sha256:12",
         "__swarm_image_name": "bookface/web:12",
         "__swarm_labels": {"platform.bookface.made": "swarm"},
@@ -55,7 +56,11 @@ def test_what_is_described_has_the_kinds_that_docker_expects() -> None:
     container = template["ContainerSpec"]
     assert container["Image"] == "sha256:12"
     assert container["StopGracePeriod"] == 60 * 10**9
-    assert container["Env"] == ["PGPASSFILE=/etc/bookface/pgpass", "BOOKFACE_METRICS=1"]
+    assert container["Env"] == [
+        "BOOKFACE_METRICS=1",
+        "BOOKFACE_PROXIES=10.0.0.0/24",
+        "PGPASSFILE=/etc/bookface/pgpass",
+    ]
     assert container["Secrets"][1] == {
         "SecretID": "id2",
         "SecretName": "bookface-2_v1",
