@@ -194,7 +194,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return result
 
-    if shown["NeedDaemonReload"] == "yes":
+    # Systemd 252 and earlier do not notice the first drop-in of a unit.
+    if shown["NeedDaemonReload"] == "yes" or action in (START, RESTART):
         unit.module.run_command(["systemctl", "daemon-reload"], check_rc=True)
     if disabled:
         unit.systemctl("enable")
