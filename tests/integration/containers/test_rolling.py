@@ -123,8 +123,7 @@ def test_a_new_one_that_is_not_ready_is_taken_back(site: Site) -> None:
 @pytest.mark.load
 def test_a_release_that_does_not_serve_is_taken_back(site: Site) -> None:
     """It reaches its database, so that it is ready; its front page is none."""
-    page = "RUN echo '<?php this is no php (' > /var/www/html/index.php"
-    image = site.derived("unparsable", "USER root", page, "USER 33:33")
+    image = site.edited("unparsable", lambda _page: "<?php this is no php (")
     before = site.containers()
     with site.load(at_least=300) as load:
         said = message(site.run(web_containers_image=image))
@@ -146,11 +145,8 @@ def test_a_release_that_does_not_serve_is_taken_back(site: Site) -> None:
 @pytest.mark.load
 def test_a_release_that_only_clients_find_broken_is_taken_back(site: Site) -> None:
     """Whoever asks it directly gets its pages; those who come through the load balancer do not."""
-    guard = (
-        "<?php if (isset($_SERVER['HTTP_X_FORWARDED_PROTO'])) { http_response_code(500); exit; } ?>"
-    )
-    page = f'RUN sed -i "1i {guard}" /var/www/html/index.php'.replace("$", r"\$")
-    image = site.derived("astray-later", "USER root", page, "USER 33:33")
+    guard = "if (isset($_SERVER['HTTP_X_FORWARDED_FOR'])) { http_response_code(500); exit; }"
+    image = site.edited("broken-later", lambda page: page.replace("<?php", f"<?php {guard}", 1))
     before = site.containers()
     with site.load(at_least=300) as load:
         said = message(site.run(web_containers_image=image))
