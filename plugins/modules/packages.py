@@ -100,7 +100,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "list", "elements": "str", "default": []},
-            "repair": {"type": "bool", "default": False},
+            "repair": {"type": "bool"},
         },
         supports_check_mode=True,
     )

@@ -130,7 +130,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.ready import
 )
 
 # Seconds. The readiness page itself waits for its database for 5; a front page may take long.
-READY_TIMEOUT, PAGE_TIMEOUT = 6, 30
+READY_TIMEOUT = 6
+PAGE_TIMEOUT = 30
 # Bytes: a front page with a thousand users has a tenth of it.
 MOST = 5_000_000
 

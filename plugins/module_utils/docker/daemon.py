@@ -121,7 +121,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object of JSON. Of a key that is given twice the engine takes one without a word."""
     result = dict(pairs)
     if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
+        names = [name for name, _value in pairs]
         raise _TwiceError(next(name for name in names if names.count(name) > 1))
     return result
 

@@ -78,7 +78,7 @@ def flags(unit: str, read: Callable[[str], str]) -> dict[str, Flag]:
             start = (where, value)
         elif name == "Environment":
             for word in _split(value):
-                variable, _, content = word.partition("=")
+                variable, _equals, content = word.partition("=")
                 variables[variable] = (where, content)
         elif name == "EnvironmentFile":
             file = value.lstrip("-")

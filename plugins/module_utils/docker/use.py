@@ -86,7 +86,8 @@ def of_engine(
         driver=str(info.get("Driver", "")),
         remapped=any("name=userns" in option for option in info.get("SecurityOptions") or []),
         snapshotter=any(
-            "io.containerd.snapshotter" in str(value) for _, value in info.get("DriverStatus") or []
+            "io.containerd.snapshotter" in str(value)
+            for _name, value in info.get("DriverStatus") or []
         ),
         live_restore=bool(info.get("LiveRestoreEnabled")),
     )
