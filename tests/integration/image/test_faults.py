@@ -114,7 +114,7 @@ def test_the_registry_is_away(role: Role, release: dict[str, object]) -> None:
     address = f"127.0.0.1:{free_port()}"
     account = {
         "bookface_image_registry_username": "me",
-        "bookface_image_registry_password": "secret",
+        "bookface_image_registry_password": "let-me-in",
     }
     for given in ({}, account):
         ended = role.run(**release, bookface_image_registry=address, **given)
@@ -124,7 +124,7 @@ def test_the_registry_is_away(role: Role, release: dict[str, object]) -> None:
         assert "connection refused" in said
         assert f"Expected a registry at {address} that this host reaches and " in said
         assert "Provide the base image" not in ended.output
-        assert "secret" not in ended.output
+        assert "let-me-in" not in ended.output
 
 
 def test_wrong_credentials(role: Role, registry: Registry, release: dict[str, object]) -> None:
