@@ -9,7 +9,10 @@ from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any
 
-from ansible_collections.bookface.platform.plugins.module_utils.web.published import copies
+from ansible_collections.bookface.platform.plugins.module_utils.web.published import (
+    copies,
+    is_as_copied,
+)
 
 
 def tree_changes(wanted: dict[str, str], found: list[dict[str, Any]], into: str) -> list[str]:
@@ -17,8 +20,7 @@ def tree_changes(wanted: dict[str, str], found: list[dict[str, Any]], into: str)
     there = {
         str(PurePath(file["path"]).relative_to(into)): file["checksum"]
         for file in found
-        if PurePath(into) in PurePath(file["path"]).parents
-        and (file["mode"], file["uid"], file["gid"]) == ("0644", 0, 0)
+        if PurePath(into) in PurePath(file["path"]).parents and is_as_copied(file)
     }
     return [name for name, checksum in wanted.items() if there.get(name) != checksum]
 

@@ -28,6 +28,7 @@ TICK = 0.1
 # Ends with a reboot, after which every service has loaded its files.
 NOTES = Path("/run/bookface/services")
 REWRITES = "rewrites.json"
+Rewrites = dict[str, dict[str, Any]]
 
 START, RESTART, RELOAD, NONE = "start", "restart", "reload", "none"
 
@@ -83,14 +84,14 @@ def entries(paths: Iterable[Path]) -> list[Path]:
 
 def read(paths: Iterable[Path], ignore: str = "") -> Files:
     """What these files hold, without the lines that match C(ignore). A missing file counts, too."""
-    digest, written = hashlib.sha256(), 0.0
+    digest, written, rewrites = hashlib.sha256(), 0.0, read_rewrites()
     for path in entries(paths):
         digest.update(f"\n{path}\n".encode())
         try:
-            written = max(written, when_written(path))
+            written = max(written, when_written(path, rewrites))
             if path.is_symlink():
                 digest.update(str(path.readlink()).encode())
-                written = max(written, when_written(path.resolve(strict=True)))
+                written = max(written, when_written(path.resolve(strict=True), rewrites))
             if path.is_file():
                 digest.update(relevant(path.read_bytes(), ignore))
         except FileNotFoundError:
@@ -98,10 +99,10 @@ def read(paths: Iterable[Path], ignore: str = "") -> Files:
     return Files(digest.hexdigest(), written)
 
 
-def when_written(path: Path, notes: Path = NOTES) -> float:
+def when_written(path: Path, rewrites: Rewrites) -> float:
     """When a file was last written, but for rewrites that no service has to load."""
     status = path.lstat()
-    rewrite = _rewrites(notes).get(str(path), {})
+    rewrite = rewrites.get(str(path), {})
     same = rewrite.get("now") == status.st_ctime_ns
     return float(rewrite["written"]) if same else status.st_ctime
 
@@ -112,14 +113,15 @@ def note_rewrite(path: Path, written: float, notes: Path = NOTES) -> None:
     C(written) is C(when_written) of before. Whoever cannot note that costs a reload.
     """
     with suppress(OSError):
-        known = {name: one for name, one in _rewrites(notes).items() if Path(name).exists()}
+        known = {name: one for name, one in read_rewrites(notes).items() if Path(name).exists()}
         known[str(path)] = {"now": path.lstat().st_ctime_ns, "written": written}
         put_note(notes / REWRITES, known)
 
 
-def _rewrites(notes: Path) -> dict[str, dict[str, Any]]:
+def read_rewrites(notes: Path = NOTES) -> Rewrites:
+    """By file: its time after the rewrite, and when it was written before."""
     try:
-        found: dict[str, dict[str, Any]] = json.loads((notes / REWRITES).read_bytes())
+        found: Rewrites = json.loads((notes / REWRITES).read_bytes())
     except (OSError, ValueError):
         return {}
     return found

@@ -16,8 +16,8 @@ description:
     C(daemon.json.record.json), tells which are from this module. When these are no longer wanted,
     they are removed, and what they had replaced comes back. A setting that somebody has changed
     since is left as it is.
-  - A file that would lose something if it were written anew is rejected with the line - one with
-    comments, with a key twice, or with anything else than an object. So is a setting that the
+  - A file that cannot be rewritten without a loss is rejected, with the line. That is one with
+    comments, with duplicate keys, or with anything but an object. So is a setting that the
     engine's unit gives as a flag, since the engine does not start then.
   - The new content is validated before it replaces the file, with C(dockerd --validate) if the
     engine supports that (23 and later), otherwise against a list of keys and types.

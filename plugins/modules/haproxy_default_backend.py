@@ -819,7 +819,7 @@ class Shell:
 def put(original: ConfigFile, candidate: str) -> ConfigFile:
     """Replace the file. The line that differs is in force by other means than loading it."""
     path = Path(original.path)
-    written = service.when_written(path)
+    written = service.when_written(path, service.read_rewrites())
     new = replace(original, candidate)
     if SYSTEMD.is_dir():
         service.note_rewrite(path, written)

@@ -14,7 +14,7 @@ description:
     that every setting of Docker can be given; M(community.docker.docker_swarm_service) has no limit
     of processes, for one.
   - A service that exists is updated as one step, which C(docker service rollback) takes back. It is
-    never removed and created anew.
+    never recreated.
   - Runs on a manager of the swarm.
 options:
   spec:

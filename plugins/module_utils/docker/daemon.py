@@ -129,7 +129,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def load(text: str) -> dict[str, Any]:
     """The content of a daemon.json. The engine takes an empty file for an empty object.
 
-    Whatever would be lost if the file were written anew is an error that names the line.
+    Whatever a rewrite of the file would lose is an error that names the line.
     """
     text = text.removeprefix("\ufeff")
     if not text.strip():

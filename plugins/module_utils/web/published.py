@@ -57,7 +57,7 @@ PATH = f"(?i)(?:^|/){NAME}(?:/|$)"
 DENIED = f"(?i)(?:^|/)(?:{NAME}|config[.]json)(?:/|$)"
 _path = re.compile(PATH)
 
-# What the module copy leaves on a host, as the module find reports it.
+# What the module copy leaves on a host.
 _COPIED = ("0644", 0, 0)
 
 
@@ -107,6 +107,11 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def is_as_copied(file: Mapping[str, Any]) -> bool:
+    """Whether a file, as the module find reports it, has the mode and the owner of a copy."""
+    return (file["mode"], file["uid"], file["gid"]) == _COPIED
+
+
 def copies(found: Iterable[Mapping[str, Any]], source: Mapping[str, str], into: str) -> list[str]:
     """Private files and directories below C(into) that are copies of ours, by what find reports.
 
@@ -127,6 +132,6 @@ def copies(found: Iterable[Mapping[str, Any]], source: Mapping[str, str], into: 
     return sorted(
         str(PurePath(into) / unit)
         for unit, files in units.items()
-        if all((file["mode"], file["uid"], file["gid"]) == _COPIED for _name, file in files)
+        if all(is_as_copied(file) for _name, file in files)
         and any(source.get(name) == file["checksum"] for name, file in files)
     )

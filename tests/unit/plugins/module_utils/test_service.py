@@ -15,6 +15,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.service import (
     action,
     note_rewrite,
     read,
+    read_rewrites,
     times,
     timestamp,
     when_written,
@@ -150,22 +151,22 @@ def rewrite(file: Path, text: str) -> None:
 
 def test_a_rewrite_that_nobody_has_to_load_leaves_the_time(tree: Path) -> None:
     file, notes = tree / "main.cfg", tree / "notes"
-    before = when_written(file, notes)
+    before = when_written(file, read_rewrites(notes))
     for text in ("one", "two"):
-        known = when_written(file, notes)
+        known = when_written(file, read_rewrites(notes))
         rewrite(file, text)
         note_rewrite(file, known, notes)
-        assert when_written(file, notes) == before
+        assert when_written(file, read_rewrites(notes)) == before
     assert (notes / "rewrites.json").stat().st_mode & 0o777 == 0o600
     # Anybody's own change counts.
     rewrite(file, "three")
-    assert when_written(file, notes) == file.stat().st_ctime
+    assert when_written(file, read_rewrites(notes)) == file.stat().st_ctime
 
 
 def test_a_rewrite_that_cannot_be_noted_counts(tree: Path) -> None:
     file = tree / "main.cfg"
-    note_rewrite(file, 1.0, tree / "main.cfg" / "below-a-file")
-    assert when_written(file, tree / "main.cfg" / "below-a-file") == file.stat().st_ctime
+    note_rewrite(file, 1.0, file / "below-a-file")
+    assert when_written(file, read_rewrites(file / "below-a-file")) == file.stat().st_ctime
 
 
 def test_notes_of_files_that_are_gone_go(tree: Path) -> None:

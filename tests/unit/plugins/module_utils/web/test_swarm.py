@@ -215,7 +215,7 @@ def test_what_somebody_else_made_becomes_ours_only_on_demand(name: str) -> None:
     assert f"swarm_adopt: [{name}]" in error
     adopted = plan(nodes, adopt=[name])
     assert adopted["errors"] == []
-    # A network is never made anew.
+    # A network is never recreated.
     assert adopted["network_exists"] == bool(nodes["swarm1"].networks)
 
 
