@@ -68,7 +68,6 @@ changes:
   sample: [image, secrets]
 """
 
-import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -91,8 +90,8 @@ except ImportError:
 TRIES = 3
 
 
-def run(api: Any, given: dict[str, Any], check: bool) -> dict[str, Any]:
-    """The service as described."""
+def run(api: Any, given: dict[str, Any], check: bool, tries: int = TRIES) -> dict[str, Any]:
+    """The service as described. Docker refuses an update of a version that is not the last."""
     name = given["Name"]
     networks = {one["Name"]: one["Id"] for one in api.networks(filters={"scope": "swarm"})}
     spec = with_ids(given, networks)
@@ -104,11 +103,13 @@ def run(api: Any, given: dict[str, Any], check: bool) -> dict[str, Any]:
         return {"changed": True, "changes": [], "diff": {"before": {}, "after": {"name": name}}}
     found = differences(spec, service["Spec"])
     if found and not check:
-        api.update_service(
-            service["ID"],
-            service["Version"]["Index"],
-            **arguments(following(spec, service["Spec"])),
-        )
+        seen = service["Version"]["Index"]
+        try:
+            api.update_service(service["ID"], seen, **arguments(following(spec, service["Spec"])))
+        except APIError:
+            if tries == 1 or api.inspect_service(name)["Version"]["Index"] == seen:
+                raise
+            return run(api, given, check, tries - 1)
     return {
         "changed": bool(found),
         "changes": sorted({one.name for one in found}),
@@ -141,18 +142,15 @@ def main() -> None:
     if not HAS_SDK:
         module.fail_json(msg=missing_required_lib("docker (python3-docker)"))
     spec = module.params["spec"]
-    for left in reversed(range(TRIES)):
-        try:
-            with APIClient(version="auto", **kwargs_from_env()) as api:
-                module.exit_json(**run(api, spec, module.check_mode))
-        except KeyError as error:
-            module.fail_json(msg=f"The swarm has no network, or spec has no key, {error}.")
-        except APIError as error:
-            if not left or "out of sequence" not in str(error.explanation):
-                module.fail_json(msg=f"Docker refused the service {spec['Name']}: {error}")
-            time.sleep(1)
-        except DockerException as error:
-            module.fail_json(msg=f"Docker does not answer: {error}")
+    try:
+        with APIClient(version="auto", **kwargs_from_env()) as api:
+            module.exit_json(**run(api, spec, module.check_mode))
+    except KeyError as error:
+        module.fail_json(msg=f"The swarm has no network, or spec has no key, {error}.")
+    except APIError as error:
+        module.fail_json(msg=f"Docker refused the service {spec['Name']}: {error}")
+    except DockerException as error:
+        module.fail_json(msg=f"Docker does not answer: {error}")
 
 
 if __name__ == "__main__":

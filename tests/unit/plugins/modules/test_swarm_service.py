@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.bookface.platform.plugins.modules.swarm_service import run
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 
 WANTED: dict[str, Any] = {
     "Name": "web",
@@ -18,8 +18,11 @@ WANTED: dict[str, Any] = {
 class Docker:
     """An engine with a network, and perhaps a service."""
 
-    def __init__(self, image: str = "") -> None:
+    def __init__(self, image: str = "", refuses: int = 0, meanwhile: int = 0) -> None:
         self.image = image
+        self.version = 7
+        # How many updates it refuses, and by how much others change the version before each.
+        self.refuses, self.meanwhile = refuses, meanwhile
         self.asked: list[tuple[Any, ...]] = []
 
     def networks(self, filters: dict[str, str]) -> list[dict[str, str]]:
@@ -35,13 +38,17 @@ class Docker:
             "ForceUpdate": 2,
         }
         spec = {"Name": name, "Labels": {"a": "b"}, "TaskTemplate": template}
-        return {"ID": "s1", "Version": {"Index": 7}, "Spec": spec}
+        return {"ID": "s1", "Version": {"Index": self.version}, "Spec": spec}
 
     def create_service(self, **given: Any) -> None:
         self.asked.append(("create", given["name"], given["task_template"]))
 
     def update_service(self, service: str, version: int, **given: Any) -> None:
         self.asked.append(("update", service, version, given["task_template"]))
+        if self.refuses:
+            self.refuses -= 1
+            self.version += self.meanwhile
+            raise APIError("refused")
 
 
 @pytest.mark.parametrize("check", [False, True])
@@ -67,3 +74,17 @@ def test_a_service_that_is_as_described_stays() -> None:
     docker = Docker("sha256:1")
     assert run(docker, WANTED, check=False)["changed"] is False
     assert docker.asked == []
+
+
+def test_an_update_that_meets_one_by_somebody_else_is_tried_again() -> None:
+    docker = Docker("sha256:2", refuses=2, meanwhile=1)
+    assert run(docker, WANTED, check=False)["changed"]
+    assert [asked[2] for asked in docker.asked] == [7, 8, 9]
+
+
+@pytest.mark.parametrize(("refuses", "meanwhile", "tried"), [(1, 0, 1), (3, 1, 3)])
+def test_an_update_that_docker_refuses_fails(refuses: int, meanwhile: int, tried: int) -> None:
+    docker = Docker("sha256:2", refuses, meanwhile)
+    with pytest.raises(APIError):
+        run(docker, WANTED, check=False)
+    assert len(docker.asked) == tried
