@@ -122,13 +122,13 @@ def test_clients_have_their_own_address_in_the_log(
     image: str, start: Start, engine: Engine
 ) -> None:
     """If the load balancer says so, which this machine is; nobody else is believed."""
-    [network] = engine.inspect("bridge")["IPAM"]["Config"]
-    proxies = f"BOOKFACE_PROXIES=127.0.0.1 192.0.2.1 {network['Gateway']}"
-    other = start(image, "-e", "BOOKFACE_PROXIES=127.0.0.1 192.0.2.1").answers()
+    others = "BOOKFACE_PROXIES=127.0.0.1 192.0.2.1"
+    other = start(image, "-e", others).answers()
+    gateway = engine.inspect(other.name)["NetworkSettings"]["Gateway"]
     other.get("/stylesheet.css?forged", X_Forwarded_For="203.0.113.9")
     until(lambda: "forged" in other.log(), other.log)
     assert "203.0.113.9" not in other.log()
-    web = start(image, "-e", proxies).answers()
+    web = start(image, "-e", f"{others} {gateway}").answers()
     web.get("/stylesheet.css?told", X_Forwarded_For="203.0.113.9")
     # What a client says itself stands before what the load balancer adds.
     web.get("/stylesheet.css?claimed", X_Forwarded_For="203.0.113.9, 198.51.100.7")

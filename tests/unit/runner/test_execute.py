@@ -55,6 +55,17 @@ def test_programs_are_found_in_a_clean_shell() -> None:
     assert execute.environment({"ANSIBLE_CONFIG": "/mine"})["ANSIBLE_CONFIG"] == "/mine"
 
 
+def test_a_module_that_is_piped_is_not_read_byte_by_byte() -> None:
+    seen = execute.environment({**os.environ, "PYTHONUNBUFFERED": "1"})
+    size = 50_000
+    script = f"# {'-' * size}\nprint(open('/proc/self/io').read())\n"
+    told = subprocess.run(
+        [sys.executable], env=seen, input=script, text=True, check=True, capture_output=True
+    )
+    counts = dict(line.split(": ") for line in told.stdout.splitlines() if line)
+    assert int(counts["syscr"]) < size / 10
+
+
 def test_a_step_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(execute, "LOGS", tmp_path)
     monkeypatch.setattr(execute, "JUNIT", tmp_path)
