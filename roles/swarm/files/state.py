@@ -1,46 +1,66 @@
-"""Prints the state of a service of the swarm as JSON. Runs on a manager; argument: its name."""
+"""Prints the state of a service of the swarm as JSON, once its tasks run or the time is over.
+
+Runs on a manager. Arguments: its name, and for how many seconds to wait.
+"""
 
 import json
 import sys
+import time
 
 import docker
 
 UNDONE = ("updating", "rollback_started")
 ROLLED_BACK = ("rollback_started", "rollback_completed", "rollback_paused", "paused")
 
-api = docker.APIClient(version="auto")
-service = api.inspect_service(sys.argv[1])
-names = {node["ID"]: node["Description"]["Hostname"] for node in api.nodes()}
-tasks = api.tasks(
-    filters={"service": service["ID"], "desired-state": ["running", "ready", "accepted"]}
-)
-template = {**service["Spec"]["TaskTemplate"], "Runtime": None}
-# A task of the previous version does not count: it is about to be replaced.
-# Only the service has the kind of runtime.
-current = [task for task in tasks if {**task["Spec"], "Runtime": None} == template]
-running = [task for task in current if task["Status"]["State"] == "running"]
-wanted = service["Spec"]["Mode"]["Replicated"]["Replicas"]
-update = service.get("UpdateStatus") or {}
 
-
-def line(task):
-    """A task in words."""
-    status = task["Status"]
-    where = names.get(task.get("NodeID"), "no node yet")
-    old = "" if task in current else ", of the previous version"
-    return where + " " + status["State"] + old + (": " + status["Err"] if status.get("Err") else "")
-
-
-print(
-    json.dumps(
-        {
-            "wanted": wanted,
-            "running": len(running),
-            "settled": len(running) == len(tasks) == wanted and update.get("State") not in UNDONE,
-            "rolled_back": update.get("State") in ROLLED_BACK,
-            "message": update.get("Message", "") if update.get("State") != "completed" else "",
-            "nodes": sorted({task["NodeID"] for task in running}),
-            "tasks": sorted(line(task) for task in tasks),
-        }
+def look(api, name):
+    """The state of the service."""
+    service = api.inspect_service(name)
+    names = {node["ID"]: node["Description"]["Hostname"] for node in api.nodes()}
+    tasks = api.tasks(
+        filters={"service": service["ID"], "desired-state": ["running", "ready", "accepted"]}
     )
-)
+    template = {**service["Spec"]["TaskTemplate"], "Runtime": None}
+    # A task of the previous version does not count: it is about to be replaced.
+    # Only the service has the kind of runtime.
+    current = [task for task in tasks if {**task["Spec"], "Runtime": None} == template]
+    running = [task for task in current if task["Status"]["State"] == "running"]
+    wanted = service["Spec"]["Mode"]["Replicated"]["Replicas"]
+    update = service.get("UpdateStatus") or {}
+
+    def line(task):
+        """A task in words."""
+        status = task["Status"]
+        where = names.get(task.get("NodeID"), "no node yet")
+        old = "" if task in current else ", of the previous version"
+        error = ": " + status["Err"] if status.get("Err") else ""
+        return where + " " + status["State"] + old + error
+
+    return {
+        "wanted": wanted,
+        "running": len(running),
+        "settled": len(running) == len(tasks) == wanted and update.get("State") not in UNDONE,
+        "rolled_back": update.get("State") in ROLLED_BACK,
+        "message": update.get("Message", "") if update.get("State") != "completed" else "",
+        "nodes": sorted({task["NodeID"] for task in running}),
+        "tasks": sorted(line(task) for task in tasks),
+    }
+
+
+def wait(name, seconds):
+    """The state once the service has settled, or else the last one."""
+    end = time.monotonic() + seconds
+    while True:
+        late = time.monotonic() >= end
+        try:
+            state = look(docker.APIClient(version="auto"), name)
+            if late or state["settled"]:
+                return state
+        # While managers choose another leader, none of them answers.
+        except (OSError, docker.errors.DockerException) as error:
+            if late:
+                sys.exit(str(error))
+        time.sleep(1)
+
+
+print(json.dumps(wait(sys.argv[1], float(sys.argv[2]))))
