@@ -41,6 +41,12 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("legacy_web/main", {"legacy_web_root": '/srv/"x'}, 'legacy_web_root is /srv/"x; expected'),
     ("legacy_web/main", {"legacy_web_port": 65536}, "legacy_web_port is 65536; expected a port"),
     (
+        "legacy_web/main",
+        {"legacy_web_trial_port": 80, "legacy_web_trial_timeout": 0},
+        "legacy_web_trial_port is 80; expected a port from 1 to 65535 other than legacy_web_port."
+        " legacy_web_trial_timeout is 0; expected a number of seconds",
+    ),
+    (
         "base_image/main",
         {"base_image_name": "x; id", "base_image_pull": "-x"},
         "base_image_name is x; id; expected name and tag of an image, such as debian:trixie-slim."
