@@ -14,6 +14,7 @@ description:
     repeated.
   - Then reads from HAProxy whether the servers of the backend counted these requests, and how many
     of their answers to all clients were errors.
+  - Without O(url) no request is made, and only those of all other clients are watched.
   - Changes nothing.
 options:
   backend:
@@ -34,9 +35,8 @@ options:
     default: 200
   content:
     description:
-      - Text that every answer must contain.
+      - Text that every answer must contain. Required with O(url).
     type: str
-    required: true
   headers:
     description:
       - Headers of the requests.
@@ -56,6 +56,8 @@ options:
   seconds:
     description:
       - Seconds over which they are spread, so that servers which fail soon after are noticed, too.
+      - Without O(url), seconds to watch. More than O(errors_percent) end that as soon as there are
+        three errors.
     type: float
     default: 3
   timeout:
@@ -115,6 +117,18 @@ EXAMPLES = r"""
     url: http://127.0.0.1/
     content: "Users:"
     before: "{{ switched.counted }}"
+
+- name: Read the counters
+  bookface.platform.haproxy_proof:
+    backend: swarm
+    seconds: 0
+    errors_percent: 100
+  register: earlier
+
+- name: Watch what clients are answered after a change
+  bookface.platform.haproxy_proof:
+    backend: swarm
+    before: "{{ earlier.counted }}"
 """
 
 RETURN = r"""
@@ -174,6 +188,9 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime 
 
 # Seconds for one reply of HAProxy.
 PATIENCE = 5.0
+# Seconds between two looks at the counters, and how many errors need no further watching.
+PAUSE = 0.2
+ENOUGH = 3
 
 
 def ask(params: dict[str, Any], which: str) -> Answer:
@@ -198,7 +215,8 @@ def _text(body: bytes) -> str:
 
 
 def prove(params: dict[str, Any]) -> dict[str, Any]:
-    requests: int = params["requests"]
+    """Ask for the page, if there is one, and count what all clients are answered."""
+    requests: int = params["requests"] if params["url"] else 0
     backend: str = params["backend"]
     named = backend if params["identified"] else None
     expected = Expected(params["status"], params["content"], named)
@@ -209,11 +227,16 @@ def prove(params: dict[str, Any]) -> dict[str, Any]:
         which = f"request {number + 1} of {requests} to {params['url']}"
         check_answer(ask(params, which), expected, which)
     haproxy = HaproxySocket(params["socket"])
-    servers = haproxy.stat_of((), (backend,), PATIENCE).servers_of(backend)
-    now = count(haproxy.info(PATIENCE).pid, servers)
-    counted = now.since(Counted(**(params["before"] or {})))
-    check_counted(counted, backend, requests, params["errors_percent"])
-    return {"counted": counted.as_dict()}
+    before = Counted(**(params["before"] or {}))
+    while True:
+        servers = haproxy.stat_of((), (backend,), PATIENCE).servers_of(backend)
+        counted = count(haproxy.info(PATIENCE).pid, servers).since(before)
+        over = requests > 0 or time.monotonic() - began >= params["seconds"]
+        if over or counted.errors >= ENOUGH:
+            check_counted(counted, backend, requests, params["errors_percent"])
+        if over:
+            return {"counted": counted.as_dict()}
+        time.sleep(PAUSE)
 
 
 def main() -> None:
@@ -221,9 +244,9 @@ def main() -> None:
         argument_spec={
             **SOCKET_ARGUMENTS,
             "backend": {"type": "str", "required": True},
-            "url": {"type": "str", "required": True},
+            "url": {"type": "str"},
             "status": {"type": "int", "default": 200},
-            "content": {"type": "str", "required": True},
+            "content": {"type": "str"},
             "headers": {"type": "dict", "default": {}},
             "identified": {"type": "bool", "default": True},
             "requests": {"type": "int", "default": 5},
@@ -240,6 +263,7 @@ def main() -> None:
             },
             "errors_percent": {"type": "float", "default": 1.0},
         },
+        required_together=[("url", "content")],
         supports_check_mode=True,
     )
     try:

@@ -113,6 +113,12 @@ service:
     name. Empty if there is none.
   returned: always
   type: dict
+canary:
+  description: >-
+    On a manager, C(ours) (whether it has the label of the role) of the service on which a release
+    is tried. Empty unless a run has left it.
+  returned: always
+  type: dict
 ports:
   description: On a manager, the other services' ports, each with C(port), C(mode) and C(service).
   returned: always

@@ -66,12 +66,18 @@ changes:
   type: list
   elements: str
   sample: [image, secrets]
+replaces:
+  description: Whether tasks start that are not as those before, because the service is new or its
+    tasks are described differently.
+  returned: success
+  type: bool
 """
 
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.bookface.platform.plugins.module_utils.web.service import (
+    arguments,
     differences,
     following,
     with_ids,
@@ -100,7 +106,8 @@ def run(api: Any, given: dict[str, Any], check: bool, tries: int = TRIES) -> dic
     except NotFound:
         if not check:
             api.create_service(**arguments(spec))
-        return {"changed": True, "changes": [], "diff": {"before": {}, "after": {"name": name}}}
+        diff = {"before": {}, "after": {"name": name}}
+        return {"changed": True, "changes": [], "replaces": True, "diff": diff}
     found = differences(spec, service["Spec"])
     if found and not check:
         seen = service["Version"]["Index"]
@@ -113,23 +120,11 @@ def run(api: Any, given: dict[str, Any], check: bool, tries: int = TRIES) -> dic
     return {
         "changed": bool(found),
         "changes": sorted({one.name for one in found}),
+        "replaces": bool(differences({"TaskTemplate": spec["TaskTemplate"]}, service["Spec"])),
         "diff": {
             "before": {one.name: one.found for one in found},
             "after": {one.name: one.wanted for one in found},
         },
-    }
-
-
-def arguments(spec: dict[str, Any]) -> dict[str, Any]:
-    """A specification as the SDK takes it."""
-    return {
-        "name": spec["Name"],
-        "labels": spec.get("Labels"),
-        "task_template": spec["TaskTemplate"],
-        "mode": spec.get("Mode"),
-        "update_config": spec.get("UpdateConfig"),
-        "rollback_config": spec.get("RollbackConfig"),
-        "endpoint_spec": spec.get("EndpointSpec"),
     }
 
 

@@ -77,6 +77,10 @@ class OwnEngine:
         """A command, so that it runs where the engine does."""
         return [*self._inside, *command]
 
+    def reaching(self, command: Sequence[str]) -> list[str]:
+        """A command of this machine in the engine's network alone; it gets the signals itself."""
+        return [*self._inside[:3], "--net", "--", *command]
+
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.inside(command), check=False, capture_output=True, text=True, cwd="/"

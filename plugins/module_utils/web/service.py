@@ -1,16 +1,21 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compare a service of a swarm with its description, both in the words of Docker's API."""
+"""A service of a swarm in the words of Docker's API: as described, as found, and as a canary."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.bookface.platform.plugins.module_utils.web.labels import MADE
+from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import SWARM
+
 Spec = Mapping[str, Any]
+# What Docker says about a thing.
+Entry = Mapping[str, Any]
 # What is below these is named by them: its own keys are the user's.
 _WHOLE = ("Labels", "Options", "DriverConfig")
 
@@ -40,6 +45,76 @@ def following(spec: Spec, found: Spec) -> dict[str, Any]:
     """The description for an update. Without the counter of forced updates all tasks would go."""
     count = found["TaskTemplate"].get("ForceUpdate", 0)
     return {**spec, "TaskTemplate": {**spec["TaskTemplate"], "ForceUpdate": count}}
+
+
+def arguments(spec: Spec) -> dict[str, Any]:
+    """A specification as Docker's SDK takes it."""
+    return {
+        "name": spec["Name"],
+        "labels": spec.get("Labels"),
+        "task_template": spec["TaskTemplate"],
+        "mode": spec.get("Mode"),
+        "update_config": spec.get("UpdateConfig"),
+        "rollback_config": spec.get("RollbackConfig"),
+        "endpoint_spec": spec.get("EndpointSpec"),
+    }
+
+
+def canary(spec: Spec, name: str, node: str) -> dict[str, Any]:
+    """The service as a trial: one of its tasks, on this node, that is not started a second time.
+
+    Without a port nobody reaches it from outside, and no two tasks want the same one.
+    """
+    return {
+        "Name": name,
+        "Labels": {MADE: SWARM},
+        "TaskTemplate": {
+            **spec["TaskTemplate"],
+            "RestartPolicy": {"Condition": "none"},
+            "Placement": {"Constraints": [f"node.id=={node}"]},
+        },
+        "Mode": {"Replicated": {"Replicas": 1}},
+        "EndpointSpec": {"Mode": "dnsrr"},
+    }
+
+
+def runs_tasks(node: Entry) -> bool:
+    """Whether a node of the swarm takes tasks: not one that is down, paused or drained."""
+    ready: bool = node["Status"]["State"] == "ready"
+    return ready and node["Spec"]["Availability"] == "active"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of a service: its state, why it has this one, and where it runs."""
+
+    state: str = "new"
+    why: str = ""
+    container: str = ""
+    pid: int = 0
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not run (any more)."""
+        return self.state in ("complete", "shutdown", "failed", "rejected", "orphaned", "remove")
+
+
+def task(listed: Sequence[Entry]) -> Task:
+    """The last of the tasks as Docker lists them."""
+    if not listed:
+        return Task()
+    status = max(listed, key=lambda one: str(one["CreatedAt"]))["Status"]
+    container = status.get("ContainerStatus") or {}
+    return Task(
+        state=status["State"],
+        why=status.get("Err") or status.get("Message", ""),
+        container=container.get("ContainerID", ""),
+        pid=container.get("PID", 0),
+    )
 
 
 def differences(wanted: Spec, found: Spec) -> list[Difference]:

@@ -62,12 +62,19 @@ class Node:
     cluster: Entry = field(default_factory=dict)
     # The service that has our name, and the ports of the others.
     service: Entry = field(default_factory=dict)
+    # The service that a release is tried on, if a run has left it.
+    canary: Entry = field(default_factory=dict)
     ports: Sequence[Entry] = ()
     # Secrets that begin with the name of the service, and those among them that are not ours.
     secrets: Sequence[str] = ()
     foreign_secrets: Sequence[str] = ()
     # Whether the swarm has the network that the routing mesh is made of.
     mesh: bool = True
+
+
+def canary_name(service: str) -> str:
+    """Name of the service that a release is tried on."""
+    return f"{service}-canary"
 
 
 def look(docker: Docker, network: str, service: str) -> tuple[Node, str]:
@@ -86,7 +93,7 @@ def look(docker: Docker, network: str, service: str) -> tuple[Node, str]:
     if not node.manager:
         return node, ""
     nodes = _inspected(docker, "node")
-    services = _inspected(docker, "service")
+    services = {one["Spec"]["Name"]: one for one in _inspected(docker, "service")}
     secrets = [
         one["Spec"]
         for one in _inspected(docker, "secret", "--filter", f"name={service}-")
@@ -98,15 +105,18 @@ def look(docker: Docker, network: str, service: str) -> tuple[Node, str]:
         ready={one["ID"]: one["Status"]["State"] == "ready" for one in nodes},
         members={one["ID"]: _member(one) for one in nodes},
         cluster=_cluster(swarm.get("Cluster") or {}),
-        service=next((_service(one) for one in services if one["Spec"]["Name"] == service), {}),
+        service=_service(services[service]) if service in services else {},
+        canary={"ours": _made_here(one["Spec"])}
+        if (one := services.get(canary_name(service)))
+        else {},
         ports=tuple(
             {
                 "port": port["PublishedPort"],
                 "mode": port.get("PublishMode", INGRESS),
-                "service": one["Spec"]["Name"],
+                "service": name,
             }
-            for one in services
-            if one["Spec"]["Name"] != service
+            for name, one in services.items()
+            if name != service
             for port in one.get("Endpoint", {}).get("Ports") or ()
             if port.get("PublishedPort") and port["Protocol"] == "tcp"
         ),
@@ -253,6 +263,7 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
         "complete": bool(leaders) and all(_has_its_part(nodes[h], known, h, given) for h in nodes),
         "mode": mode,
         "network_exists": network.get("driver") == OVERLAY,
+        "canary": {"name": canary_name(given.service), "left": bool(known.canary)},
         "old_secrets": max(_versions(known.secrets), default=0) > _VERSIONS_KEPT,
         "errors": [
             *_publishing(given, mode, without_ipvs, known),
@@ -261,6 +272,7 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
             *_wrong_adoptions(given),
             *_foreign_swarm(given, nodes, lead, known),
             *_foreign_service(given, known),
+            *_foreign_canary(given, known),
             *_foreign_network(given, known),
             *_foreign_secrets(given, known),
             *_pools(given, nodes, known, bool(leaders)),
@@ -421,6 +433,16 @@ def _foreign_service(given: Settings, known: Node) -> Iterable[str]:
             f" it lacks the label {ROLE}={WEB} and runs {service['image']}. Choose another name,"
             f" such as bookface, or adopt it with swarm_adopt: [{name}]: then it becomes the"
             " site's, and runs its image instead."
+        )
+
+
+def _foreign_canary(given: Settings, known: Node) -> Iterable[str]:
+    """One that is not ours would be removed."""
+    if known.canary and not known.canary["ours"]:
+        yield (
+            f"swarm_service is {given.service}, so that a release is tried on a service"
+            f" {canary_name(given.service)}, but the one that has this name is not ours: it lacks"
+            f" the label {MADE}={SWARM}. Choose another swarm_service, or remove that service."
         )
 
 

@@ -1,6 +1,7 @@
-"""Prints the state of a service of the swarm as JSON, once its tasks run or the time is over.
+"""Prints the state of a service of the swarm as JSON, once it is as wished or the time is over.
 
-Runs on a manager. Arguments: its name, and for how many seconds to wait.
+Runs on a manager. Arguments: its name, for how many seconds to wait, and for what: until it is
+"begun", when a task of the present version runs, or "settled", when all do.
 """
 
 import json
@@ -39,6 +40,7 @@ def look(api, name):
     return {
         "wanted": wanted,
         "running": len(running),
+        "begun": bool(running),
         "settled": len(running) == len(tasks) == wanted and update.get("State") not in UNDONE,
         "rolled_back": update.get("State") in ROLLED_BACK,
         "message": update.get("Message", "") if update.get("State") != "completed" else "",
@@ -47,14 +49,14 @@ def look(api, name):
     }
 
 
-def wait(name, seconds):
-    """The state once the service has settled, or else the last one."""
+def wait(name, seconds, wished):
+    """The state once the service is as wished, or else the last one."""
     end = time.monotonic() + seconds
     while True:
         late = time.monotonic() >= end
         try:
             state = look(docker.APIClient(version="auto"), name)
-            if late or state["settled"]:
+            if late or state[wished]:
                 return state
         # While managers choose another leader, none of them answers.
         except (OSError, docker.errors.DockerException) as error:
@@ -63,4 +65,4 @@ def wait(name, seconds):
         time.sleep(1)
 
 
-print(json.dumps(wait(sys.argv[1], float(sys.argv[2]))))
+print(json.dumps(wait(sys.argv[1], float(sys.argv[2]), sys.argv[3])))

@@ -324,6 +324,27 @@ def test_errors_of_its_first_answers_fail_at_once(pair: Lab, held: Held) -> None
     assert watched["servers"][0]["state"] == "ready"
 
 
+def test_a_backend_may_be_watched_without_a_request(pair: Lab, held: Held) -> None:
+    """By the proof of a switch, which otherwise makes some itself."""
+
+    def watch(**more: Any) -> dict[str, Any]:
+        arguments = {"socket": str(pair.admin), "backend": "docker", **more}
+        return pair.end(pair.begin("haproxy_proof", arguments))
+
+    held.broken.set()
+    with clients(pair):
+        earlier = watch(seconds=0.5, errors_percent=100)["counted"]
+        held.broken.clear()
+        assert earlier["errors"] > 0
+        began = time.monotonic()
+        assert watch(before=earlier, seconds=1.5, errors_percent=50)["counted"]["responses"] > 0
+        assert time.monotonic() - began > 1.5
+        held.broken.set()
+        failed = watch(before=earlier, seconds=60)
+    assert time.monotonic() - began < 30
+    assert (failed["failed"], failed["reason"]) == (True, "errors")
+
+
 def test_what_is_tolerated_passes(pair: Lab, held: Held) -> None:
     held.broken.set()
     with clients(pair):

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The role swarm on a swarm of one node: what is not ours stays, what was cut short is finished.
 
-Its engine is the test's own. The image answers as one does whose database is there.
+Its engine is the test's own. The images answer as one does whose database is there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
@@ -18,14 +19,22 @@ from typing import Any
 import pytest
 
 from tests.support.commands import Run
+from tests.support.loopback import LOOPBACK, haproxy_config
 from tests.support.own_engine import OwnEngine, engine
-from tests.support.paths import ROOT
+from tests.support.paths import PATH, ROOT
+from tests.support.ports import free_ports
 from tests.support.rolling import environment
+from tests.support.waiting import until
 
 # The site is in 10.x, as Docker's own default is.
 ADDRESS, HOST = "10.77.0.41", "node1"
 POOLS = ["10.192.0.0/12"]
+# What an image is known by.
 IMAGE, DIGEST = "bookface/web:made-for-tes", "made-for-test"
+# Others that reach their database: one without a front page, and one with a page that fails.
+BROKEN, FAILING = "broken-for-test", "failing-for-test"
+# The front page of each, and the status of the page that nobody but clients asks for.
+PAGES = {DIGEST: ("Users: 7", 200), BROKEN: ("Parse error", 200), FAILING: ("Users: 7", 500)}
 THEIRS = ["their-web", "their-net", "their-memcached"]
 ADOPTED = {
     "swarm_service": THEIRS[0],
@@ -39,12 +48,13 @@ class Swarm:
 
     def __init__(self, own: OwnEngine, directory: Path) -> None:
         self.own, self.docker, self.directory = own, own.docker, directory
+        self.socket = directory / "admin.sock"
         self.variables: dict[str, Any] = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
             "bookface_address": ADDRESS,
             "bookface_db_host": "192.0.2.21",
-            "bookface_release_check": [],
+            "bookface_release_check": [{"path": "/", "content": "Users:"}],
             "bookface_db_password": "for-the-test-and-nothing-else",
             # Of an image that is there already; made by no Dockerfile.
             "__bookface_image_digest": DIGEST,
@@ -64,7 +74,9 @@ class Swarm:
         ]
         tasks.append(role | {"vars": wishes[-1]})
         playbook, extra = self.directory / "play.yml", self.directory / "extra.json"
-        playbook.write_text(json.dumps([{"hosts": "all", "tasks": tasks}]))
+        haproxy = {"bookface.platform.haproxy_proof": {"socket": str(self.socket)}}
+        play = {"hosts": "all", "tasks": tasks, "module_defaults": haproxy}
+        playbook.write_text(json.dumps([play]))
         extra.write_text(json.dumps(self.variables | variables))
         command = ["ansible-playbook", "-i", f"{HOST},", "-e", f"@{extra}", str(playbook)]
         return self.own.inside(command)
@@ -98,6 +110,54 @@ class Swarm:
         assert done.returncode == -signal.SIGKILL, done.stdout[-3000:] + done.stderr
         return " ".join(done.stdout.split())
 
+    @contextlib.contextmanager
+    def load(self, page: str) -> Iterator[dict[str, Any]]:
+        """Clients that ask for a page meanwhile; what they have counted, afterwards."""
+        counted: dict[str, Any] = {}
+        result = self.directory / "load.json"
+        command = [sys.executable, "-m", "tests.support.load", page]
+        options = ["--rate", "20", "--at-least", "100", "--expect", "Users:", "--json", str(result)]
+        with subprocess.Popen(self.own.reaching([*command, *options]), cwd=ROOT) as clients:
+            try:
+                yield counted
+            finally:
+                clients.terminate()
+                clients.wait(60)
+        counted |= json.loads(result.read_text())
+
+    @contextlib.contextmanager
+    def balancer(self) -> Iterator[str]:
+        """A load balancer before it; where it is reached."""
+        config, (front, stats) = self.directory / "haproxy.cfg", free_ports(2)
+        map_file = self.directory / "default_backend.map"
+        map_file.write_text("# Empty on disk.\n")
+        server = {"name": HOST, "address": ADDRESS, "port": 8080}
+        given = {
+            "haproxy_frontend": "bookface",
+            "haproxy_bind": f"{LOOPBACK}:{front}",
+            "haproxy_stats_bind": f"{LOOPBACK}:{stats}",
+            "haproxy_stats_password": "for-the-test",
+            "haproxy_backends": [{"name": "swarm", "servers": [server]}],
+            "__haproxy_default": "swarm",
+            "__haproxy_socket": str(self.socket),
+            "__haproxy_map": str(map_file),
+        }
+        haproxy_config(config, given)
+        program = shutil.which("haproxy", path=PATH)
+        assert program, "this needs haproxy: apt-get install haproxy"
+        command = self.own.reaching([program, "-f", str(config)])
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as haproxy:
+            try:
+                until(self.socket.exists, "HAProxy's socket")
+                yield f"http://{LOOPBACK}:{front}/"
+            finally:
+                haproxy.terminate()
+
+    def services(self) -> dict[str, int]:
+        """All of them, with their versions."""
+        names = self.docker("service", "ls", "--format", "{{.Name}}").split()
+        return {name: self.inspect("service", name)["Version"]["Index"] for name in names}
+
     def inspect(self, kind: str, name: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = json.loads(self.docker(kind, "inspect", name))
         return found[0]
@@ -109,26 +169,34 @@ class Swarm:
         return json.loads(told).get("frontpage_limit")
 
 
-def load_image(own: OwnEngine, directory: Path) -> None:
-    """A web server that is always ready."""
-    root = directory / "root"
+def load_image(own: OwnEngine, directory: Path, digest: str) -> None:
+    """A web server that is always ready, whatever its front page says."""
+    root = directory / digest
     ready = root / "w" / "platform" / "ready"
     ready.parent.mkdir(parents=True)
     ready.write_text("ready\n")
+    front, status = PAGES[digest]
+    (root / "w" / "index.html").write_text(front)
+    more = root / "w" / "cgi-bin" / "more"
+    more.parent.mkdir()
+    more.write_text(f"#!/busybox sh\nprintf 'Status: {status} -\\r\\n\\r\\nUsers: 7'\n")
+    more.chmod(0o755)
     (root / "tmp").mkdir()
     shutil.copy("/bin/busybox", root)
     archive = directory / "image.tar"
     subprocess.run(["tar", "-C", str(root), "-cf", str(archive), "."], check=True)
     command = json.dumps(["/busybox", "httpd", "-f", "-p", "8080", "-h", "/w"])
-    label = f"platform.bookface.content={DIGEST}"
-    own.docker("import", "-c", f"CMD {command}", "-c", f"LABEL {label}", str(archive), IMAGE)
+    label = f"platform.bookface.content={digest}"
+    image = f"bookface/web:{digest[:12]}"
+    own.docker("import", "-c", f"CMD {command}", "-c", f"LABEL {label}", str(archive), image)
 
 
 @pytest.fixture(scope="module")
 def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     directory = tmp_path_factory.mktemp("swarm")
     with engine(ADDRESS) as own:
-        load_image(own, directory)
+        for digest in PAGES:
+            load_image(own, directory, digest)
         yield Swarm(own, directory)
 
 
@@ -180,3 +248,37 @@ def test_a_run_that_was_killed_is_finished_by_the_next(swarm: Swarm) -> None:
     template = spec["TaskTemplate"]
     assert not template["ContainerSpec"].get("Args")
     assert template["Resources"]["Limits"] == {"MemoryBytes": 512 << 20, "Pids": 200}
+
+
+@pytest.mark.load
+def test_a_release_that_does_not_serve_is_seen_before_the_service_is_updated(swarm: Swarm) -> None:
+    """Though it reaches its database. One that was being tried when its run was killed goes."""
+    good = {**ADOPTED, "bookface_frontpage_limit": 7}
+    broken = {**good, "__bookface_image_digest": BROKEN}
+    before, secrets = swarm.services(), swarm.docker("secret", "ls", "--quiet")
+    with swarm.load(f"http://{ADDRESS}:8080/") as counted:
+        swarm.killed_at("Request its pages", **broken)
+        assert swarm.services().keys() - before.keys() == {f"{THEIRS[0]}-canary"}
+        done = swarm.run(**broken)
+        swarm.run(**good).ok()
+    print(f"\n{counted['failed']} of {counted['requests']} requests failed")
+    assert done.code != 0
+    assert "http://127.0.0.1:8080/ does not contain 'Users:'" in done.text
+    assert f"The service {THEIRS[0]} was not changed." in done.text
+    assert (swarm.services(), swarm.docker("secret", "ls", "--quiet")) == (before, secrets)
+    assert counted["failed"] == 0, counted
+
+
+@pytest.mark.load
+def test_a_release_that_fails_with_clients_is_rolled_back(swarm: Swarm) -> None:
+    """It has all the pages that are asked for, but another one fails: the load balancer counts."""
+    failing = {"__bookface_image_digest": FAILING, "swarm_loadbalancers": [HOST]}
+    before = swarm.inspect("service", THEIRS[0])["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
+    with swarm.balancer() as url, swarm.load(f"{url}cgi-bin/more") as counted:
+        done = swarm.run(**ADOPTED, bookface_frontpage_limit=7, **failing)
+    print(f"\n{counted['failed']} of {counted['requests']} requests failed")
+    assert done.code != 0
+    assert "answers from the servers of swarm to all clients were errors" in done.text
+    assert "The change of image, labels was rolled back." in done.text
+    after = swarm.inspect("service", THEIRS[0])["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
+    assert after == before

@@ -56,7 +56,7 @@ def test_a_service_is_created(check: bool) -> None:
     docker = Docker()
     done = run(docker, WANTED, check)
     template = {**WANTED["TaskTemplate"], "Networks": [{"Target": "n1"}]}
-    assert (done["changed"], done["changes"]) == (True, [])
+    assert (done["changed"], done["changes"], done["replaces"]) == (True, [], True)
     assert docker.asked == ([] if check else [("create", "web", template)])
 
 
@@ -64,7 +64,7 @@ def test_a_service_is_created(check: bool) -> None:
 def test_a_service_is_updated_as_the_version_that_was_seen(check: bool) -> None:
     docker = Docker("sha256:2")
     done = run(docker, WANTED, check)
-    assert (done["changed"], done["changes"]) == (True, ["image"])
+    assert (done["changed"], done["changes"], done["replaces"]) == (True, ["image"], True)
     assert done["diff"] == {"before": {"image": "sha256:2"}, "after": {"image": "sha256:1"}}
     template = {**WANTED["TaskTemplate"], "Networks": [{"Target": "n1"}], "ForceUpdate": 2}
     assert docker.asked == ([] if check else [("update", "s1", 7, template)])
@@ -72,8 +72,13 @@ def test_a_service_is_updated_as_the_version_that_was_seen(check: bool) -> None:
 
 def test_a_service_that_is_as_described_stays() -> None:
     docker = Docker("sha256:1")
-    assert run(docker, WANTED, check=False)["changed"] is False
-    assert docker.asked == []
+    done = run(docker, WANTED, check=False)
+    assert (done["changed"], done["replaces"], docker.asked) == (False, False, [])
+
+
+def test_a_change_that_replaces_no_task() -> None:
+    done = run(Docker("sha256:1"), {**WANTED, "Mode": {"Replicated": {"Replicas": 3}}}, check=True)
+    assert (done["changes"], done["replaces"]) == (["replicas"], False)
 
 
 def test_an_update_that_meets_one_by_somebody_else_is_tried_again() -> None:

@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.bookface.platform.plugins.module_utils.web.service import (
+    Task,
+    canary,
     differences,
     following,
+    runs_tasks,
+    task,
     with_ids,
 )
 
@@ -87,3 +91,56 @@ def test_networks_are_known_by_their_ids() -> None:
     assert spec["TaskTemplate"]["Networks"] == [{"Target": "n1"}]
     with pytest.raises(KeyError, match="nosuch"):
         with_ids(change("TaskTemplate", "Networks", to=[{"Target": "nosuch"}]), {})
+
+
+def test_a_canary_is_what_the_tasks_are_but_for_where_it_runs() -> None:
+    spec = canary({**WANTED, "EndpointSpec": {"Ports": [{"PublishedPort": 80}]}}, "trial", "m1")
+    template = spec.pop("TaskTemplate")
+    assert spec == {
+        "Name": "trial",
+        "Labels": {"platform.bookface.made": "swarm"},
+        "Mode": {"Replicated": {"Replicas": 1}},
+        "EndpointSpec": {"Mode": "dnsrr"},
+    }
+    assert template == {
+        **WANTED["TaskTemplate"],
+        "RestartPolicy": {"Condition": "none"},
+        "Placement": {"Constraints": ["node.id==m1"]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "availability", "runs"),
+    [
+        ("ready", "active", True),
+        ("ready", "drain", False),
+        ("ready", "pause", False),
+        ("down", "active", False),
+    ],
+)
+def test_which_nodes_take_tasks(state: str, availability: str, runs: bool) -> None:
+    node = {"Status": {"State": state}, "Spec": {"Availability": availability}}
+    assert runs_tasks(node) == runs
+
+
+def listed(created: str, state: str, **more: Any) -> dict[str, Any]:
+    return {"CreatedAt": created, "Status": {"State": state, "Message": "as Docker says", **more}}
+
+
+def test_the_last_task_of_a_service() -> None:
+    assert task([]) == Task("new")
+    container = {"ContainerID": "c1", "PID": 4711}
+    tasks = [
+        listed("2026-01-01T00:00:02.1Z", "running", ContainerStatus=container),
+        listed("2026-01-01T00:00:01.9Z", "rejected", Err="No such image"),
+    ]
+    assert task(tasks) == Task("running", "as Docker says", "c1", 4711)
+    assert task(tasks[1:]) == Task("rejected", "No such image")
+
+
+@pytest.mark.parametrize(
+    ("state", "running", "ended"),
+    [("starting", False, False), ("running", True, False), ("failed", False, True)],
+)
+def test_when_a_task_is_no_longer_waited_for(state: str, running: bool, ended: bool) -> None:
+    assert (Task(state).running, Task(state).ended) == (running, ended)

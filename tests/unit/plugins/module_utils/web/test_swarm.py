@@ -65,6 +65,7 @@ def test_nothing_to_do() -> None:
         "complete": True,
         "mode": "ingress",
         "network_exists": True,
+        "canary": {"name": "bookface-canary", "left": False},
         "old_secrets": False,
         "errors": [],
     }
@@ -158,6 +159,11 @@ def test_versions_of_secrets_that_no_rollback_needs() -> None:
     assert plan({"swarm1": replace(LEAD, secrets=(*two, "bookface-pgpass_v3"))})["old_secrets"]
 
 
+def test_a_canary_that_a_run_has_left() -> None:
+    found = plan({"swarm1": replace(LEAD, canary={"ours": True}), "swarm2": WORKER})
+    assert (found["canary"]["left"], found["errors"]) == (True, [])
+
+
 def test_no_managers_is_an_error_of_the_filter() -> None:
     with pytest.raises(AnsibleFilterError, match="swarm_plan: IndexError"):
         plan({"swarm1": BARE}, managers=[])
@@ -238,13 +244,14 @@ def test_all_that_is_foreign_is_named_at_once() -> None:
     [
         ({"service": {**SERVICE, "mode": "Global"}}, "is a service of mode Global"),
         ({"networks": ({**THEIRS, "ingress": True},)}, "which is the routing mesh of the swarm"),
+        ({"canary": {"ours": False}}, "tried on a service bookface-canary, but the one that has"),
         ({"foreign_secrets": ["bookface-pgpass_v1"]}, "so they cannot be adopted"),
         (
             {"ports": ({"port": 8080, "mode": "ingress", "service": "visualizer"},)},
             "swarm_port is 8080, which the service visualizer of this swarm publishes",
         ),
     ],
-    ids=["mode", "mesh", "secret", "port"],
+    ids=["mode", "mesh", "canary", "secret", "port"],
 )
 def test_what_cannot_become_ours(found: dict[str, Any], said: str) -> None:
     nodes = {"swarm1": replace(LEAD, **found), "swarm2": WORKER}
@@ -430,6 +437,7 @@ def test_look_at_a_manager() -> None:
     services = {
         "s1": service("bookface", 8080, **{"com.docker.stack.namespace": "bf"}),
         "s2": service("visualizer", 8081),
+        "s3": {"Spec": {"Name": "bookface-canary", "Labels": OURS}},
     }
     secrets = {
         "k1": {"Spec": {"Name": "bookface-pgpass_v1", "Labels": OURS}},
@@ -462,6 +470,7 @@ def test_look_at_a_manager() -> None:
         },
         cluster={"id": "c1", "ours": True, "pools": ["10.0.0.0/8"]},
         service=SERVICE,
+        canary={"ours": True},
         ports=({"port": 8081, "mode": "host", "service": "visualizer"},),
         secrets=("bookface-pgpass_v1", "bookface-config.json_v1"),
         foreign_secrets=("bookface-config.json_v1",),
