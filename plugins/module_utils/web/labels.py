@@ -12,10 +12,12 @@ PREFIX = "platform.bookface."
 MEANINGS: Mapping[str, str] = {
     "base": "origin of a base image",
     "content": "digest of everything that goes into the web image",
+    "date": "when the packages of a base image were up to date",
     "image": "name of the image that a service runs",
     "lab": "lab that a machine, network or image belongs to",
     "made": "role that created it",
     "port": "published port of a web container; Docker lists those of running containers only",
+    "recipe": "digest of all that goes into the web image except its base",
     "role": "what a container is for",
     "ulimits": "ulimits that were asked for; Docker adds the engine's own to those that it lists",
 }

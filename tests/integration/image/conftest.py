@@ -81,10 +81,10 @@ class ImageRun(Run):
 
     @property
     def reference(self) -> str:
-        """The image as the role names it."""
-        found = re.search(r'"bookface_image_reference": "([^"]+)"', self.output)
+        """The image as the role names it in the end."""
+        found = re.findall(r'"bookface_image_reference": "([^"]+)"', self.output)
         assert found, self.output[-6000:]
-        return found[1]
+        return str(found[-1])
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def test_the_registry_is_away(role: Role, release: dict[str, object]) -> None:
         assert said.startswith(f"{ended.reference}, requested by one: ")
         assert "connection refused" in said
         assert f"Expected a registry at {address} that this host reaches and " in said
-        assert "Provide the base image" not in ended.output
+        assert "Create the build directory" not in ended.output
         assert "let-me-in" not in ended.output
 
 

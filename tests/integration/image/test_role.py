@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,13 @@ from workalike.support import CODE
 from .conftest import KINDS, NAME, PLAY, Engine, Registry, Role, other_engine, play
 
 CHOICE = KINDS[0].variables()
+BASE = "bookface/debian:trixie"
+PACKAGES = "/usr/local/share/bookface-packages"
 
 
 @pytest.fixture(scope="module")
 def second() -> Iterator[Engine]:
-    with other_engine("200m") as engine:
+    with other_engine("400m") as engine:
         yield engine
 
 
@@ -78,6 +82,72 @@ def test_something_else_with_its_name_is_replaced(
     assert labels(engine, image)["platform.bookface.content"] == content
 
 
+@pytest.fixture
+def base(role: Role, engine: Engine) -> Iterator[dict[str, str]]:
+    """Variables with a base image of this test's own, the same as the others' at first."""
+    role.build(KINDS[0])
+    name = f"{NAME}-refresh:{time.time_ns()}"
+    engine("tag", BASE, name)
+    yield {**CHOICE, "base_image_name": name}
+    engine("rmi", name)
+
+
+def derived(engine: Engine, image: str, directory: Path, *lines: str) -> None:
+    """The image with something more in it, under its name."""
+    (directory / "Dockerfile").write_text("\n".join([f"FROM {image}", *lines]))
+    engine("build", "--quiet", "--tag", image, str(directory))
+
+
+def test_another_base_of_the_same_name_is_another_image(
+    role: Role, engine: Engine, base: dict[str, str], tmp_path: Path
+) -> None:
+    """One that is the same, or gone, is none."""
+    first = role.run(**base).ok().reference
+    again = role.run(**base).ok()
+    assert (again.changed["one"], again.reference) == (0, first)
+    name = base["base_image_name"]
+    kept = engine("image", "inspect", "--format", "{{.Id}}", name)
+    engine("rmi", name)
+    again = role.run(**base).ok()
+    assert (again.changed["one"], again.reference) == (0, first)
+    assert not engine.has(name)
+    engine("tag", kept, name)
+    (tmp_path / "update").write_text("of a library")
+    derived(engine, name, tmp_path, "COPY update /usr/local/lib/")
+    checked = role.run("--check", **base).ok()
+    assert checked.changed["one"] == 1
+    assert checked.reference != first
+
+
+def test_a_refresh_builds_if_apt_has_newer_packages(
+    role: Role, engine: Engine, base: dict[str, str], tmp_path: Path
+) -> None:
+    """And otherwise nothing. What runs afterwards keeps the new image."""
+    refresh = {**base, "bookface_image_refresh": True}
+    first = role.run(**refresh).ok().reference
+    again = role.run(**refresh).ok()
+    assert (again.changed["one"], again.reference) == (0, first)
+    # As if tini had been older when the image was built.
+    listed = engine("run", "--rm", "--entrypoint=busybox", first, "cat", PACKAGES)
+    assert "\ntini " in listed
+    old = re.sub("(?m)^tini .*", "tini 0.1", listed)
+    (tmp_path / "packages").write_text(f"{old}\n")
+    derived(engine, first, tmp_path, f"COPY packages {PACKAGES}")
+    checked = role.run("--check", **refresh).ok()
+    assert (checked.changed["one"], checked.reference) == (1, first)
+    assert "tini 0.1 -> 0." in checked.output
+    assert "1 of its packages have updates" in checked.output
+    second = role.run(**refresh).ok()
+    assert second.reference != first
+    listed = engine("run", "--rm", "--entrypoint=busybox", second.reference, "cat", PACKAGES)
+    assert "tini 0.1\n" not in listed
+    told = labels(engine, second.reference)
+    assert told["platform.bookface.date"][:10] == time.strftime("%Y-%m-%d", time.gmtime())
+    for variables in (refresh, base):
+        again = role.run(**variables).ok()
+        assert (again.changed["one"], again.reference) == (0, second.reference)
+
+
 def test_it_is_built_once_and_carried(role: Role, engine: Engine, second: Engine) -> None:
     image = role.build(KINDS[0])
     engines = (engine, second)
@@ -97,7 +167,7 @@ def test_it_is_built_once_and_carried(role: Role, engine: Engine, second: Engine
 
 
 def test_it_goes_through_a_registry(
-    role: Role, engine: Engine, second: Engine, registry: Registry
+    role: Role, engine: Engine, second: Engine, registry: Registry, tmp_path: Path
 ) -> None:
     engines, choice = (engine, second), {**CHOICE, **registry.variables()}
     ended = role.run(engines=engines, **choice).ok()
@@ -107,11 +177,14 @@ def test_it_goes_through_a_registry(
     assert "Copy the image" not in ended.output
     again = role.run(engines=engines, **choice).ok()
     assert (again.changed["one"], again.changed["two"]) == (0, 0)
-    # Others who ask the same registry build nothing.
+    # Others with the same base who ask the same registry build nothing.
+    saved = tmp_path / "base.tar"
+    engine("save", "--output", str(saved), BASE)
+    second("load", "--input", str(saved))
     for one in engines:
         one("rmi", "-f", image)
     pulled = role.run(engines=engines[1:], **choice).ok()
-    assert "Provide the base image" not in pulled.output
+    assert "Create the build directory" not in pulled.output
     assert second.has(image)
     # A registry that has lost it gets it again, though the engine of who has it remembers the push.
     registry.lose(NAME)

@@ -1,0 +1,45 @@
+"""How playbooks/status.yml shows the age of images."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from ansible_collections.bookface.platform.plugins.filter.days_since import days_since
+
+from tests.support.loopback import templates
+
+
+def date(days: int) -> str:
+    return (datetime.now(timezone.utc) - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def lines(**dates: Any) -> list[str]:
+    """What is shown below the servers, for the images that run on each host."""
+    page = templates("haproxy")
+    page.filters["bookface.platform.days_since"] = days_since
+    hosts = {"lb1": {}} | {host: {"bookface_image_dates": found} for host, found in dates.items()}
+    rendered = page.get_template("status.txt.j2").render(
+        inventory_hostname="lb1",
+        groups={"all": list(hosts)},
+        hostvars=hosts,
+        haproxy_frontend="bookface",
+        haproxy_backends=[],
+        bookface_image_max_age_days=30,
+        __haproxy_info={"version": "3.0", "frontends": {}},
+    )
+    return rendered.splitlines()[2:]
+
+
+def test_the_oldest_image_of_each_host() -> None:
+    new, old = date(30), date(31)
+    warning = "; WARNING: bring updates with update.yml"
+    assert lines(docker1=[new, new], swarm1=[new, old], swarm2=[], swarm3=["", new]) == [
+        f"docker1: base image of {new[:10]}, 30 days old",
+        f"swarm1: base image of {old[:10]}, 31 days old{warning}",
+        f"swarm3: image of unknown age{warning}",
+    ]
+
+
+def test_none() -> None:
+    assert lines() == []
