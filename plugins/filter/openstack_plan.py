@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.bookface.platform.plugins.module_utils.access import Doors
 from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
     description as openstack_description,
 )
@@ -64,11 +65,12 @@ def rules(
 ) -> dict[str, list[dict[str, Any]]]:
     """See openstack_rules.yml beside this file."""
     names = openstack_description.Names(platform)
-    numbers = {key: int(value) for key, value in ports.items()}
-    opened = {**doors, "database_port": int(doors["database_port"])}
+    numbers = Ports(**{key: int(value) for key, value in ports.items()})
+    given = {**doors, "database_port": int(doors["database_port"])}
+    whom = [given.pop(key) for key in ("ssh_cidrs", "admin_cidrs")]
     try:
         return openstack_rules.rules(
-            names, _machines(entries), hostvars, Ports(**numbers), openstack_rules.Doors(**opened)
+            names, _machines(entries), hostvars, numbers, Doors(**given), *whom
         )
     except ValueError as error:
         raise AnsibleFilterError(f"{error}. Nothing was changed.") from None

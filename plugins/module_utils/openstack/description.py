@@ -13,15 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-LOADBALANCERS, DATABASES, LEGACY_WEB = "loadbalancers", "databases", "legacy_web"
-DOCKER_HOSTS, CACHES = "docker_hosts", "caches"
-SWARM_MANAGERS, SWARM_WORKERS = "swarm_managers", "swarm_workers"
-SWARM = (SWARM_MANAGERS, SWARM_WORKERS)
-GROUPS = (LOADBALANCERS, DATABASES, LEGACY_WEB, DOCKER_HOSTS, *SWARM, CACHES)
-# Groups whose machines get Docker at their first boot.
-WITH_DOCKER = (DOCKER_HOSTS, *SWARM)
-# Groups whose machines connect to the database and to memcached.
-WEB = (LEGACY_WEB, DOCKER_HOSTS, *SWARM)
+from ansible_collections.bookface.platform.plugins.module_utils.access import (
+    GROUPS,
+    SWARM,
+    WITH_DOCKER,
+)
 
 MARK = "bookface_platform"
 GROUPS_MARK, IMAGE_MARK = "bookface_groups", "bookface_image"

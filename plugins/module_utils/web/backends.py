@@ -11,8 +11,13 @@ from typing import Any
 
 HostVars = Mapping[str, Any]
 
-# Group of the inventory → backend that its hosts serve.
 LEGACY, DOCKER, SWARM = "legacy", "docker", "swarm"
+# Backend → groups of the inventory whose hosts serve it.
+GROUPS = {
+    LEGACY: ("legacy_web",),
+    DOCKER: ("docker_hosts",),
+    SWARM: ("swarm_managers", "swarm_workers"),
+}
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,8 @@ def backends(
     name its containers one by one in C(web_containers_list).
     """
 
-    def members(*names: str) -> list[tuple[str, HostVars]]:
-        hosts = dict.fromkeys(host for name in names for host in groups.get(name, ()))
+    def members(backend: str) -> list[tuple[str, HostVars]]:
+        hosts = dict.fromkeys(host for name in GROUPS[backend] for host in groups.get(name, ()))
         return [(host, hostvars[host]) for host in hosts]
 
     def of_host(host: HostVars, key: str) -> int:
@@ -108,16 +113,16 @@ def backends(
 
     legacy = [
         Server(name, name, address(name, host), of_host(host, "legacy_port"))
-        for name, host in members("legacy_web")
+        for name, host in members(LEGACY)
     ]
     docker = [
         Server(container_server(name, port), name, address(name, host), port)
-        for name, host in members("docker_hosts")
+        for name, host in members(DOCKER)
         for port in container_ports(host)
     ]
     swarm = [
         Server(name, name, address(name, host), of_host(host, "swarm_port"))
-        for name, host in members("swarm_managers", "swarm_workers")
+        for name, host in members(SWARM)
     ]
     found = [Backend(LEGACY, tuple(legacy)), Backend(DOCKER, tuple(docker))]
     found.append(Backend(SWARM, tuple(swarm)))

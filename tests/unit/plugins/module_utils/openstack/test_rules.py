@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.bookface.platform.plugins.filter.openstack_plan import FilterModule
-from ansible_collections.bookface.platform.plugins.module_utils.openstack.rules import (
-    RulesError,
+from ansible_collections.bookface.platform.plugins.module_utils.access import (
+    AccessError,
     bound,
-    in_words,
     ranges,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.rules import (
+    in_words,
     seen,
 )
 from hypothesis import given
@@ -51,6 +53,8 @@ def test_the_whole_platform() -> None:
     gossip = {
         f"{how} from {node}" for node in nodes for how in ("tcp 7946", "udp 7946", "udp 4789")
     }
+    # The role swarm asks each node from a manager.
+    serving = {f"tcp 8080 from {group}" for group in ("p-loadbalancers", "p-swarm_managers")}
     web = ("p-legacy_web", "p-docker_hosts", *nodes)
     assert rules() == {
         "p": {
@@ -64,10 +68,8 @@ def test_the_whole_platform() -> None:
         "p-caches": {f"tcp 11211 from {group}" for group in web},
         "p-legacy_web": {"tcp 80 from p-loadbalancers"},
         "p-docker_hosts": {"tcp 32001-32002 from p-loadbalancers"},
-        "p-swarm_managers": gossip
-        | {"tcp 8080 from p-loadbalancers"}
-        | {f"tcp 2377 from {node}" for node in nodes},
-        "p-swarm_workers": gossip | {"tcp 8080 from p-loadbalancers"},
+        "p-swarm_managers": gossip | serving | {f"tcp 2377 from {node}" for node in nodes},
+        "p-swarm_workers": gossip | serving,
     }
 
 
@@ -155,7 +157,7 @@ def test_networks_of_both_versions() -> None:
 
 @pytest.mark.parametrize("bind", ["", "80", "*:http", ":", "/run/haproxy.sock", "*:80,"])
 def test_an_address_without_a_port_is_refused(bind: str) -> None:
-    with pytest.raises(RulesError, match="has no port: expected an address"):
+    with pytest.raises(AccessError, match="has no port: expected an address"):
         bound(bind)
 
 
