@@ -53,13 +53,12 @@ class Doors:
 
 @dataclass(frozen=True, order=True)
 class Access:
-    """A port that a host has as a member of C(group), and who may reach it.
+    """A port of the hosts of C(group), and who may reach it.
 
     C(source) is a group, ANYWHERE or ADMINISTRATORS.
     """
 
     group: str
-    host: str
     protocol: str
     port: int
     source: str
@@ -117,46 +116,38 @@ def accesses(
     ports: serving.Ports,
     doors: Doors,
 ) -> set[Access]:
-    """What is open to whom. C(groups) and C(hostvars) are Ansible's; of other groups nothing is."""
+    """What is open to whom. C(groups) and C(hostvars) are Ansible's, or a part of C(groups)."""
     members = {name: list(groups.get(name, ())) for name in GROUPS}
     known = {name: hostvars[name] for names in members.values() for name in names}
     found: set[Access] = set()
 
-    def allow(
-        group: str, host: str, opened: Iterable[int], sources: Iterable[str], protocol: str = TCP
-    ) -> None:
-        found.update(
-            Access(group, host, protocol, port, source) for port in opened for source in sources
-        )
+    def allow(group: str, opened: Iterable[int], sources: Iterable[str], how: str = TCP) -> None:
+        found.update(Access(group, how, port, source) for port in opened for source in sources)
 
-    for host in members[LOADBALANCERS]:
-        own = known[host]
-        allow(LOADBALANCERS, host, outside(str(own.get("haproxy_bind", doors.bind))), [ANYWHERE])
+    for own in (known[host] for host in members[LOADBALANCERS]):
+        allow(LOADBALANCERS, outside(str(own.get("haproxy_bind", doors.bind))), [ANYWHERE])
         if tls := own.get("haproxy_tls_bind", doors.tls_bind):
-            allow(LOADBALANCERS, host, outside(str(tls)), [ANYWHERE])
+            allow(LOADBALANCERS, outside(str(tls)), [ANYWHERE])
         statistics = outside(str(own.get("haproxy_stats_bind", doors.stats_bind)))
-        allow(LOADBALANCERS, host, statistics, [ADMINISTRATORS])
+        allow(LOADBALANCERS, statistics, [ADMINISTRATORS])
 
     for backend in serving.backends(members, known, ports):
-        for server in backend.servers:
-            for group in serving.GROUPS[backend.name]:
-                if server.host in members[group]:
-                    allow(group, server.host, [server.port], [LOADBALANCERS])
+        for group in serving.GROUPS[backend.name]:
+            opened = {server.port for server in backend.servers if server.host in members[group]}
+            allow(group, opened, [LOADBALANCERS])
+            if group in SWARM:
+                # The manager that leads a run asks each node whether it serves.
+                allow(group, opened, [SWARM_MANAGERS])
 
-    for host in members[DATABASES]:
-        own = known[host]
+    for own in (known[host] for host in members[DATABASES]):
         clients = [*own.get("database_client_groups", WEB), *own.get("database_owner_groups", ())]
-        allow(DATABASES, host, [int(own.get("bookface_db_port", doors.database_port))], clients)
-    for host in members[CACHES]:
-        allow(CACHES, host, [MEMCACHED], known[host].get("cache_client_groups", WEB))
+        allow(DATABASES, [int(own.get("bookface_db_port", doors.database_port))], clients)
+    for own in (known[host] for host in members[CACHES]):
+        allow(CACHES, [MEMCACHED], own.get("cache_client_groups", WEB))
 
-    for group in SWARM:
-        for host in members[group]:
-            allow(group, host, [SWARM_GOSSIP], SWARM)
-            allow(group, host, [SWARM_GOSSIP, SWARM_OVERLAY], SWARM, UDP)
-            # The manager that leads a run asks each node whether it serves.
-            port = int(known[host].get("bookface_swarm_port", ports.swarm_port))
-            allow(group, host, [port], [SWARM_MANAGERS])
-    for host in members[SWARM_MANAGERS]:
-        allow(SWARM_MANAGERS, host, [SWARM_ORDERS], SWARM)
+    for group in filter(members.get, SWARM):
+        allow(group, [SWARM_GOSSIP], SWARM)
+        allow(group, [SWARM_GOSSIP, SWARM_OVERLAY], SWARM, UDP)
+    if members[SWARM_MANAGERS]:
+        allow(SWARM_MANAGERS, [SWARM_ORDERS], SWARM)
     return found

@@ -26,9 +26,9 @@ def statistics(platform: Platform, what: str = "") -> dict[str, str]:
 
 
 def page(platform: Platform, kind: str, path: str) -> str:
-    """A page of one web server, asked from the cache's machine."""
+    """A page of one web server, asked from the load balancer."""
     _, site = platform.web_server(kind)
-    status, body = ask(platform.machine("db1"), f"http://{site}{path}")
+    status, body = ask(platform.machine("lb1"), f"http://{site}{path}")
     assert status == 200
     return body
 
@@ -37,7 +37,7 @@ def picture(platform: Platform, kind: str, path: str) -> None:
     """A picture, which is no text."""
     _, site = platform.web_server(kind)
     asked = f"curl -s -w '%{{content_type}}' -o /dev/null http://{site}/{path}"
-    assert platform.machine("db1").check_output(asked) == "image/jpeg"
+    assert platform.machine("lb1").check_output(asked) == "image/jpeg"
 
 
 def test_it_listens_on_one_address_and_not_to_udp(platform: Platform, host: Host) -> None:

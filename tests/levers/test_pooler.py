@@ -25,6 +25,12 @@ def host(platform: Platform) -> Host:
     return platform.machine("db1")
 
 
+@pytest.fixture
+def lb1(platform: Platform) -> Host:
+    """The machine that may ask the web servers."""
+    return platform.machine("lb1")
+
+
 def connections(host: Host, address: str) -> set[str]:
     """Processes that serve the pages' account, connected from one machine."""
     query = "select client_addr || ' ' || pid from pg_stat_activity where usename = 'bfuser'"
@@ -32,32 +38,32 @@ def connections(host: Host, address: str) -> set[str]:
     return {row for row in rows if row.startswith(f"{address}/")}
 
 
-def test_pages_share_connections_that_stay(platform: Platform, host: Host, kind: str) -> None:
+def test_pages_share_connections_that_stay(
+    platform: Platform, host: Host, lb1: Host, kind: str
+) -> None:
     """Without a pooler each page opens its own, and none is left afterwards."""
     machine, site = platform.web_server(kind)
     address, url = platform.address(machine), f"http://{site}/index.php?nomemcache=1"
-    assert "Users:" in ask(host, url)[1]
+    assert "Users:" in ask(lb1, url)[1]
     before = connections(host, address)
     assert before
     for _ in range(5):
-        assert "Users:" in ask(host, url)[1]
+        assert "Users:" in ask(lb1, url)[1]
     after = connections(host, address)
     # One more where a readiness probe came at the same time.
     assert before <= after
     assert len(after - before) <= 1
 
 
-def test_pages_that_pass_no_password_come_through(
-    platform: Platform, host: Host, kind: str
-) -> None:
+def test_pages_that_pass_no_password_come_through(platform: Platform, lb1: Host, kind: str) -> None:
     _, site = platform.web_server(kind)
-    assert "users: 200" in ask(host, f"http://{site}/showallusers.php")[1].lower()
+    assert "users: 200" in ask(lb1, f"http://{site}/showallusers.php")[1].lower()
 
 
-def test_readiness_asks_through_it(platform: Platform, host: Host, kind: str) -> None:
+def test_readiness_asks_through_it(platform: Platform, lb1: Host, kind: str) -> None:
     _, site = platform.web_server(kind)
     url = f"http://{site}/platform/ready"
-    assert ask(host, url, "-H 'X-Bookface-Probe: test'") == (200, "ready\n")
+    assert ask(lb1, url, "-H 'X-Bookface-Probe: test'") == (200, "ready\n")
 
 
 @pytest.mark.parametrize("name", MACHINES)
@@ -130,18 +136,18 @@ def test_its_console_says_transaction_mode(platform: Platform) -> None:
     assert "bf bfuser transaction" in said
 
 
-def test_it_finds_a_database_that_is_back(platform: Platform, host: Host) -> None:
+def test_it_finds_a_database_that_is_back(platform: Platform, host: Host, lb1: Host) -> None:
     """Readiness sees a lost database through the pooler, and the pooler a new one."""
     _, site = platform.web_server("legacy")
     ready = f"http://{site}/platform/ready"
     # The server itself: its umbrella, postgresql, has stopped before the server has.
     host.check_output("systemctl stop postgresql@17-main")
     try:
-        assert ask(host, ready, "-H 'X-Bookface-Probe: test'")[0] == 503
+        assert ask(lb1, ready, "-H 'X-Bookface-Probe: test'")[0] == 503
     finally:
         host.check_output("systemctl start postgresql@17-main")
     until(
-        lambda: ask(host, ready, "-H 'X-Bookface-Probe: test'")[0] == 200,
+        lambda: ask(lb1, ready, "-H 'X-Bookface-Probe: test'")[0] == 200,
         "the pages are ready again",
         30,
     )
