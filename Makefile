@@ -16,7 +16,7 @@ BENCHES := switch docker_ce database image ansible
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-fast test-changed test-openstack test-vm lint docs test-packages clean bench $(BENCHES:%=bench-%)
+.PHONY: help setup demo demo-down test test-fast test-changed test-openstack test-vm killed lint docs test-packages clean bench $(BENCHES:%=bench-%)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z%-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -56,6 +56,10 @@ test-openstack: setup ## provisioning, against a small OpenStack on the loopback
 
 test-vm: setup ## virtual machines with kernels of their own: first boot, power failures, routing mesh
 	$(VENV)/bin/python tests/run.py --only vm
+
+killed: setup ## runs of site.yml that are killed, and repaired by the next one; writes docs/killed.md
+	$(VENV)/bin/python tests/run.py --only killed
+	$(VENV)/bin/python -m tests.killed all $(ARGS)
 
 lint: setup ## linters
 	$(VENV)/bin/python tests/run.py --only lint

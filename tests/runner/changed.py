@@ -51,6 +51,7 @@ ONLY_CHECKED = (
     "inventories/",
     "meta/",
     "scripts/",
+    "tests/killed/",
     "tests/unit/",
 )
 ALWAYS = ("lint", "unit")

@@ -174,6 +174,8 @@ ON_DEMAND = (
         alone=WEB_CONTAINERS,
         after=["node-images"],
     ),
+    # What `make killed` relies on.
+    pytest("killed", ["tests/killed"], 60),
     molecule("vm_first_boot", 400, "vm", APT),
     molecule("vm", 1300, "vm", APT),
 )

@@ -96,15 +96,24 @@ def ansible(
     )
 
 
+def watched(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run ansible-playbook with the plugin kill_at and settings of it."""
+    plugins = [os.environ.get("ANSIBLE_CALLBACK_PLUGINS", ""), str(ROOT / "tests/support/ansible")]
+    environment = {"ANSIBLE_CALLBACK_PLUGINS": ":".join(filter(None, plugins)), **settings}
+    return ansible("ansible-playbook", *arguments, environment=environment)
+
+
 def killed_at(task: str, *arguments: str) -> None:
     """Run ansible-playbook, killed with SIGKILL before the task of this name begins."""
-    plugins = [os.environ.get("ANSIBLE_CALLBACK_PLUGINS", ""), str(ROOT / "tests/support/ansible")]
-    environment = {
-        "ANSIBLE_CALLBACK_PLUGINS": ":".join(filter(None, plugins)),
-        "BOOKFACE_KILL_AT": task,
-    }
-    done = ansible("ansible-playbook", *arguments, environment=environment)
+    done = watched(*arguments, BOOKFACE_KILL_AT=task)
     assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+
+
+def killed_after(change: int, *arguments: str) -> bool:
+    """The same, killed after the change of this number. False: it ended before, and well."""
+    done = watched(*arguments, BOOKFACE_KILL_AFTER=str(change))
+    assert done.returncode in (0, -signal.SIGKILL), done.stdout + done.stderr
+    return done.returncode != 0
 
 
 def inventory(source: str) -> dict[str, Any]:

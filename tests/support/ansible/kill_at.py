@@ -1,23 +1,98 @@
-"""Kills ansible-playbook with all its children before a task: what a power cut leaves."""
+"""Kills ansible-playbook with all its children: what a power cut of the controller leaves.
+
+What it has started on a machine is not its child: a module that runs there runs to its end.
+"""
 
 from __future__ import annotations
 
+import json
+import multiprocessing
 import os
 import signal
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from ansible.executor.task_executor import TaskExecutor
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = """
 name: kill_at
 type: aggregate
-short_description: Kill ansible-playbook before a task
+short_description: Kill ansible-playbook before a task, or after a change
 description: Loaded by being in a directory of C(ANSIBLE_CALLBACK_PLUGINS).
 """
 
+COMMANDS = ("ansible.builtin.command", "ansible.builtin.shell")
+NUMBER = multiprocessing.Value("i", 0)
+
+
+def note(**event: object) -> None:
+    """Append to the journal, if there is one."""
+    if journal := os.environ.get("BOOKFACE_JOURNAL"):
+        with Path(journal).open("a") as stream:
+            stream.write(json.dumps(event) + "\n")
+
+
+def asks(task: Any) -> bool:
+    """Whether it changes nothing: in check mode, or a command of which the role says so.
+
+    All other modules know that themselves.
+    """
+    return task.check_mode or (task.action in COMMANDS and task.changed_when == [False])
+
+
+def changed(executor: Any) -> None:
+    """Count a change before anybody hears of it; kill, if it is the one."""
+    with NUMBER.get_lock():
+        NUMBER.value += 1
+        task = executor._task
+        note(change=NUMBER.value, task=task.get_name(), host=executor._host.name)
+        if str(NUMBER.value) == os.environ.get("BOOKFACE_KILL_AFTER"):
+            main = os.getppid()
+            workers = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+            for process in (main, *sorted(map(int, workers), key=os.getpid().__eq__)):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+
+
+def item(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """Let each item of a loop have a change of its own."""
+
+    def begin(executor: Any, *given: Any, **named: Any) -> Any:
+        executor.counted = False
+        return execute(executor, *given, **named)
+
+    return begin
+
+
+def counted(get_handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Let actions count what they change. Each try of C(until) has an action of its own."""
+
+    def get(executor: Any, *given: Any, **named: Any) -> Any:
+        handler, context = get_handler(executor, *given, **named)
+        run = handler.run
+
+        def run_and_count(*of_run: Any, **named_of_run: Any) -> Any:
+            result = run(*of_run, **named_of_run)
+            if result.get("changed") and not executor.counted and not asks(executor._task):
+                executor.counted = True
+                changed(executor)
+            return result
+
+        handler.run = run_and_count
+        return handler, context
+
+    return get
+
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no types.
-    """Counts the tasks; kills at the one with that number, or with that name."""
+    """Kills before the task C(BOOKFACE_KILL_AT), or after the change number C(BOOKFACE_KILL_AFTER).
+
+    A change is what an action says itself, whatever C(changed_when) makes of it; of a loop each
+    item, of several tries the first one. C(BOOKFACE_JOURNAL) is a file for all tasks and changes.
+    """
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -26,10 +101,13 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.at = os.environ.get("BOOKFACE_KILL_AT", "")
-        self.tasks = 0
+        TaskExecutor._execute = item(TaskExecutor._execute)
+        TaskExecutor._get_action_handler_with_module_context = counted(
+            TaskExecutor._get_action_handler_with_module_context
+        )
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
-        self.tasks += 1
-        if self.at in (str(self.tasks), task.name):
+        note(task=task.get_name())
+        if self.at and self.at == task.name:
             # No worker runs between two tasks.
             os.kill(os.getpid(), signal.SIGKILL)
