@@ -22,6 +22,9 @@ description:
   - If the frontend has several C(default_backend) lines, the last one is changed, because HAProxy
     uses the last. Lines inside C(.if) blocks are refused.
   - With O(percent) only a share of the clients goes to the backend.
+  - HAProxy evaluates C(use_backend) and rules that answer or refuse a request before
+    C(default_backend). RV(deciding_rules) lists those that may keep traffic from the backend. If
+    they decide for every request, a switch is refused.
   - For O(rollback) the module records where the traffic came from, in a small JSON file beside
     the one that has the frontend, such as C(/etc/haproxy/haproxy.cfg.previous.json). HAProxy does
     not load it.
@@ -336,6 +339,39 @@ map:
   returned: success
   type: str
   sample: /etc/haproxy/maps/default_backend.map
+door:
+  description:
+    - A URL of the frontend on this machine, by its C(bind) lines, one with TLS if there is one; for
+      O(bookface.platform.haproxy_proof#module:url). Null if they show none.
+  returned: success
+  type: str
+  sample: http://127.0.0.1:80/
+deciding_rules:
+  description:
+    - The rules of the frontend that HAProxy evaluates before C(default_backend) and that may keep
+      traffic from RV(backend), such as a C(use_backend) for one host name. Each is also a warning,
+      unless its line has the comment C(# not switched).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    line:
+      description: Its line, from 1; with the name of the file where there are several.
+      type: str
+    text:
+      description: The rule.
+      type: str
+    backend:
+      description: The backend that it names. Null if the request decides that, or there is none.
+      type: str
+    always:
+      description: Whether it decides for every request.
+      type: bool
+  sample:
+    - line: "12"
+      text: use_backend shop if { hdr(host) shop.example }
+      backend: shop
+      always: false
 backup_file:
   description: The copy of the file as it was.
   returned: changed and O(backup=true)
@@ -359,6 +395,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.argument
     MAP_ARGUMENTS,
     MASTER_ARGUMENTS,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.door import find_door
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file import (
     ConfigFile,
@@ -731,6 +768,13 @@ class Shell:
                 raise refusal
 
         validator, backup, confirmed = self.apply(plan, live, config, record, moves)
+        deciding = disk.keep_from(wanted.backend)
+        told = "; ".join(rule.title for rule in deciding if not rule.known)
+        if told:
+            self.module.warn(
+                f"frontend {self.frontend}: rules that decide before default_backend may keep "
+                f"traffic from {wanted.backend}: {told}"
+            )
         worker = None
         if live is not None:
             info = confirmed.info if confirmed else live.info
@@ -753,6 +797,8 @@ class Shell:
             "worker": worker,
             "config": config.path,
             "map": plan.map,
+            "door": find_door(text, section),
+            "deciding_rules": [rule.as_dict() for rule in deciding],
             "elapsed_ms": self.phases.as_dict(),
             "diff": self.diff(plan, live, config),
         }

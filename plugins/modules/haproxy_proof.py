@@ -25,7 +25,7 @@ options:
   url:
     description:
       - The page to request. Certificates are not validated, since the URL may have the address of
-        the front door instead of its name.
+        the front door instead of its name. Redirects are followed, at the same address.
     type: str
     required: true
   status:
@@ -36,6 +36,15 @@ options:
   content:
     description:
       - Text that every answer must contain. Required with O(url).
+    type: str
+  host:
+    description:
+      - Name of the site, sent as C(Host) and in the TLS handshake, as by a client. By default the
+        one in O(url).
+    type: str
+  frontend:
+    description:
+      - The frontend behind O(url). RV(traffic) then says how much of its traffic the backend got.
     type: str
   headers:
     description:
@@ -115,7 +124,9 @@ EXAMPLES = r"""
   bookface.platform.haproxy_proof:
     backend: docker
     url: http://127.0.0.1/
+    host: bookface.example.org
     content: "Users:"
+    frontend: bookface
     before: "{{ switched.counted }}"
 
 - name: Read the counters
@@ -150,6 +161,23 @@ counted:
       description: Answers with status 5xx, and those that were incomplete or missing.
       type: int
   sample: {pid: 4711, sessions: 105, responses: 105, errors: 0}
+traffic:
+  description:
+    - The requests of all clients to O(frontend) while the module made its own, by HAProxy's
+      counters. In TCP mode connections.
+  returned: success, and if O(frontend) was given
+  type: dict
+  contains:
+    requests:
+      description: What the frontend received.
+      type: int
+    to_backend:
+      description: What the backend got of it, as far as frontends do not share it.
+      type: int
+    percent:
+      description: The share.
+      type: int
+  sample: {requests: 412, to_backend: 412, percent: 100}
 reason:
   description:
     - Why the module failed.
@@ -170,16 +198,17 @@ from typing import Any
 from urllib.error import HTTPError
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import open_url
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.arguments import (
     SOCKET_ARGUMENTS,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.door import ask
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.proof import (
     Answer,
     Counted,
     Expected,
     ProofError,
+    Traffic,
     check_answer,
     check_counted,
     count,
@@ -193,25 +222,29 @@ PAUSE = 0.2
 ENOUGH = 3
 
 
-def ask(params: dict[str, Any], which: str) -> Answer:
+def answer(params: dict[str, Any], which: str) -> Answer:
     try:
-        with open_url(
-            params["url"],
-            headers=params["headers"],
-            timeout=params["timeout"],
-            validate_certs=False,
-            force=True,
-        ) as reply:
-            return Answer(reply.status, _text(reply.read()), dict(reply.headers))
+        status, body, headers = ask(
+            params["url"], params["host"], params["headers"], params["timeout"]
+        )
     except HTTPError as error:
         return Answer(error.code, _text(error.read()), dict(error.headers))
     # urllib and http.client raise exceptions that have no other common type.
     except Exception as error:
         raise ProofError(f"{which}: no complete answer: {error}", reason="no_answer") from None
+    return Answer(status, _text(body), headers)
 
 
 def _text(body: bytes) -> str:
     return body.decode("utf-8", "replace")
+
+
+def measure(haproxy: HaproxySocket, frontend: str | None, backend: str) -> tuple[Counted, Traffic]:
+    """What the servers of the backend have counted, and the traffic of the frontend."""
+    stat = haproxy.stat_of([frontend] if frontend else [], [backend], PATIENCE)
+    pid = haproxy.info(PATIENCE).pid
+    received, forwarded = stat.received.get(frontend or "", 0), stat.forwarded.get(backend, 0)
+    return count(pid, stat.servers_of(backend)), Traffic(pid, received, forwarded)
 
 
 def prove(params: dict[str, Any]) -> dict[str, Any]:
@@ -221,22 +254,27 @@ def prove(params: dict[str, Any]) -> dict[str, Any]:
     named = backend if params["identified"] else None
     expected = Expected(params["status"], params["content"], named)
     pause = params["seconds"] / max(requests - 1, 1)
+    haproxy = HaproxySocket(params["socket"])
+    _counted, at_first = measure(haproxy, params["frontend"], backend)
     began = time.monotonic()
     for number in range(requests):
         time.sleep(max(began + number * pause - time.monotonic(), 0))
         which = f"request {number + 1} of {requests} to {params['url']}"
-        check_answer(ask(params, which), expected, which)
-    haproxy = HaproxySocket(params["socket"])
+        check_answer(answer(params, which), expected, which)
     before = Counted(**(params["before"] or {}))
     while True:
-        servers = haproxy.stat_of((), (backend,), PATIENCE).servers_of(backend)
-        counted = count(haproxy.info(PATIENCE).pid, servers).since(before)
+        now, at_last = measure(haproxy, params["frontend"], backend)
+        counted = now.since(before)
         over = requests > 0 or time.monotonic() - began >= params["seconds"]
         if over or counted.errors >= ENOUGH:
             check_counted(counted, backend, requests, params["errors_percent"])
         if over:
-            return {"counted": counted.as_dict()}
+            break
         time.sleep(PAUSE)
+    result: dict[str, Any] = {"counted": counted.as_dict()}
+    if params["frontend"]:
+        result["traffic"] = at_last.since(at_first).as_dict()
+    return result
 
 
 def main() -> None:
@@ -247,6 +285,8 @@ def main() -> None:
             "url": {"type": "str"},
             "status": {"type": "int", "default": 200},
             "content": {"type": "str"},
+            "host": {"type": "str"},
+            "frontend": {"type": "str"},
             "headers": {"type": "dict", "default": {}},
             "identified": {"type": "bool", "default": True},
             "requests": {"type": "int", "default": 5},

@@ -13,6 +13,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.precedence import (
+    all_deciding,
+    deciding_rules,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules import (
     default_backend,
     map_rules,
@@ -29,7 +33,6 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
     parse,
     printable,
     split_lines,
-    split_words,
 )
 
 # The lines of the rule that HAProxy requires before a section's first use_backend; the others.
@@ -308,13 +311,15 @@ def _check_frontend(config: Config, section: Section) -> None:
             if section.kind == "listen"
             else "Add a default_backend line",
         )
-    for line in _lines(config, section, "use_backend"):
-        if len(split_words(config.lines[line])) == 2:
-            raise AdoptError(
-                f"{section.title} has a use_backend without a condition in line {line + 1} "
-                f"({config.lines[line].strip()}), so HAProxy would evaluate no rule after it",
-                "Make that backend its default_backend",
-            )
+    # A page for maintenance (http-request return) may come and go.
+    uses = [rule for rule in deciding_rules(config, section, None) if rule.is_use]
+    first = all_deciding(uses) or tuple(rule for rule in uses if rule.ends)
+    if first:
+        raise AdoptError(
+            f"{section.title}: HAProxy would evaluate no rule after "
+            f"{' and '.join(rule.title for rule in first)}, since all requests are decided there",
+            "Make that backend its default_backend, or give the line a condition",
+        )
     rules = map_rules(config, section)
     if rules:
         raise AdoptError(

@@ -44,6 +44,26 @@ class Counted:
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """What a worker's frontend received, and what its backend got, from any frontend."""
+
+    pid: int
+    received: int
+    forwarded: int
+
+    def since(self, before: Traffic) -> Traffic:
+        """What came since then; everything if a new worker counts, which began at zero."""
+        if before.pid != self.pid:
+            return self
+        return Traffic(self.pid, self.received - before.received, self.forwarded - before.forwarded)
+
+    def as_dict(self) -> dict[str, int]:
+        to_backend = min(self.received, self.forwarded)
+        percent = round(100 * to_backend / self.received) if self.received else 0
+        return {"requests": self.received, "to_backend": to_backend, "percent": percent}
+
+
+@dataclass(frozen=True)
 class Expected:
     """What each answer must be. ``backend``: as in its header; None without one."""
 

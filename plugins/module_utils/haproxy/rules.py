@@ -147,6 +147,16 @@ def map_rules(config: Config, section: Section) -> tuple[MapRule, ...]:
     return tuple(rules)
 
 
+def cohort_map(values: list[str]) -> str | None:
+    """The map by which a use_backend sends a cohort elsewhere; None if it is another rule."""
+    if not _follows_map(values):
+        return None
+    target, fetch = _COHORT_TARGET.match(values[1]), _COHORT_FETCH.match(values[4])
+    if not target or not fetch or target.groups() != fetch.groups():
+        return None
+    return target.group(2)
+
+
 def follows_cohorts(config: Config, section: Section, rule: MapRule) -> bool:
     """Whether an entry FRONTEND/COHORT of the rule's map takes precedence over the rule.
 
@@ -159,13 +169,8 @@ def follows_cohorts(config: Config, section: Section, rule: MapRule) -> bool:
         if name:
             variables.setdefault(name.group(1), []).append((number, values[2]))
     for number, values in _rules(config, section, "use_backend"):
-        if number > rule.line or not _follows_map(values):
-            continue
-        target = _COHORT_TARGET.match(values[1])
-        fetch = _COHORT_FETCH.match(values[4])
-        if not target or not fetch or target.groups() != fetch.groups():
-            continue
-        if target.group(2) != rule.path:
+        target = _COHORT_TARGET.match(values[1]) if cohort_map(values) == rule.path else None
+        if number > rule.line or target is None:
             continue
         for line, expression in variables.get(target.group(1), []):
             source = _COHORT_KEY.match(expression)

@@ -14,8 +14,8 @@ import errno
 import re
 import socket
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -137,6 +137,9 @@ class Stat:
     frontends: tuple[str, ...]
     backends: tuple[tuple[str, str], ...]
     servers: tuple[Server, ...]
+    # Requests, in TCP mode connections, since the worker started: of frontends, of backends.
+    received: Mapping[str, int] = field(default_factory=dict)
+    forwarded: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def backend_names(self) -> tuple[str, ...]:
@@ -247,6 +250,10 @@ def _number(text: str | None) -> int:
     return int(text) if text and text.lstrip("-").isdigit() else 0
 
 
+def _requests(row: dict[str, str]) -> int:
+    return _number(row.get("req_tot" if row.get("mode") == "http" else "stot"))
+
+
 def _server(row: dict[str, str], rows: dict[str, dict[str, str]]) -> Server:
     status = row.get("status", "")
     # A server that tracks another has no checks of its own; its status follows that other's.
@@ -296,6 +303,8 @@ def parse_stat(reply: str) -> Stat | None:
         frontends=tuple(row["pxname"] for row in kinds["0"]),
         backends=tuple((row["pxname"], row.get("status", "")) for row in kinds["1"]),
         servers=tuple(_server(row, servers) for row in kinds[_SERVER_TYPE]),
+        received={row["pxname"]: _requests(row) for row in kinds["0"]},
+        forwarded={row["pxname"]: _number(row.get("stot")) for row in kinds["1"]},
     )
 
 

@@ -21,6 +21,11 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.edit imp
     set_default_backend,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.precedence import (
+    DecidingRule,
+    all_deciding,
+    deciding_rules,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.record import (
     Move,
 )
@@ -89,13 +94,21 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Disk:
-    """The part of a plan that the file alone decides. ``after``: the new default."""
+    """The part of a plan that the file alone decides. ``after``: the new default.
+
+    ``deciding``: the rules that decide before default_backend.
+    """
 
     before: DefaultBackend
     after: str
     edit: Edit
     rule: MapRule | None
     other_maps: tuple[str, ...]
+    deciding: tuple[DecidingRule, ...] = ()
+
+    def keep_from(self, backend: str) -> tuple[DecidingRule, ...]:
+        """The rules that may keep traffic from a backend."""
+        return tuple(rule for rule in self.deciding if rule.backend != backend)
 
 
 @dataclass(frozen=True)
@@ -258,6 +271,9 @@ def plan_disk(config: Config, section: Section, wanted: Wanted) -> Disk:
     chosen = [rule for rule in rules if wanted.map is None or rule.path == wanted.map]
     before = default_backend(config, section)
     rule = chosen[0] if chosen else None
+    deciding = deciding_rules(config, section, rule)
+    if before.name != wanted.backend:
+        _check_decides(section, wanted, all_deciding(deciding))
     if wanted.shift is None:
         after, edit = wanted.backend, set_default_backend(config, section, wanted.backend)
     else:
@@ -265,7 +281,19 @@ def plan_disk(config: Config, section: Section, wanted: Wanted) -> Disk:
         _check_shift_rules(config, section, wanted, rule)
         after, edit = before.name or "", keep_default_backend(config, section)
     other_maps = tuple(rule.path for rule in rules if rule not in chosen)
-    return Disk(before, after, edit, rule, other_maps)
+    return Disk(before, after, edit, rule, other_maps, deciding)
+
+
+def _check_decides(section: Section, wanted: Wanted, rules: tuple[DecidingRule, ...]) -> None:
+    """Whether any traffic would follow the switch."""
+    if rules:
+        raise SwitchError(
+            f"a switch to {wanted.backend} would move no traffic: in {section.title} HAProxy never "
+            "gets as far as default_backend, since all requests are decided by "
+            f"{' and '.join(rule.title for rule in rules)}",
+            "Make the backend that these lines name the default_backend and delete them, give them "
+            "a condition, or name the frontend that has the traffic",
+        )
 
 
 def _check_shift(wanted: Wanted, before: DefaultBackend) -> None:
@@ -339,6 +367,9 @@ def _no_runtime(disk: Disk, live: Live, wanted: Wanted) -> str:
                 f"rules: {found})"
             )
         return f"frontend '{wanted.frontend}' has no map rule"
+    for rule in disk.deciding:
+        if rule.ends and rule.line < disk.rule.line:
+            return f"HAProxy does not evaluate the map rule after {rule.title}"
     if live.entries is None:
         return f"the running HAProxy has not loaded the map {disk.rule.path}"
     if wanted.frontend not in live.stat.frontends:

@@ -172,7 +172,9 @@ def test_a_default_that_the_switch_wrote_into_the_block_is_kept() -> None:
             WANTED,
             "Move its servers into a backend of their own",
         ),
-        (SITE.replace(" if { path_beg /img }", ""), WANTED, "in line 7 (use_backend images)"),
+        (SITE.replace(" if { path_beg /img }", ""), WANTED, "after line 7 (use_backend images)"),
+        (SITE.replace("/img }", "/ }"), WANTED, "after line 7 (use_backend images if { path_beg /"),
+        (SITE.replace("images if { path_beg /img }", "%[path,map(/p)]"), WANTED, "after line 7"),
         (
             SITE.replace("    default", f"    {FOLLOW}\n    default"),
             WANTED,
