@@ -131,6 +131,10 @@ notes:
     entry, and writes it again if the worker is replaced; a reload of its own waits for the next
     full second, because HAProxy reports the start of a worker in whole seconds. Give HAProxy a
     master socket if others may reload it at any time.
+  - Without a master socket and without systemd a reload is the signal C(SIGUSR2). It is sent only
+    to a process that is proved to be the master of this configuration, by the listener of
+    O(socket), its program, its command line and its PID namespace. An HAProxy in a container needs
+    O(master_socket).
 attributes:
   check_mode:
     support: full
@@ -421,6 +425,11 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live imp
     reload_by_master,
     write_entries,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process import (
+    UnprovedError,
+    check_master,
+    find_process,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.program import (
     validate,
 )
@@ -504,17 +513,6 @@ class Phases:
         return result
 
 
-def parent_master(pid: int) -> int | None:
-    """The master process of a worker: its parent, if that runs the same program."""
-    with suppress(OSError, ValueError, IndexError):
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        parent = int(status.rpartition(")")[2].split()[1])
-        names = {Path(f"/proc/{process}/comm").read_bytes() for process in (pid, parent)}
-        if parent > 1 and len(names) == 1:
-            return parent
-    return None
-
-
 class Shell:
     """The I/O of the module, in the order in which it happens."""
 
@@ -592,10 +590,18 @@ class Shell:
             if error.reason in ("unreachable", "not_confirmed"):
                 error.remedy += "; or set engine to file to change the file alone"
             raise
-        systemd = Path("/run/systemd/system").is_dir()
-        reload = choose_reload(self.master is not None, systemd, parent_master(seen.info.pid))
+        parent, unproved = None, ""
+        if self.master is None and not SYSTEMD.is_dir():
+            try:
+                parent = self.proved_master(seen.info.pid)
+            except UnprovedError as error:
+                unproved = str(error)
+        reload = choose_reload(self.master is not None, SYSTEMD.is_dir(), parent)
         stale = is_stale(changed_at, seen.info, time.time())
-        return Live(seen.info, seen.stat, seen.entries, stale, reload)
+        return Live(seen.info, seen.stat, seen.entries, stale, reload, unproved)
+
+    def proved_master(self, worker: int) -> int:
+        return check_master(find_process(worker, self.params["socket"]), self.loaded)
 
     # gate
 
@@ -662,19 +668,24 @@ class Shell:
     def reload(self, live: Live) -> Confirmed:
         if live.reload is None:
             raise LiveError("HAProxy cannot be reloaded", settled=True)
-        method, pid = live.reload.method, live.reload.pid
+        method, deadline = live.reload.method, self.deadline()
         if method == "master" and self.master is not None:
-            return reload_by_master(self.master, self.stats, self.deadline())
+            return reload_by_master(self.master, self.stats, deadline)
 
         def run() -> tuple[int, str]:
             if method == "systemd":
                 command = ["systemctl", "reload", self.params["service"]]
                 code, out, err = self.module.run_command(command)
                 return code, out + err
-            os.kill(pid, signal.SIGUSR2)
+            try:
+                # Again: since then its number may have become another's.
+                master = self.proved_master(self.stats.info(deadline.left).pid)
+            except UnprovedError as error:
+                return 1, str(error)
+            os.kill(master, signal.SIGUSR2)
             return 0, ""
 
-        return reload_by_command(run, self.stats, live.info, self.deadline())
+        return reload_by_command(run, self.stats, live.info, deadline)
 
     def undo(
         self, plan: Plan, live: Live, old: ConfigFile, new: ConfigFile | None, error: Exception

@@ -123,7 +123,8 @@ class Reload:
 class Live:
     """The running worker. ``entries``: those of the frontend, None if the worker has no such map.
 
-    ``stale``: the file changed after the worker had read it. ``reload``: None if impossible.
+    ``stale``: the file changed after the worker had read it. ``reload``: None if impossible, for
+    the reason ``unproved`` if that is known.
     """
 
     info: Info
@@ -131,6 +132,7 @@ class Live:
     entries: Entries | None
     stale: bool
     reload: Reload | None = None
+    unproved: str = ""
 
 
 @dataclass(frozen=True)
@@ -411,10 +413,11 @@ def plan_switch(disk: Disk, live: Live | None, wanted: Wanted) -> Plan:
     overruled = bool(entries) and not as_wanted
     action = RELOAD if disk.edit.changed or live.stale or overruled else NOTHING
     if action == RELOAD and live.reload is None:
+        why = live.unproved or "the running worker has no master process"
         raise SwitchError(
-            "HAProxy cannot be reloaded: there is no master socket, no systemd, and the running "
-            "worker has no master process",
-            "Start HAProxy in master-worker mode (-W), preferably with a master socket (-S SOCKET)",
+            f"HAProxy cannot be reloaded: there is no master socket, no systemd, and {why}",
+            "Start HAProxy in master-worker mode (-W), preferably with a master socket (-S SOCKET), "
+            "and set master_socket to where this machine has it, also if HAProxy is in a container",
         )
     before = entry
     if not values and not live.stale:

@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The processes of a running HAProxy: which they are, and which files they were started with.
+
+A number that HAProxy gives as its process id may be another process here, if HAProxy runs in a PID
+namespace of its own (a container). So a process counts only if the kernel says that it, or its
+parent, has opened the socket that answered, and if it runs the same program in our namespace.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file import (
+    FileError,
+    loaded_files,
+)
+
+_CREDENTIALS = struct.Struct("3i")
+
+
+class UnprovedError(HaproxyError):
+    """A process that is not proved to be this HAProxy."""
+
+    reason = "unsuitable"
+
+
+@dataclass(frozen=True)
+class Process:
+    """A worker and the master that started it, and what they load (C(-f)), in order."""
+
+    worker: int
+    master: int | None
+    loads: tuple[str, ...]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that it loads now, links resolved."""
+        with suppress(FileError):
+            return tuple(os.path.realpath(file) for file in loaded_files(self.loads))
+        return tuple(os.path.realpath(path) for path in self.loads)
+
+
+def opener(path: str) -> int:
+    """The process that listens on a socket; 0 if it is in a namespace that cannot be seen here."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(2)
+        connection.connect(path)
+        raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(raw)[0])
+
+
+def find_process(worker: int, path: str) -> Process:
+    """The worker that answers on this socket as this process. Raises where that is not proved."""
+    try:
+        parent = _parent(worker)
+        listening = opener(path)
+        # A listener that has ended has left the socket to its successor.
+        there = not listening or Path(f"/proc/{listening}").exists()
+        if there and listening not in (worker, parent):
+            who = f"process {listening}" if listening else "a process elsewhere"
+            raise UnprovedError(
+                f"HAProxy gives {worker} as its process id, but {who} listens on {path}"
+            )
+        if _namespace(worker) != _namespace(os.getpid()):
+            raise UnprovedError(f"process {worker} has another PID namespace")
+        program = _program(worker)
+        master = parent if parent > 1 and _is_master(parent, program) else None
+        return Process(worker, master, _loads(master or worker))
+    except (OSError, ValueError, IndexError) as error:
+        raise UnprovedError(f"process {worker} cannot be examined: {error}") from None
+
+
+def check_master(process: Process, files: Sequence[str]) -> int:
+    """The master that reloads these files; nothing else may be signalled."""
+    if process.master is None:
+        raise UnprovedError(f"worker {process.worker} has no master process")
+    missing = {os.path.realpath(file) for file in files}.difference(process.files)
+    if missing:
+        raise UnprovedError(
+            f"its master {process.master} was started with other files ({', '.join(process.loads)})"
+        )
+    return process.master
+
+
+def _is_master(pid: int, program: str) -> bool:
+    return _namespace(pid) == _namespace(os.getpid()) and _program(pid) == program
+
+
+def _parent(pid: int) -> int:
+    status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    return int(status.rpartition(")")[2].split()[1])
+
+
+def _namespace(pid: int) -> str:
+    return os.readlink(f"/proc/{pid}/ns/pid")  # noqa: PTH115
+
+
+def _program(pid: int) -> str:
+    # An upgrade of the package leaves the old program running.
+    return os.readlink(f"/proc/{pid}/exe").replace(" (deleted)", "")  # noqa: PTH115
+
+
+def _loads(pid: int) -> tuple[str, ...]:
+    """What follows each -f, and --, on its command line."""
+    raw = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:-1]
+    words = [os.fsdecode(word) for word in raw]
+    rest = words[words.index("--") + 1 :] if "--" in words else []
+    options = words[: len(words) - len(rest)]
+    given = [value for name, value in zip(options, options[1:]) if name == "-f"] + rest
+    home = os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115
+    for name, value in zip(options, options[1:]):
+        home = str(Path(home, value)) if name == "-C" else home
+    return tuple(str(Path(home, path)) for path in given)

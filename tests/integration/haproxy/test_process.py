@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Without a master socket a reload is a signal: no process gets it but this HAProxy's master."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process import (
+    UnprovedError,
+    find_process,
+)
+from test_switch_refusals import nothing_changes, refused
+
+if TYPE_CHECKING:
+    from conftest import Lab
+
+# A service of somebody else: a process with a child of the same program.
+SERVICE = "import os, time; c = os.fork(); print(c, flush=True) if c else 0; time.sleep(300)"
+
+
+@contextmanager
+def stranger() -> Iterator[tuple[subprocess.Popen[str], int]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVICE], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as service:
+        assert service.stdout
+        try:
+            child = int(service.stdout.readline())
+            yield service, child
+        finally:
+            os.killpg(service.pid, signal.SIGKILL)
+
+
+@contextmanager
+def in_another_namespace(lab: Lab, pid: int) -> Iterator[str]:
+    """A socket whose HAProxy gives another process id, as one in a container does."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            reply = lab.stats.ask(self.rfile.readline().decode().rstrip("\n"), 5)
+            self.wfile.write(re.sub(r"(?m)^Pid: \d+", f"Pid: {pid}", reply).encode())
+
+    path = str(lab.directory / "other.sock")
+    with socketserver.ThreadingUnixStreamServer(path, Handler) as front:
+        threading.Thread(target=front.serve_forever, args=(0.05,), daemon=True).start()
+        yield path
+        front.shutdown()
+
+
+def test_a_stranger_with_the_workers_number_gets_no_signal(lab: Lab) -> None:
+    with stranger() as (service, child), in_another_namespace(lab, child) as path:
+        with nothing_changes(lab):
+            refused(
+                lab,
+                "docker",
+                f"gives {child} as its process id, but process",
+                "set master_socket",
+                engine="reload",
+                socket=path,
+                master_socket="",
+            )
+        assert service.poll() is None
+
+
+def test_a_master_of_another_configuration_gets_no_signal(lab: Lab) -> None:
+    """It would reload, and read its own file."""
+    other = lab.directory / "other.cfg"
+    shutil.copy(lab.config, other)
+    worker = lab.pid()
+    refused(
+        lab,
+        "docker",
+        f"was started with other files ({lab.config})",
+        engine="reload",
+        config=str(other),
+        master_socket="",
+    )
+    assert (lab.pid(), lab.traffic()) == (worker, "legacy")
+
+
+def test_its_own_master_is_proved_before_and_after_reloads(lab: Lab) -> None:
+    assert lab.process
+    for backend in ("docker", "legacy"):
+        found = find_process(lab.pid(), str(lab.admin))
+        assert (found.master, found.files) == (lab.process.pid, (str(lab.config),))
+        assert lab.switch(backend, engine="reload", master_socket="")["action"] == "reload"
+    with pytest.raises(UnprovedError, match="cannot be examined"):
+        find_process(lab.pid() + 100000, str(lab.admin))
