@@ -26,13 +26,27 @@ options:
     type: str
   state:
     description:
-      - V(drain) sends the server no new requests and lets it finish the current ones. Its checks
-        continue.
-      - V(maint) also ends its checks.
+      - V(drain) sends the server no new clients and lets it finish the current requests. Its checks
+        continue. If the backend has persistence (C(cookie), C(stick), C(use-server)), HAProxy goes
+        on sending it the clients that it has already; the module warns, see O(persistent).
+      - V(maint) also ends its checks, and sends those clients to other servers.
       - V(ready) lets it serve again.
     type: str
     choices: [ready, drain, maint]
     required: true
+  persistent:
+    description:
+      - What V(state=drain) means in a backend with persistence.
+      - With V(drain) it is done once none of the server's own clients comes for five seconds. With
+        V(maint) the state V(maint) is set instead.
+    type: str
+    choices: [drain, maint]
+    default: drain
+  quiet:
+    description:
+      - Seconds without a new session until a server without sessions is drained.
+    type: float
+    default: 1
   keep:
     description:
       - Minimum number of other servers of its backend that pass their checks. With fewer the
@@ -43,8 +57,8 @@ options:
     default: 1
   wait:
     description:
-      - Maximum seconds to wait until the server has no session any more (V(drain), V(maint)), or
-        has passed a check (V(ready)). V(0) does not wait.
+      - Maximum seconds to wait until the server has no session and gets none (V(drain),
+        V(maint)), or has passed a check (V(ready)). V(0) does not wait.
       - On timeout the module fails and reports the remaining sessions. The state remains set.
     type: float
     default: 60
@@ -159,6 +173,12 @@ servers:
       type: str
   sample:
     - {backend: docker, name: docker1-32001, before: ready, state: drain}
+persistence:
+  description:
+    - The line by which a backend of these servers assigns clients to its servers, by backend.
+  returned: success, on timeout, and on errors
+  type: dict
+  sample: {docker: cookie SRV insert}
 sessions:
   description: Sessions of these servers at the end, those of replaced workers included.
   returned: success, and on timeout
@@ -177,6 +197,7 @@ waited:
 """
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -186,6 +207,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.argument
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file import (
+    FileError,
     all_locked,
     loaded_files,
     read_file,
@@ -209,23 +231,35 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime 
     master_socket,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.server import (
+    DRAIN,
+    MAINT,
     READY,
     Administered,
+    Quiet,
     backends_in_use,
     check_others,
     choose,
+    load,
     not_serving,
     parse_states,
-    sessions,
+    persistence,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
+    Config,
     parse_files,
     printable,
 )
 
 UNTOUCHED = "Nothing was changed."
+LATER = "Run the task again to continue waiting, with a higher wait if requests take longer"
+STICKY = (
+    "backend {} has persistence ({}): HAProxy goes on sending a drained server the clients that it "
+    "has already; state maint sends them to other servers"
+)
 # Seconds for one reply.
 PATIENCE = 5.0
+# Seconds without any of a server's own clients, where its backend has persistence.
+STICKY_QUIET = 5.0
 # So many errors need no further watching.
 ENOUGH = 3
 # Without an answer for longer than this, HAProxy is not just reloading.
@@ -268,17 +302,31 @@ class Shell:
         states = [one for one in known if (one.backend, one.name) in running]
         return choose(states, self.params["backend"], self.params["server"])
 
+    def config(self) -> Config:
+        return parse_files((path, read_file(path).data) for path in self.files)
+
     def in_use(self) -> frozenset[str] | None:
-        config = parse_files((path, read_file(path).data) for path in self.files)
-        return backends_in_use(config, self.entries)
+        return backends_in_use(self.config(), self.entries)
+
+    def persistence(self, servers: tuple[Administered, ...]) -> dict[str, str]:
+        """How these servers' backends send clients back to them, where they do."""
+        found: dict[str, str] = {}
+        cookies = self.stats.stat(PATIENCE).cookies
+        with suppress(FileError):
+            config = self.config()
+            found = {one.backend: persistence(config, one.backend) for one in servers}
+        for one in servers:
+            if one.backend in cookies and not found.get(one.backend):
+                found[one.backend] = f"cookie {cookies[one.backend]}"
+        return {backend: line for backend, line in found.items() if line}
 
     def entries(self, path: str) -> tuple[tuple[str, str], ...]:
         # A map that the worker has not loaded has no effect.
         return self.stats.map_entries(path, PATIENCE) or ()
 
-    def set_states(self, servers: tuple[Administered, ...]) -> None:
+    def set_states(self, servers: tuple[Administered, ...], states: dict[str, str]) -> None:
         for number, server in enumerate(servers):
-            command = f"set server {cli_word(server.title)} state {self.params['state']}"
+            command = f"set server {cli_word(server.title)} state {states[server.backend]}"
             try:
                 self.stats.write(command, PATIENCE)
             except HaproxyRuntimeError as error:
@@ -310,23 +358,21 @@ class Shell:
                     raise
             deadline.pause()
 
-    def missing(self, servers: tuple[Administered, ...]) -> str:
-        """What is missing until the state is reached; empty if nothing is."""
+    def wait(self, servers: tuple[Administered, ...], quiet: Quiet) -> str:
+        """What is missing when time is up until the state is reached; empty if nothing is."""
+        deadline = Deadline(self.params["wait"])
+        while (missing := self.missing(servers, quiet)) and not deadline.expired:
+            deadline.sleep(min(0.2, deadline.left))
+        return missing
+
+    def missing(self, servers: tuple[Administered, ...], quiet: Quiet) -> str:
         if self.params["state"] != READY:
-            left = sessions(self.all_stats(), servers)
-            return f"sessions left: {left}" if left else ""
+            return quiet.missing(load(self.all_stats(), servers))
         return "; ".join(
             f"{one.backend}/{one.name} has not passed a check: status {one.status}, "
             f"last check {one.check_status or 'none'}"
             for one in not_serving(self.stats.stat(PATIENCE), servers)
         )
-
-    def wait(self, servers: tuple[Administered, ...]) -> str:
-        """What is missing when time is up; empty if nothing is."""
-        deadline = Deadline(self.params["wait"])
-        while (missing := self.missing(servers)) and not deadline.expired:
-            deadline.sleep(min(0.2, deadline.left))
-        return missing
 
     def counted(self, servers: tuple[Administered, ...]) -> Counted:
         titles = {server.title for server in servers}
@@ -353,22 +399,33 @@ class Shell:
     def run(self) -> dict[str, Any]:
         state = self.params["state"]
         if self.params["missing"] == "ignore" and not self.known():
-            return {"changed": False, "servers": [], "sessions": 0, "waited": 0.0}
+            return {
+                "changed": False,
+                "servers": [],
+                "sessions": 0,
+                "waited": 0.0,
+                "persistence": {},
+            }
         if self.module.check_mode:
             before, result = self.apply()
-            result["sessions"] = sessions(self.all_stats(), before)
+            result["sessions"] = load(self.all_stats(), before).current
             return result
         with all_locked(self.files, self.params["lock_timeout"]):
             before, result = self.apply()
         began = time.monotonic()
-        missing = self.wait(before)
+        sticky = DRAIN in {one["state"] for one in result["servers"]} and result["persistence"]
+        seconds = max(self.params["quiet"], STICKY_QUIET if sticky else 0.0)
+        missing = self.wait(before, Quiet(min(seconds, self.params["wait"])))
+        remedies = (
+            [STICKY.format(*one) for one in result["persistence"].items()] if sticky else [LATER]
+        )
         result["waited"] = round(time.monotonic() - began, 1)
-        result["sessions"] = sessions(self.all_stats(), before)
+        result["sessions"] = load(self.all_stats(), before).current
         if missing and self.params["wait"] > 0:
             self.module.fail_json(
                 msg=f"{', '.join(one.title for one in before)}: state {state} is set, but not "
-                f"reached within {self.params['wait']:g} s ({missing}). Run the task again to "
-                "continue waiting, with a higher wait if requests take longer",
+                f"reached within {self.params['wait']:g} s ({missing}). "
+                f"{'; '.join(remedies)}",
                 reason="timeout",
                 **result,
             )
@@ -381,32 +438,42 @@ class Shell:
                 self.module.fail_json(msg=error.message(""), reason=error.reason, **result)
         return result
 
+    def wanted(self, server: Administered, kept: dict[str, str]) -> str:
+        """The state to set, given which backends have persistence."""
+        sticky = self.params["state"] == DRAIN and server.backend in kept
+        return str(self.params["persistent" if sticky else "state"])
+
     def apply(self) -> tuple[tuple[Administered, ...], dict[str, Any]]:
         """Set the state where it differs. Returns the servers before that, and the result."""
-        state = self.params["state"]
         before = self.chosen()
-        wrong = tuple(server for server in before if server.state != state)
-        if state != READY:
+        kept = {} if self.params["state"] == READY else self.persistence(before)
+        states = {server.backend: self.wanted(server, kept) for server in before}
+        wrong = tuple(server for server in before if server.state != states[server.backend])
+        if self.params["state"] != READY:
             leaving = tuple(server for server in wrong if server.state == READY)
             if leaving and self.params["keep"] > 0:
                 check_others(self.stats.stat(PATIENCE), leaving, self.in_use(), self.params["keep"])
+        for backend, line in kept.items():
+            if states[backend] == DRAIN:
+                self.module.warn(STICKY.format(backend, line))
         if not self.module.check_mode:
-            self.set_states(wrong)
+            self.set_states(wrong, states)
         result = {
             "changed": bool(wrong),
             "waited": 0.0,
+            "persistence": kept,
             "servers": [
                 {
                     "backend": server.backend,
                     "name": server.name,
                     "before": server.state,
-                    "state": state,
+                    "state": states[server.backend],
                 }
                 for server in before
             ],
             "diff": {
                 "before": "".join(f"{server.title} {server.state}\n" for server in before),
-                "after": "".join(f"{server.title} {state}\n" for server in before),
+                "after": "".join(f"{one.title} {states[one.backend]}\n" for one in before),
             },
         }
         return before, result
@@ -420,6 +487,8 @@ def main() -> None:
             "server": {"type": "str", "required": True},
             "backend": {"type": "str"},
             "state": {"type": "str", "required": True, "choices": ["ready", "drain", "maint"]},
+            "persistent": {"type": "str", "default": DRAIN, "choices": [DRAIN, MAINT]},
+            "quiet": {"type": "float", "default": 1.0},
             "keep": {"type": "int", "default": 1},
             "wait": {"type": "float", "default": 60.0},
             "watch": {"type": "float", "default": 0.0},

@@ -140,6 +140,8 @@ class Stat:
     # Requests, in TCP mode connections, since the worker started: of frontends, of backends.
     received: Mapping[str, int] = field(default_factory=dict)
     forwarded: Mapping[str, int] = field(default_factory=dict)
+    # The cookies by which backends assign a client to a server.
+    cookies: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def backend_names(self) -> tuple[str, ...]:
@@ -304,6 +306,7 @@ def parse_stat(reply: str) -> Stat | None:
         backends=tuple((row["pxname"], row.get("status", "")) for row in kinds["1"]),
         servers=tuple(_server(row, servers) for row in kinds[_SERVER_TYPE]),
         received={row["pxname"]: _requests(row) for row in kinds["0"]},
+        cookies={row["pxname"]: row["cookie"] for row in kinds["1"] if row.get("cookie")},
         forwarded={row["pxname"]: _number(row.get("stot")) for row in kinds["1"]},
     )
 

@@ -10,18 +10,25 @@ state`` has it as bits.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules import default_backend
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules import (
+    default_backend,
+    defaults_of,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import Server, Stat
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
+    BACKENDS,
     FRONTENDS,
     Config,
     HaproxyConfigError,
     Section,
     keyword,
+    lines_of,
+    printable,
     split_words,
 )
 
@@ -168,15 +175,61 @@ def check_others(
             )
 
 
-def sessions(stats: Iterable[Stat], servers: Collection[Administered]) -> int:
-    """Requests that these servers are answering now, summed over all workers."""
-    titles = {server.title for server in servers}
-    return sum(
-        found.sessions_current
-        for stat in stats
-        for found in stat.servers
-        if f"{found.backend}/{found.name}" in titles
+def persistence(config: Config, backend: str) -> str:
+    """The line by which a backend sends a client to its server again; empty without one."""
+    section = next(
+        (one for one in config.sections if one.kind in BACKENDS and one.name == backend), None
     )
+    if section is None:
+        return ""
+    defaults = defaults_of(config, section)
+    for scope in (section, *([defaults] if defaults else [])):
+        for number in lines_of(config, scope, ("cookie", "persist", "stick", "use-server")):
+            line = config.lines[number]
+            words = [word.value for word in split_words(line)]
+            # Only stores what other rules look up.
+            if words[:2] != ["stick", "store-response"]:
+                return printable(" ".join(words))
+    return ""
+
+
+@dataclass(frozen=True)
+class Load:
+    """The requests that servers are answering now, and all that they got, over all workers."""
+
+    current: int
+    total: int
+
+
+def load(stats: Iterable[Stat], servers: Collection[Administered]) -> Load:
+    titles = {server.title for server in servers}
+    found = [one for stat in stats for one in stat.servers if f"{one.backend}/{one.name}" in titles]
+    return Load(
+        sum(one.sessions_current for one in found), sum(one.sessions_total for one in found)
+    )
+
+
+class Quiet:
+    """Whether servers are drained: no session, and no new one for some seconds."""
+
+    def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+        self.seconds = seconds
+        self.now = now
+        self.last: Load | None = None
+        self.since = 0.0
+
+    def missing(self, found: Load) -> str:
+        """What is missing until they are; empty if nothing is."""
+        new = found.total - self.last.total if self.last else 0
+        if self.last is None or found.current or new:
+            self.since = self.now()
+        self.last = found
+        if found.current:
+            return f"sessions left: {found.current}"
+        waited = self.now() - self.since
+        if waited < self.seconds:
+            return f"new sessions until {waited:.1f} s ago, expected none for {self.seconds:g} s"
+        return ""
 
 
 def not_serving(stat: Stat, servers: Collection[Administered]) -> tuple[Server, ...]:

@@ -416,8 +416,8 @@ def plan_switch(disk: Disk, live: Live | None, wanted: Wanted) -> Plan:
         why = live.unproved or "the running worker has no master process"
         raise SwitchError(
             f"HAProxy cannot be reloaded: there is no master socket, no systemd, and {why}",
-            "Start HAProxy in master-worker mode (-W), preferably with a master socket (-S SOCKET), "
-            "and set master_socket to where this machine has it, also if HAProxy is in a container",
+            "Start HAProxy in master-worker mode (-W), preferably with a master socket (-S). If it "
+            "is in a container, share that socket and set master_socket",
         )
     before = entry
     if not values and not live.stale:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -181,10 +181,10 @@ class Lab:
 
     # what is true afterwards
 
-    def traffic(self, path: str = "/") -> str:
+    def traffic(self, path: str = "/", headers: Mapping[str, str] | None = None) -> str:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers=dict(headers or {}))
             reply = connection.getresponse()
             body = reply.read().decode()
         finally:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import socketserver
 import threading
@@ -284,13 +285,13 @@ def test_a_socket_without_the_right(pair: Lab) -> None:
 
 
 @contextlib.contextmanager
-def clients(lab: Lab) -> Iterator[None]:
+def clients(lab: Lab, cookie: str = "") -> Iterator[None]:
     """Somebody who asks all the time."""
     enough = threading.Event()
 
     def ask() -> None:
         while not enough.is_set():
-            lab.traffic()
+            lab.traffic(headers={"Cookie": cookie} if cookie else {})
 
     client = threading.Thread(target=ask)
     client.start()
@@ -307,6 +308,43 @@ def test_a_server_that_serves_passes_while_it_is_watched(pair: Lab) -> None:
     assert not watched["changed"]
     assert watched["counted"]["responses"] > 0
     assert watched["counted"]["errors"] == 0
+
+
+STICKY = {
+    "cookie": ("cookie SRV insert indirect nocache", "cookie SRV"),
+    "table": ("stick-table type ip size 1k expire 5m\n    stick on src", "stick on src"),
+    "rule": ("use-server held if { path / }", "use-server held if"),
+}
+
+
+@pytest.mark.parametrize("how", STICKY)
+def test_a_server_that_keeps_its_clients_is_not_drained(pair: Lab, how: str) -> None:
+    """It has no session whenever somebody looks, and goes on serving."""
+    lab = pair
+    lines, line = STICKY[how]
+    text = lab.config.read_text().replace("backend docker\n", f"backend docker\n    {lines}\n")
+    if how == "cookie":
+        text = re.sub(r"(server docker1 \S+) check", r"\1 check cookie s1", text, count=1)
+        text = re.sub(r"(server held \S+) check", r"\1 check cookie s2", text)
+    lab.config.write_text(text)
+    lab.reload()
+    lab.until(lambda: status(lab) == "UP", "the new worker's checks")
+    if how == "table":
+        server(lab, "maint", name="docker1", keep=0)
+        assert lab.traffic() == "held"
+        server(lab, "ready", name="docker1")
+    with clients(lab, "SRV=s2" if how == "cookie" else ""):
+        late = server(lab, "drain", wait=2)
+        assert (late["failed"], late["reason"]) == (True, "timeout"), late
+        assert f"backend docker has persistence ({line}" in late["msg"]
+        assert "state maint" in late["msg"]
+        assert f"({line}" in str(late["warnings"])
+        # A rolling replacement asks for this.
+        done = server(lab, "drain", wait=10, persistent="maint")
+        assert (done.get("failed"), done["servers"][0]["state"]) == (None, "maint"), done
+        assert "docker" in done["persistence"]
+        assert status(lab) == "MAINT"
+    assert "warnings" not in done
 
 
 def test_errors_of_its_first_answers_fail_at_once(pair: Lab, held: Held) -> None:

@@ -7,14 +7,17 @@ import pytest
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import Server, Stat
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.server import (
     Administered,
+    Load,
+    Quiet,
     TooFewServersError,
     UnknownServerError,
     backends_in_use,
     check_others,
     choose,
+    load,
     not_serving,
     parse_states,
-    sessions,
+    persistence,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import parse
 
@@ -167,7 +170,40 @@ def test_servers_that_leave_together_do_not_count_for_each_other() -> None:
 
 def test_sessions_over_all_workers() -> None:
     new = stat(server("d1", True, current=2), server("d2", True, current=5))
-    assert sessions([new, stat(server("d1", True, current=1))], LEAVING) == 3
+    assert load([new, stat(server("d1", True, current=1))], LEAVING).current == 3
+
+
+def test_drained_is_no_session_and_no_new_one_for_a_while() -> None:
+    clock = iter(range(100))
+    quiet = Quiet(3, now=lambda: float(next(clock)))
+    seen = [Load(1, 5), Load(0, 5), Load(0, 6), Load(0, 6), Load(0, 6), Load(0, 6)]
+    found = [quiet.missing(one) for one in seen]
+    assert found[0] == "sessions left: 1"
+    assert found[2] == "new sessions until 1.0 s ago, expected none for 3 s"
+    assert [not one for one in found] == [False, False, False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ("balance source", ""),
+        ("# cookie SRV", ""),
+        ("cookie SRV insert # why", "cookie SRV insert"),
+        ("stick-table type ip size 1k", ""),
+        ("stick store-response src", ""),
+        ("stick  match src", "stick match src"),
+        ("persist rdp-cookie", "persist rdp-cookie"),
+        ("use-server d1 if { path /a }", "use-server d1 if { path /a }"),
+    ],
+)
+def test_persistence(lines: str, found: str) -> None:
+    config = parse(f"defaults\nbackend other\n cookie A\nbackend docker\n {lines}\n")
+    assert persistence(config, "docker") == found
+    assert persistence(config, "nosuch") == ""
+
+
+def test_persistence_from_the_defaults() -> None:
+    assert persistence(parse("defaults\n cookie A insert\nlisten d\n"), "d") == "cookie A insert"
 
 
 def test_who_does_not_serve_yet() -> None:
