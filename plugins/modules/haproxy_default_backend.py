@@ -429,6 +429,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process 
     UnprovedError,
     check_master,
     find_process,
+    name_them,
+    unnamed_files,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.program import (
     validate,
@@ -590,6 +592,7 @@ class Shell:
             if error.reason in ("unreachable", "not_confirmed"):
                 error.remedy += "; or set engine to file to change the file alone"
             raise
+        self.check_loaded(seen.info.pid)
         parent, unproved = None, ""
         if self.master is None and not SYSTEMD.is_dir():
             try:
@@ -599,6 +602,26 @@ class Shell:
         reload = choose_reload(self.master is not None, SYSTEMD.is_dir(), parent)
         stale = is_stale(changed_at, seen.info, time.time())
         return Live(seen.info, seen.stat, seen.entries, stale, reload, unproved)
+
+    def check_loaded(self, worker: int) -> None:
+        """Whether the running HAProxy loads these files, as far as that can be seen here."""
+        socket = self.params["socket"]
+        try:
+            loaded = find_process(worker, socket).files
+        except UnprovedError:
+            return
+        missing = {os.path.realpath(file) for file in self.loaded}.difference(loaded)
+        if missing and all(Path(file).exists() for file in loaded):
+            raise SwitchError(
+                f"the running HAProxy does not load {', '.join(sorted(missing))}",
+                name_them(socket, worker),
+            )
+        others = unnamed_files(worker, socket, self.loaded)
+        if others:
+            self.module.warn(
+                f"HAProxy also loads {', '.join(others)}, which config does not name. "
+                f"{name_them(socket, worker)}."
+            )
 
     def proved_master(self, worker: int) -> int:
         return check_master(find_process(worker, self.params["socket"]), self.loaded)

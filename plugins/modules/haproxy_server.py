@@ -52,7 +52,8 @@ options:
       - Minimum number of other servers of its backend that pass their checks. With fewer the
         module fails. V(0) disables this check.
       - Applies only to a backend that gets traffic, by the rules in O(config) and the live maps. If
-        these are inconclusive, every backend counts as one.
+        these are inconclusive, or HAProxy has files or frontends that O(config) does not name,
+        every backend counts as one.
     type: int
     default: 1
   wait:
@@ -216,6 +217,10 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live imp
     Deadline,
     settled_processes,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process import (
+    name_them,
+    unnamed_files,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.proof import (
     Counted,
     ProofError,
@@ -246,6 +251,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.server i
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
     Config,
+    frontend_names,
     parse_files,
     printable,
 )
@@ -306,7 +312,25 @@ class Shell:
         return parse_files((path, read_file(path).data) for path in self.files)
 
     def in_use(self) -> frozenset[str] | None:
-        return backends_in_use(self.config(), self.entries)
+        return None if self.unknown() else backends_in_use(self.config(), self.entries)
+
+    def unknown(self) -> str:
+        """What the running HAProxy has and the files do not; empty if that is nothing."""
+        files = unnamed_files(self.stats.info(PATIENCE).pid, self.params["socket"], self.files)
+        if files:
+            return f"HAProxy also loads {', '.join(files)}, which config does not name"
+        known = frontend_names(self.config())
+        frontends = [name for name in self.stats.stat(PATIENCE).frontends if name not in known]
+        if frontends:
+            return f"HAProxy runs frontend {', '.join(frontends)}, which no file of config has"
+        return ""
+
+    def check_others(self, leaving: tuple[Administered, ...]) -> None:
+        stat, keep = self.stats.stat(PATIENCE), self.params["keep"]
+        unknown, remedy = self.unknown(), ""
+        if unknown:
+            remedy = name_them(self.params["socket"], self.stats.info(PATIENCE).pid)
+        check_others(stat, leaving, self.in_use(), keep, unknown, remedy)
 
     def persistence(self, servers: tuple[Administered, ...]) -> dict[str, str]:
         """How these servers' backends send clients back to them, where they do."""
@@ -452,7 +476,7 @@ class Shell:
         if self.params["state"] != READY:
             leaving = tuple(server for server in wrong if server.state == READY)
             if leaving and self.params["keep"] > 0:
-                check_others(self.stats.stat(PATIENCE), leaving, self.in_use(), self.params["keep"])
+                self.check_others(leaving)
         for backend, line in kept.items():
             if states[backend] == DRAIN:
                 self.module.warn(STICKY.format(backend, line))

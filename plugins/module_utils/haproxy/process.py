@@ -91,6 +91,22 @@ def check_master(process: Process, files: Sequence[str]) -> int:
     return process.master
 
 
+def unnamed_files(worker: int, path: str, files: Sequence[str]) -> tuple[str, ...]:
+    """The files that the process loads besides these; none if it cannot be examined."""
+    with suppress(UnprovedError):
+        named = {os.path.realpath(file) for file in files}
+        loaded = find_process(worker, path).files
+        return tuple(file for file in loaded if file not in named and Path(file).exists())
+    return ()
+
+
+def name_them(path: str, worker: int) -> str:
+    """The parameter to give, so that no file is missing."""
+    with suppress(UnprovedError):
+        return f"Set config to [{', '.join(find_process(worker, path).loads)}]"
+    return "Set config to the files and directories that HAProxy is started with (-f)"
+
+
 def _is_master(pid: int, program: str) -> bool:
     return _namespace(pid) == _namespace(os.getpid()) and _program(pid) == program
 

@@ -156,9 +156,14 @@ def _targets(config: Config, section: Section, entries: Entries) -> set[str] | N
 
 
 def check_others(
-    stat: Stat, leaving: Iterable[Administered], used: frozenset[str] | None, keep: int
+    stat: Stat,
+    leaving: Iterable[Administered],
+    used: frozenset[str] | None,
+    keep: int,
+    unknown: str = "",
+    remedy: str = "",
 ) -> None:
-    """Enough servers must remain in each backend that gets traffic."""
+    """Enough servers must remain in each backend that gets traffic; in all if that is unknown."""
     if keep <= 0:
         return
     for server in leaving:
@@ -168,10 +173,11 @@ def check_others(
         serving = [other for other in others if other.passed and not other.undecided]
         if len(serving) < keep:
             seen = ", ".join(f"{other.name} {other.status}" for other in others) or "none"
+            gets = f"may get traffic ({unknown})" if unknown else "gets traffic"
             raise TooFewServersError(
-                f"backend {server.backend} gets traffic: without {server.name}, expected at least "
+                f"backend {server.backend} {gets}: without {server.name}, expected at least "
                 f"{keep} other servers that pass their checks, got {len(serving)} (others: {seen})",
-                "Bring another server up first, or lower keep",
+                remedy or "Bring another server up first, or lower keep",
             )
 
 

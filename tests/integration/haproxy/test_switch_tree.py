@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import haproxy_program
+from test_process import in_another_namespace
 
 if TYPE_CHECKING:
     from conftest import Lab
@@ -262,3 +263,47 @@ def test_a_killed_run_leaves_nothing_that_haproxy_loads(tree: Tree) -> None:
     assert lab.traffic() == "legacy"
     assert lab.switch("docker", require_healthy=0)["changed"] is True
     assert set(tree.texts()) == {*FILES, "30-front.cfg.previous.json"}
+
+
+def drain(lab: Lab, **more: Any) -> dict[str, Any]:
+    arguments = lab.arguments(backend="legacy", server="web1", state="drain", wait=3, **more)
+    del arguments["frontend"]
+    return lab.end(lab.begin("haproxy_server", arguments))
+
+
+@pytest.mark.parametrize("proved", [True, False])
+def test_the_last_server_stays_where_a_file_is_not_named(tree: Tree, proved: bool) -> None:
+    """Its frontend is in the file that was not named, so it looks as if nobody needed it."""
+    lab = tree.lab
+    lab.start()
+    named_files = [str(tree.path(name)) for name in FILES if name != "30-front.cfg"]
+    if proved:
+        refused = drain(lab, config=named_files)
+        assert f"also loads {tree.front}, which config does not name" in refused["msg"], refused
+        assert f"Set config to [{tree.directory}]" in refused["msg"]
+    else:
+        # As seen from another PID namespace: only the socket says what is running.
+        with in_another_namespace(lab, 2**22) as path:
+            refused = drain(lab, config=named_files, socket=path, master_socket="")
+        assert "runs frontend book-face, which no file of config has" in refused["msg"], refused
+        assert "Set config to the files and directories" in refused["msg"]
+    assert (refused["reason"], lab.traffic()) == ("too_few_servers", "legacy")
+    # Named, it is known that nobody needs these.
+    assert lab.switch("docker")["changed"]
+    assert drain(lab)["changed"]
+
+
+def test_a_file_that_haproxy_does_not_load(tree: Tree) -> None:
+    lab = tree.lab
+    lab.start()
+    copy = lab.directory / "copy.cfg"
+    copy.write_text("".join(tree.path(name).read_text() for name in FILES))
+    refused = lab.switch("docker", config=str(copy))
+    assert f"the running HAProxy does not load {copy}" in refused["msg"], refused
+    assert f"Set config to [{tree.directory}]" in refused["msg"]
+    files = [str(tree.path(name)) for name in FILES]
+    extra = tree.path("50-extra.cfg")
+    extra.write_text("backend extra\n")
+    done = lab.switch("docker", config=files)
+    assert (done["changed"], lab.traffic()) == (True, "docker")
+    assert f"also loads {extra}" in str(done["warnings"])
