@@ -89,7 +89,8 @@ options:
       - The module waits for checks without a result, at most O(wait) seconds.
       - Servers marked C(backup) do not count. They stand in for the others and would let the
         traffic into a backend that has only these left.
-      - V(0) disables this check. It is skipped if nothing has to change.
+      - V(0) disables this check. It is skipped if nothing has to change, and for a O(rollback) to a
+        backend without servers, which answers by itself.
     type: int
     default: 1
   haproxy:
@@ -631,6 +632,9 @@ class Shell:
     def gate(self, live: Live, backend: str) -> Gate:
         """Check the health of the servers; wait for checks that have no result yet."""
         required: int = self.params["require_healthy"]
+        if self.params["rollback"] and backend in live.stat.backend_names:
+            # What had the traffic without a server can have it again.
+            required = required if live.stat.servers_of(backend) else 0
         gate = judge_gate(live.stat, backend, required)
         deadline = self.deadline()
         while gate.undecided and not deadline.expired:

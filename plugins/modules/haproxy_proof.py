@@ -244,7 +244,10 @@ def measure(haproxy: HaproxySocket, frontend: str | None, backend: str) -> tuple
     stat = haproxy.stat_of([frontend] if frontend else [], [backend], PATIENCE)
     pid = haproxy.info(PATIENCE).pid
     received, forwarded = stat.received.get(frontend or "", 0), stat.forwarded.get(backend, 0)
-    return count(pid, stat.servers_of(backend)), Traffic(pid, received, forwarded)
+    servers = stat.servers_of(backend)
+    # A backend without servers answers by itself.
+    counted = count(pid, servers) if servers else Counted(pid, forwarded, forwarded)
+    return counted, Traffic(pid, received, forwarded)
 
 
 def prove(params: dict[str, Any]) -> dict[str, Any]:

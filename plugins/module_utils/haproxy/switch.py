@@ -58,6 +58,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
     Config,
     Section,
     find_backend,
+    lines_of,
 )
 
 NOTHING = "nothing"
@@ -274,6 +275,7 @@ def plan_disk(config: Config, section: Section, wanted: Wanted) -> Disk:
     before = default_backend(config, section)
     rule = chosen[0] if chosen else None
     deciding = deciding_rules(config, section, rule)
+    _check_way_back(config, section, before)
     if before.name != wanted.backend:
         _check_decides(section, wanted, all_deciding(deciding))
     if wanted.shift is None:
@@ -284,6 +286,23 @@ def plan_disk(config: Config, section: Section, wanted: Wanted) -> Disk:
         after, edit = before.name or "", keep_default_backend(config, section)
     other_maps = tuple(rule.path for rule in rules if rule not in chosen)
     return Disk(before, after, edit, rule, other_maps, deciding)
+
+
+def _check_way_back(config: Config, section: Section, before: DefaultBackend) -> None:
+    """Whether the traffic could be sent back to where it goes now."""
+    if before.variable:
+        raise SwitchError(
+            f"the default_backend of {section.title} is computed ({before.name}), so the switch "
+            "could not be rolled back",
+            "Write the name of the backend that has the traffic instead",
+        )
+    servers = lines_of(config, section, ("server", "server-template", "dispatch"))
+    if before.name is None and servers:
+        raise SwitchError(
+            f"{section.title} has servers of its own and no default_backend, so the switch could "
+            "not be rolled back",
+            "Move its servers into a backend and name that in a default_backend line",
+        )
 
 
 def _check_decides(section: Section, wanted: Wanted, rules: tuple[DecidingRule, ...]) -> None:
@@ -307,11 +326,10 @@ def _check_shift(wanted: Wanted, before: DefaultBackend) -> None:
             "exists only in the map of the running HAProxy",
             "Set engine to auto, or percent to 100",
         )
-    if before.name is None or before.variable:
-        found = "none" if before.name is None else f"the variable {before.name}"
+    if before.name is None:
         raise SwitchError(
             f"{share}, which requires a default_backend of frontend '{wanted.frontend}' for the "
-            f"other clients, got {found}",
+            "other clients, got none",
             "Switch to a backend without percent first",
         )
     if before.name == wanted.backend:

@@ -299,3 +299,62 @@ def test_file_that_may_not_be_written(lab: Lab) -> None:
     assert lab.config.read_text() == big
     assert lab.files() == ["haproxy.cfg"]
     assert (lab.entry(), lab.traffic()) == ((), "legacy")
+
+
+@pytest.mark.parametrize("engine", ["auto", "file"])
+@pytest.mark.parametrize("name", ['"${ACTIVE}"', '"leg${REST}"', '"$ACTIVE"'])
+def test_a_default_that_could_not_be_written_back(stopped: Lab, name: str, engine: str) -> None:
+    lab = stopped
+    text = lab.text(default=name)
+    head = "global\n setenv ACTIVE legacy\n setenv REST acy\n"
+    lab.config.write_text(text.replace("global\n", head))
+    lab.start()
+    with nothing_changes(lab):
+        refused(lab, "docker", f"is computed ({name[1:-1]})", "Write the name", engine=engine)
+
+
+def test_a_default_in_the_defaults_that_could_not_be_written_back(stopped: Lab) -> None:
+    lab = stopped
+    text = lab.text().replace("    default_backend\tlegacy  # decides\n", "")
+    head = "global\n setenv ACTIVE legacy\n"
+    text = text.replace("global\n", head)
+    lab.config.write_text(text.replace("defaults\n", 'defaults\n default_backend "${ACTIVE}"\n'))
+    lab.start()
+    with nothing_changes(lab):
+        refused(lab, "docker", "is computed (${ACTIVE})")
+
+
+def test_a_listen_section_that_serves_by_itself(stopped: Lab) -> None:
+    lab = stopped
+    server = f"    server own 127.0.0.1:{lab.web['legacy'].port}\n"
+    text = lab.text(rule=False).replace("    default_backend\tlegacy  # decides\n", server)
+    lab.config.write_text(text.replace("frontend book-face", "listen book-face"))
+    lab.start()
+    with nothing_changes(lab):
+        refused(lab, "docker", "has servers of its own", "Move its servers into a backend")
+
+
+@pytest.mark.parametrize("name", ["'static'", '"static"', "stat\\x69c", "stat'ic'"])
+def test_the_way_back_to_a_backend_without_servers(stopped: Lab, name: str) -> None:
+    """It answers by itself. However its name was written, it gets the traffic back."""
+    lab = stopped
+    lab.config.write_text(
+        lab.text(
+            default=name,
+            extra="backend static\n    http-request return status 200 "
+            "content-type text/plain string static\n",
+        )
+    )
+    lab.start()
+    assert lab.traffic() == "static"
+    assert lab.switch("docker")["previous_backend"] == "static"
+    assert lab.traffic() == "docker"
+    # As a target it is refused as ever: nothing shows that it is well.
+    assert lab.switch("static")["reason"] == "unhealthy"
+    done = lab.switch(None, rollback=True)  # type: ignore[arg-type]
+    assert (done.get("failed"), lab.traffic()) == (None, "static"), done
+    proof = {
+        "socket": str(lab.admin), "backend": "static", "url": done["door"], "content": "static",
+        "identified": False, "requests": 2, "seconds": 0, "before": done["counted"],
+    }  # fmt: skip
+    assert "failed" not in lab.end(lab.begin("haproxy_proof", proof))

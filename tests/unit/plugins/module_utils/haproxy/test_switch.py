@@ -258,7 +258,7 @@ def test_what_is_remembered(state: Live, backend: str, percent: int, move: Move 
         ),
         (shifting(), live(), {"engine": "reload"}, "engine runtime or auto, got reload"),
         (shifting("docker"), live(), {}, "'docker' is already the default_backend .*Name another"),
-        (shifting('"$D"'), live(), {}, r"got the variable \$D"),
+        (shifting('"$D"'), live(), {}, r"computed \(\$D\)"),
         (shifting().replace("default_backend legacy", ""), live(), {}, "got none"),
         (shifting(mode="  mode tcp\n"), live(), {}, "frontend f is in TCP mode"),
         (shifting(mode=""), live(), {}, "frontend f is in TCP mode"),
