@@ -76,7 +76,14 @@ def _backends(settings: Settings) -> Iterator[str]:
 
 def _names(settings: Settings) -> Iterator[str]:
     backends, services = settings["haproxy_backends"], settings["haproxy_tcp_services"]
-    sections = [*_backend_names(settings), settings["haproxy_frontend"], "stats"]
+    frontend = settings["haproxy_frontend"]
+    if not isinstance(frontend, str):
+        yield (
+            f"haproxy_frontend is {frontend}; it must be one name, because the role writes one "
+            "frontend. Only an existing configuration (haproxy_mode: adopt) may have several."
+        )
+        frontend = " ".join(frontend)
+    sections = [*_backend_names(settings), frontend, "stats"]
     sections += [_name(service) for service in services]
     if len(set(sections)) < len(sections):
         yield (

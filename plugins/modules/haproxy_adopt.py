@@ -31,9 +31,11 @@ options:
     default: ""
   frontend:
     description:
-      - The C(frontend) or C(listen) section that gets the rule. It requires C(mode http) and a
-        C(default_backend).
-    type: str
+      - The C(frontend) or C(listen) sections that get the rule, such as one for HTTP and one for
+        HTTPS. Each requires C(mode http) and a C(default_backend).
+      - Name all that follow the switch. One that has the rule already and is not named is an error.
+    type: list
+    elements: str
   rule:
     description:
       - The lines by which the frontend follows the switch. Without them an existing rule is
@@ -191,7 +193,8 @@ def adopt(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     config = read_file(params["config"])
     before = decode(config.data)
-    wanted = Wanted(params["backends"], params["frontend"], (params["rule"] or "").strip())
+    frontends = tuple(dict.fromkeys(params["frontend"] or ()))
+    wanted = Wanted(params["backends"], frontends, (params["rule"] or "").strip())
     after = plan(before, wanted)
     result: dict[str, Any] = {
         "changed": after != before,
@@ -223,7 +226,7 @@ def main() -> None:
         argument_spec={
             "config": {"type": "path", "default": "/etc/haproxy/haproxy.cfg"},
             "backends": {"type": "str", "default": ""},
-            "frontend": {"type": "str"},
+            "frontend": {"type": "list", "elements": "str"},
             "rule": {"type": "str"},
             "haproxy": {"type": "path"},
             "lock_timeout": {"type": "float", "default": 30.0},

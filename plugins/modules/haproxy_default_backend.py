@@ -31,8 +31,11 @@ description:
 options:
   frontend:
     description:
-      - Name of the C(frontend) or C(listen) section.
-    type: str
+      - Name of the C(frontend) or C(listen) section, or of several, such as one for HTTP and one
+        for HTTPS of the same site. They are switched together, or none of them is. Several must
+        be in the same file.
+    type: list
+    elements: str
     required: true
   backend:
     description:
@@ -237,10 +240,54 @@ previous_backend_on_disk:
   type: str
   sample: legacy
 frontend:
-  description: The frontend.
+  description: The frontend; of several the first, which the values outside RV(frontends) are about.
   returned: success
   type: str
   sample: bookface
+frontends:
+  description: The same of each frontend.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The frontend.
+      type: str
+    changed:
+      description: Whether it had to be switched.
+      type: bool
+    backend:
+      description: See RV(backend).
+      type: str
+    previous_backend:
+      description: See RV(previous_backend).
+      type: str
+    previous_backend_on_disk:
+      description: See RV(previous_backend_on_disk).
+      type: str
+    previous_shift:
+      description: See RV(previous_shift).
+      type: dict
+    map:
+      description: See RV(map).
+      type: str
+    door:
+      description: See RV(door).
+      type: str
+    deciding_rules:
+      description: See RV(deciding_rules).
+      type: list
+      elements: dict
+  sample:
+    - name: bookface
+      changed: true
+      backend: docker
+      previous_backend: legacy
+      previous_backend_on_disk: legacy
+      previous_shift: null
+      map: /etc/haproxy/maps/default_backend.map
+      door: http://127.0.0.1:80/
+      deciding_rules: []
 engine:
   description: The engine that was used.
   returned: success
@@ -387,7 +434,7 @@ backup_file:
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -463,16 +510,19 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.switch i
     Gate,
     Live,
     Plan,
+    Switch,
     SwitchError,
     Wanted,
     check_map_file,
     choose_reload,
+    edit_all,
     is_stale,
     judge_gate,
     plan_disk,
-    plan_switch,
+    plan_together,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
+    Config,
     HaproxyConfigError,
     decode,
     encode,
@@ -523,7 +573,7 @@ class Shell:
         self.module = module
         self.params: dict[str, Any] = module.params
         self.phases = Phases()
-        self.frontend: str = self.params["frontend"]
+        self.frontends = tuple(dict.fromkeys(self.params["frontend"]))
         self.loaded = loaded_files(self.params["config"])
         self.stats = HaproxySocket(self.params["socket"])
         self.master = (
@@ -538,6 +588,8 @@ class Shell:
     def check_parameters(self) -> None:
         """Relations that an argument spec cannot express: rollback=false equals none."""
         backend, percent = self.params["backend"], self.params["percent"]
+        if not self.frontends:
+            raise SwitchError("frontend is empty", "Name the frontend that has the traffic")
         if not 1 <= percent <= COHORTS:
             raise SwitchError(f"percent is {percent}, expected a number from 1 to {COHORTS}")
         if backend is None and not self.params["rollback"]:
@@ -565,12 +617,12 @@ class Shell:
             self.module.warn(error.message(""))
             return {}
 
-    def desired(self, path: str, moves: dict[str, Move]) -> Wanted:
+    def desired(self, path: str, moves: dict[str, Move], frontend: str) -> Wanted:
         backend = self.params["backend"]
         if self.params["rollback"]:
-            backend = previous(path, moves, self.frontend)
+            backend = previous(path, moves, frontend)
         return Wanted(
-            self.frontend,
+            frontend,
             backend,
             self.params["engine"],
             self.params["map"],
@@ -578,22 +630,23 @@ class Shell:
             self.params["cookie"],
         )
 
-    def check_map(self, disk: Disk) -> None:
+    def check_map(self, disk: Disk, frontend: str) -> None:
         if disk.rule is None or not Path(disk.rule.path).is_absolute():
             return
         with suppress(FileError):
             text = decode(read_file(disk.rule.path).data)
-            check_map_file(disk.rule.path, text, self.frontend)
+            check_map_file(disk.rule.path, text, frontend)
 
-    def observe(self, disk: Disk, backend: str, changed_at: float) -> Live:
+    def observe(self, disk: Disk, wanted: Wanted, changed_at: float) -> Live:
         path = disk.rule.path if disk.rule else None
         try:
-            seen = observe(self.stats, self.master, path, self.frontend, self.deadline(), backend)
+            seen = observe(
+                self.stats, self.master, path, wanted.frontend, self.deadline(), wanted.backend
+            )
         except (HaproxyRuntimeError, LiveError) as error:
             if error.reason in ("unreachable", "not_confirmed"):
                 error.remedy += "; or set engine to file to change the file alone"
             raise
-        self.check_loaded(seen.info.pid)
         parent, unproved = None, ""
         if self.master is None and not SYSTEMD.is_dir():
             try:
@@ -604,8 +657,9 @@ class Shell:
         stale = is_stale(changed_at, seen.info, time.time())
         return Live(seen.info, seen.stat, seen.entries, stale, reload, unproved)
 
-    def check_loaded(self, worker: int) -> None:
+    def check_loaded(self, lives: Sequence[Live | None]) -> None:
         """Whether the running HAProxy loads these files, as far as that can be seen here."""
+        worker = next(live.info.pid for live in lives if live)
         socket = self.params["socket"]
         try:
             loaded = find_process(worker, socket).files
@@ -646,23 +700,29 @@ class Shell:
 
     # apply
 
-    def validate(self, candidate: str, config: ConfigFile, wanted: Wanted) -> str:
+    def validate(self, candidate: str, config: ConfigFile, switches: Sequence[Switch]) -> str:
         """Validate all files, with the candidate in the place of its original."""
         files = [
             candidate if os.path.realpath(path) == config.path else path for path in self.loaded
         ]
-        what = f"default_backend {wanted.backend} in frontend {wanted.frontend}"
+        what = " and ".join(
+            f"default_backend {one.wanted.backend} in frontend {one.wanted.frontend}"
+            for one in switches
+        )
         return validate(self.module, files, candidate, config.path, what)
 
     @contextmanager
-    def recorded(self, plan: Plan, record: str, moves: dict[str, Move]) -> Iterator[None]:
+    def recorded(
+        self, switches: Sequence[Switch], record: str, moves: dict[str, Move]
+    ) -> Iterator[None]:
         """Record where the traffic comes from before it is moved; restore the record on failure."""
-        move = None if self.params["rollback"] else plan.move
-        if move is None or move == moves.get(self.frontend):
+        made = {one.wanted.frontend: one.plan.move for one in switches if one.plan.move}
+        new = {**moves, **made}
+        if self.params["rollback"] or new == moves:
             yield
             return
         old = read_file(record).data if Path(record).exists() else None
-        write_atomically(record, encode(render_record({**moves, self.frontend: move})))
+        write_atomically(record, encode(render_record(new)))
         try:
             yield
         except BaseException:
@@ -673,18 +733,24 @@ class Shell:
                     write_atomically(record, old)
             raise
 
-    def go_live(self, plan: Plan, live: Live) -> Confirmed:
-        if plan.action == MAP:
-            return mirror(
-                self.stats,
-                self.master,
-                plan.map or "",
-                self.frontend,
-                plan.entries,
-                self.deadline(),
-                self.settle(plan),
-            )
-        return self.reload(live)
+    def go_live(self, switches: Sequence[Switch]) -> Confirmed | None:
+        """One reload for all; else the entries of one frontend after the other."""
+        confirmed = None
+        reloading = [one for one in switches if one.plan.action == RELOAD]
+        if reloading and reloading[0].live:
+            return self.reload(reloading[0].live)
+        for one in switches:
+            if one.plan.action == MAP:
+                confirmed = mirror(
+                    self.stats,
+                    self.master,
+                    one.plan.map or "",
+                    one.wanted.frontend,
+                    one.plan.entries,
+                    self.deadline(),
+                    self.settle(one.plan),
+                )
+        return confirmed
 
     def settle(self, plan: Plan) -> float:
         """How long a reload that has read the old file may take, estimated from haproxy -c."""
@@ -715,10 +781,15 @@ class Shell:
         return reload_by_command(run, self.stats, live.info, deadline)
 
     def undo(
-        self, plan: Plan, live: Live, old: ConfigFile, new: ConfigFile | None, error: Exception
+        self,
+        switches: Sequence[Switch],
+        old: ConfigFile,
+        new: ConfigFile | None,
+        error: Exception,
     ) -> NoReturn:
         """Restore the state before, and describe the present state."""
         done = []
+        names = ", ".join(dict.fromkeys(one.plan.disk.after for one in switches))
         if new is not None:
             candidate = ""
             try:
@@ -727,29 +798,31 @@ class Shell:
                 done.append(f"{old.path} was restored")
             except FileError as trouble:
                 discard(candidate)
-                done.append(
-                    f"{old.path} could NOT be restored ({trouble}) and names {plan.disk.after}"
-                )
+                done.append(f"{old.path} could NOT be restored ({trouble}) and names {names}")
         else:
             done.append(f"{old.path} is unchanged")
-        if plan.action == MAP:
-            done.append(self.undo_entry(plan, live))
+        reloading = [one.live for one in switches if one.plan.action == RELOAD and one.live]
+        if not reloading:
+            done += [self.undo_entry(one) for one in switches if one.plan.action == MAP]
         elif not (isinstance(error, LiveError) and error.settled):
-            done.append(self.undo_reload(live))
+            done.append(self.undo_reload(reloading[0]))
         else:
             done.append("the running HAProxy continues unchanged")
         cause = error.message("") if isinstance(error, HaproxyError) else str(error)
+        targets = ", ".join(dict.fromkeys(one.wanted.backend for one in switches))
         raise NotSwitchedError(
-            f"the running HAProxy could not be switched to {plan.wanted.backend}: "
+            f"the running HAProxy could not be switched to {targets}: "
             f"{cause.rstrip('.')}. Now: {'; '.join(done)}",
             "Fix the cause, then run the task again",
         )
 
-    def undo_entry(self, plan: Plan, live: Live) -> str:
-        path, before = plan.map or "", plan.way_back(live.entries or ())
+    def undo_entry(self, switch: Switch) -> str:
+        plan = switch.plan
+        path, frontend = plan.map or "", switch.wanted.frontend
+        before = plan.way_back(switch.live.entries or () if switch.live else ())
         try:
             deadline = Deadline(2)
-            found = read_entries(self.stats, path, self.frontend, deadline) or ()
+            found = read_entries(self.stats, path, frontend, deadline) or ()
             write_entries(self.stats, path, found, before, deadline)
         except HaproxyRuntimeError as error:
             return f"the live map entries are unknown ({error})"
@@ -775,79 +848,127 @@ class Shell:
     def switch(self) -> dict[str, Any]:
         files = tuple(read_file(path) for path in self.loaded)
         text = parse_files((file.path, file.data) for file in files)
-        section = find_frontend(text, self.frontend)
-        config = files[text.file_of(section.start)]
+        sections = {name: find_frontend(text, name) for name in self.frontends}
+        homes = {text.file_of(section.start) for section in sections.values()}
+        if len(homes) > 1:
+            raise SwitchError(
+                f"frontends {', '.join(self.frontends)} are in several files, which cannot be "
+                "replaced in one step",
+                "Move them into one file, or switch them by one task each",
+            )
+        config = files[homes.pop()]
         record = record_path(config.path)
         if not self.module.check_mode:
             discard_leftovers(config.path)
             discard_leftovers(record)
         moves = self.moves(record)
-        wanted = self.desired(record, moves)
-        disk = plan_disk(text, section, wanted)
-        self.check_map(disk)
+        wanted = [self.desired(record, moves, name) for name in self.frontends]
+        disks = [plan_disk(text, sections[one.frontend], one) for one in wanted]
+        for one, disk in zip(wanted, disks):
+            self.check_map(disk, one.frontend)
+        edited = edit_all(text, disks, wanted)
         self.phases.end("read")
 
-        live: Live | None = None
-        if wanted.engine != "file":
-            live = self.observe(disk, wanted.backend, max(file.changed_at for file in files))
-        plan = plan_switch(disk, live, wanted)
-        gate: Gate | None = None
-        if live is not None:
+        lives: list[Live | None] = [None for _one in wanted]
+        if self.params["engine"] != "file":
+            changed_at = max(file.changed_at for file in files)
+            lives = [self.observe(disk, one, changed_at) for disk, one in zip(disks, wanted)]
+            self.check_loaded(lives)
+        switches = plan_together(disks, lives, wanted)
+        if any(lives):
             self.phases.end("observe")
-            gate = (
-                self.gate(live, wanted.backend)
-                if plan.gated
-                else judge_gate(live.stat, wanted.backend, 0)
-            )
-            self.phases.end("gate")
-            if not gate.open:
-                refusal = gate.refusal()
-                refusal.fields["servers"] = servers(gate.servers)
-                raise refusal
+        gates = self.gates(switches)
 
-        validator, backup, confirmed = self.apply(plan, live, config, record, moves)
-        deciding = disk.keep_from(wanted.backend)
-        told = "; ".join(rule.title for rule in deciding if not rule.known)
-        if told:
-            self.module.warn(
-                f"frontend {self.frontend}: rules that decide before default_backend may keep "
-                f"traffic from {wanted.backend}: {told}"
-            )
-        worker = None
-        if live is not None:
-            info = confirmed.info if confirmed else live.info
+        validator, backup, confirmed = self.apply(switches, edited, config, record, moves)
+        return self.result(switches, gates, text, config, validator, backup, confirmed)
+
+    def gates(self, switches: Sequence[Switch]) -> dict[str, Gate]:
+        """The gate of each target. Raises where one is not open."""
+        gates: dict[str, Gate] = {}
+        for one in switches:
+            backend = one.wanted.backend
+            if one.live is None:
+                continue
+            if one.plan.gated:
+                gates[backend] = self.gate(one.live, backend)
+            gates.setdefault(backend, judge_gate(one.live.stat, backend, 0))
+            if not gates[backend].open:
+                refusal = gates[backend].refusal()
+                refusal.fields["servers"] = servers(gates[backend].servers)
+                raise refusal
+        if gates:
+            self.phases.end("gate")
+        return gates
+
+    def result(
+        self,
+        switches: Sequence[Switch],
+        gates: dict[str, Gate],
+        text: Config,
+        config: ConfigFile,
+        validator: str,
+        backup: str,
+        confirmed: Confirmed | None,
+    ) -> dict[str, Any]:
+        first = switches[0]
+        frontends = [self.described(one, text) for one in switches]
+        worker, counted, gate = None, None, gates.get(first.wanted.backend)
+        if first.live is not None:
+            info = confirmed.info if confirmed else first.live.info
             attempts = confirmed.attempts if confirmed else 0
             worker = {"pid": info.pid, "version": info.version, "attempts": attempts}
+            if gate:
+                counted = count(first.live.info.pid, gate.servers).as_dict()
+        reloads = [one for one in switches if one.plan.action == RELOAD]
+        acting = reloads or [one for one in switches if one.plan.action == MAP] or [first]
         result: dict[str, Any] = {
-            "changed": plan.changed,
-            "frontend": self.frontend,
-            "backend": wanted.backend,
-            "percent": wanted.percent,
-            "previous_backend": plan.previous,
-            "previous_backend_on_disk": disk.before.name,
-            "previous_shift": plan.shift_before.as_dict() if plan.shift_before else None,
-            "engine": plan.engine,
-            "action": plan.action,
-            "reason": plan.reason,
+            **frontends[0],
+            "changed": any(one.plan.changed for one in switches),
+            "frontend": first.wanted.frontend,
+            "frontends": frontends,
+            "percent": first.wanted.percent,
+            "engine": acting[0].plan.engine,
+            "action": acting[0].plan.action,
+            "reason": acting[0].plan.reason,
             "servers": servers(gate.servers) if gate else [],
-            "counted": count(live.info.pid, gate.servers).as_dict() if live and gate else None,
+            "counted": counted,
             "validator": validator,
             "worker": worker,
             "config": config.path,
-            "map": plan.map,
-            "door": find_door(text, section),
-            "deciding_rules": [rule.as_dict() for rule in deciding],
             "elapsed_ms": self.phases.as_dict(),
-            "diff": self.diff(plan, live, config),
+            "diff": [part for one in switches for part in self.diff(one, config)],
         }
+        del result["name"]
         if backup:
             result["backup_file"] = backup
         return result
 
+    def described(self, switch: Switch, text: Config) -> dict[str, Any]:
+        """What the module returns of one frontend; and the warning about its rules."""
+        plan, name, backend = switch.plan, switch.wanted.frontend, switch.wanted.backend
+        deciding = plan.disk.keep_from(backend)
+        told = "; ".join(rule.title for rule in deciding if not rule.known)
+        if told:
+            self.module.warn(
+                f"frontend {name}: rules that decide before default_backend may keep traffic from "
+                f"{backend}: {told}"
+            )
+        return {
+            "name": name,
+            "changed": plan.changed,
+            "backend": backend,
+            "previous_backend": plan.previous,
+            "previous_backend_on_disk": plan.disk.before.name,
+            "previous_shift": plan.shift_before.as_dict() if plan.shift_before else None,
+            "map": plan.map,
+            "door": find_door(text, find_frontend(text, name)),
+            "deciding_rules": [rule.as_dict() for rule in deciding],
+        }
+
     def apply(
         self,
-        plan: Plan,
-        live: Live | None,
+        switches: Sequence[Switch],
+        edited: str | None,
         config: ConfigFile,
         record: str,
         moves: dict[str, Move],
@@ -856,39 +977,37 @@ class Shell:
         validator = backup = candidate = ""
         new: ConfigFile | None = None
         try:
-            if plan.disk.edit.changed:
-                candidate = write_candidate(config, encode(plan.disk.edit.text))
+            if edited is not None:
+                candidate = write_candidate(config, encode(edited))
                 self.module.add_cleanup_file(candidate)
-                validator = self.validate(candidate, config, plan.wanted)
+                validator = self.validate(candidate, config, switches)
                 self.phases.end("validate")
             if self.module.check_mode:
                 return validator, "", None
-            with self.recorded(plan, record, moves):
+            with self.recorded(switches, record, moves):
                 if candidate:
                     if self.params["backup"]:
                         backup = write_backup(config)
                     new = put(config, candidate)
                     self.phases.end("write")
-                return validator, backup, self.bring_live(plan, live, config, new)
+                return validator, backup, self.bring_live(switches, config, new)
         finally:
             if candidate:
                 discard(candidate)
 
     def bring_live(
-        self, plan: Plan, live: Live | None, old: ConfigFile, new: ConfigFile | None
+        self, switches: Sequence[Switch], old: ConfigFile, new: ConfigFile | None
     ) -> Confirmed | None:
-        if live is None or plan.action not in (MAP, RELOAD):
-            return None
         try:
-            return self.go_live(plan, live)
+            return self.go_live(switches)
         except (LiveError, HaproxyRuntimeError, OSError) as error:
-            self.undo(plan, live, old, new, error)
+            self.undo(switches, old, new, error)
         finally:
             self.phases.end("live")
 
-    def diff(self, plan: Plan, live: Live | None, config: ConfigFile) -> list[dict[str, str]]:
-        edit = plan.disk.edit
-        header = f"{config.path} (frontend {self.frontend}, line {edit.line})"
+    def diff(self, switch: Switch, config: ConfigFile) -> list[dict[str, str]]:
+        plan, live, edit = switch.plan, switch.live, switch.plan.disk.edit
+        header = f"{config.path} (frontend {switch.wanted.frontend}, line {edit.line})"
         result = [_difference(header, _shown(edit.before), _shown(edit.after))]
         if live is not None and plan.engine == "runtime":
             before, after = shown(live.entries or ()), shown(plan.entries)
@@ -939,7 +1058,7 @@ def main() -> None:
             **HAPROXY_ARGUMENTS,
             **MAP_ARGUMENTS,
             **MASTER_ARGUMENTS,
-            "frontend": {"type": "str", "required": True},
+            "frontend": {"type": "list", "elements": "str", "required": True},
             "backend": {"type": "str"},
             "percent": {"type": "int", "default": COHORTS},
             "rollback": {"type": "bool", "default": False},

@@ -24,6 +24,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules im
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
     BACKENDS,
+    FRONTENDS,
     Config,
     HaproxyConfigError,
     Section,
@@ -39,7 +40,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
 VARIABLES = "variables"
 RULE = "rule"
 _MARKER = re.compile(
-    r"[ \t]*# (BEGIN|END) bookface\.platform (variables|rule|backend \S+)[ \t]*\r?\n?\Z"
+    r"[ \t]*# (BEGIN|END) bookface\.platform "
+    r"((?:variables|rule)(?: \S+)?|backend \S+)[ \t]*\r?\n?\Z"
 )
 _NAME = re.compile(r"[A-Za-z0-9_.:-]+\Z")
 _CORRECT_MARKERS = "Correct or delete the markers by hand"
@@ -53,12 +55,12 @@ class AdoptError(HaproxyConfigError):
 class Wanted:
     """The desired blocks; any other block is removed.
 
-    ``backends`` holds whole sections. ``rule`` holds the lines by which ``frontend`` follows the
-    switch; without them an existing rule is removed.
+    ``backends`` holds whole sections. ``rule`` holds the lines by which each of ``frontends``
+    follows the switch; without them existing rules are removed.
     """
 
     backends: str = ""
-    frontend: str | None = None
+    frontends: tuple[str, ...] = ()
     rule: str = ""
 
 
@@ -114,7 +116,7 @@ def take_out(text: str) -> Bare:
             lines.append(line)
             continue
         block += line
-        if title in (VARIABLES, RULE) and not found and keyword(line) == "default_backend":
+        if _is_rule(title) and not found and keyword(line) == "default_backend":
             # A switch adds a missing default_backend at the end of the frontend. It is no part of
             # the block, so it stays.
             lines.append(line)
@@ -138,7 +140,9 @@ def plan(text: str, wanted: Wanted) -> str:
     # Blocks by the line that they stand before.
     inserts: dict[int, str] = {}
     if wanted.rule:
-        inserts = _rule_blocks(config, wanted)
+        _check_all_named(text, wanted)
+        for frontend in wanted.frontends:
+            inserts.update(_rule_blocks(config, wanted, frontend))
     for backend in backends:
         _check_new(config, backend)
         # Where it was before, else at the end of the file.
@@ -148,6 +152,32 @@ def plan(text: str, wanted: Wanted) -> str:
     return "".join(
         inserts.get(number, "") + line for number, line in enumerate((*config.lines, ""))
     )
+
+
+def _is_rule(title: str) -> bool:
+    return title.partition(" ")[0] in (VARIABLES, RULE)
+
+
+def _check_all_named(text: str, wanted: Wanted) -> None:
+    """A frontend that follows the switch must not lose its rule because another gets one."""
+    config = parse(text)
+    following = [
+        section.name
+        for section in config.sections
+        if section.kind in FRONTENDS
+        and any(
+            found and _is_rule(found.group(2))
+            for found in map(_MARKER.match, config.lines[section.start : section.end])
+        )
+    ]
+    left = [name for name in following if name not in wanted.frontends]
+    if left:
+        raise AdoptError(
+            f"frontend {', '.join(left)} has the rule and would lose it, since only "
+            f"{', '.join(wanted.frontends)} is named",
+            f"Name all that follow the switch: [{', '.join([*left, *wanted.frontends])}]; or "
+            "remove the rule first",
+        )
 
 
 def missing_maps_empty(text: str, exists: Callable[[str], bool]) -> str:
@@ -218,10 +248,11 @@ def _check_new(config: Config, backend: Backend) -> None:
 
 def _check_unused(config: Config, bare: Bare, backends: tuple[Backend, ...]) -> None:
     """A backend that has the traffic must not be removed."""
-    kept = {VARIABLES, RULE, *(backend.title for backend in backends)}
-    for title in bare.blocks:
+    kept = {backend.title for backend in backends}
+    leaving = [title for title in bare.blocks if title not in kept and not _is_rule(title)]
+    for title in leaving:
         for frontend in frontend_names(config):
-            if title not in kept and f"backend {_decides(config, frontend)}" == title:
+            if f"backend {_decides(config, frontend)}" == title:
                 raise AdoptError(
                     f"frontend '{frontend}' sends its traffic to {title}, which would be removed",
                     "Switch it to another backend first",
@@ -236,13 +267,14 @@ def _decides(config: Config, frontend: str) -> str | None:
         return None
 
 
-def _rule_blocks(config: Config, wanted: Wanted) -> dict[int, str]:
-    """The rule's blocks by their places.
+def _rule_blocks(config: Config, wanted: Wanted, frontend: str) -> dict[int, str]:
+    """The blocks of a frontend's rule by their places.
 
     ``use_backend`` lines go after the site's own, so that those keep their precedence. The others
     go before the site's own: HAProxy evaluates them first wherever they are, and warns about it.
     """
-    frontend = wanted.frontend or ""
+    # Each block of a file has a title of its own.
+    suffix = f" {frontend}" if len(wanted.frontends) > 1 else ""
     section = find_frontend(config, frontend)
     _check_frontend(config, section)
     given = parse(wanted.rule)
@@ -268,10 +300,10 @@ def _rule_blocks(config: Config, wanted: Wanted) -> dict[int, str]:
     ending = "\r\n" if config.lines[section.start].endswith("\r\n") else "\n"
     variables, uses = _split_rule(given)
     if not variables or early == late:
-        return {late: _block(RULE, wanted.rule, indent, ending)}
+        return {late: _block(RULE + suffix, wanted.rule, indent, ending)}
     return {
-        early: _block(VARIABLES, variables, indent, ending),
-        late: _block(RULE, uses, indent, ending),
+        early: _block(VARIABLES + suffix, variables, indent, ending),
+        late: _block(RULE + suffix, uses, indent, ending),
     }
 
 

@@ -13,7 +13,8 @@ shift.py: the next reload ends it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.edit import (
     Edit,
@@ -58,7 +59,9 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
     Config,
     Section,
     find_backend,
+    find_frontend,
     lines_of,
+    with_file,
 )
 
 NOTHING = "nothing"
@@ -478,3 +481,42 @@ def choose_reload(master: bool, systemd: bool, parent: int | None) -> Reload | N
     if systemd:
         return Reload("systemd")
     return Reload("signal", parent) if parent is not None else None
+
+
+@dataclass(frozen=True)
+class Switch:
+    """One of the frontends that are switched together."""
+
+    wanted: Wanted
+    live: Live | None
+    plan: Plan
+
+
+def edit_all(config: Config, disks: Sequence[Disk], wanted: Sequence[Wanted]) -> str | None:
+    """The file with the edits of all frontends, which it has; None if nothing changes."""
+    changing = [(disk, one) for disk, one in zip(disks, wanted) if disk.edit.changed]
+    if not changing:
+        return None
+    if len(changing) == 1:
+        return changing[0][0].edit.text
+    # Each line that is replaced or added is within its frontend, so the last one goes first.
+    lines = config
+    text = ""
+    for disk, one in sorted(changing, key=lambda pair: -pair[0].edit.line):
+        edit = set_default_backend(lines, find_frontend(lines, one.frontend), disk.after)
+        text = edit.text
+        lines = with_file(lines, edit.file, text)
+    return text
+
+
+def plan_together(
+    disks: Sequence[Disk], lives: Sequence[Live | None], wanted: Sequence[Wanted]
+) -> tuple[Switch, ...]:
+    """The plans of all frontends. If one follows no map, all are reloaded together."""
+    given = list(zip(disks, lives, wanted))
+    plans = [plan_switch(disk, live, one) for disk, live, one in given]
+    if len({plan.engine for plan in plans}) > 1:
+        plans = [
+            plan_switch(disk, live, replace(one, engine="reload")) for disk, live, one in given
+        ]
+    return tuple(Switch(one, live, plan) for (_disk, live, one), plan in zip(given, plans))

@@ -291,6 +291,15 @@ def join(parts: Iterable[tuple[str, Config]]) -> Config:
     return Config(tuple(lines), tuple(sections), tuple(conditions), tuple(files))
 
 
+def with_file(config: Config, file: int, text: str) -> Config:
+    """The configuration with another text of one of its files."""
+    texts = [
+        "".join(config.lines[slice(*config.extent(number))]) for number in range(len(config.files))
+    ]
+    texts[file] = text
+    return join((name, parse(one)) for (name, _first), one in zip(config.files, texts))
+
+
 def parse_files(files: Iterable[tuple[str, bytes]]) -> Config:
     """The configuration of these files, given with names and contents in HAProxy's order."""
     return join((name, parse(decode(data))) for name, data in files)

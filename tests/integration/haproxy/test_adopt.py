@@ -13,6 +13,7 @@ import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tests.support.load import Load
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from conftest import Lab
@@ -107,7 +108,8 @@ def rendered(name: str, lab: Lab, **more: Any) -> str:
         "haproxy_server_options": "inter 200ms",
         "haproxy_server_maxconn": 60,
         "haproxy_identify_server": True,
-        "haproxy_frontend": "www",
+        "__haproxy_frontend": "www",
+        "__haproxy_frontends": ["www"],
         "haproxy_shift_cookie": "cohort",
         "bookface_webhost": "127.0.0.1",
         "__haproxy_adopted": ["docker"],
@@ -291,3 +293,25 @@ def test_passwords_are_in_no_result(stopped: Lab) -> None:
         done = adopt(lab, check=check)
         assert done["changed"], done
         assert "hunter2" not in str(done)
+
+
+def test_two_frontends_of_one_site(stopped: Lab) -> None:
+    """Both get the rule, none loses it to the other, and one switch moves both."""
+    lab = stopped
+    second = f"frontend tls\n\tbind 127.0.0.1:{free_port()}\n\tdefault_backend web\n"
+    original = tabs(lab).replace(b"backend images\n", second.encode() + b"backend images\n")
+    lab.config.write_bytes(original)
+    lab.start(settle=False)
+    both = ["www", "tls"]
+    assert adopt(lab)["changed"]
+    refused = adopt(lab, frontend="tls")
+    assert "Name all that follow the switch: [www, tls]" in refused["msg"]
+    assert adopt(lab, frontend=both)["changed"]
+    assert not adopt(lab, frontend=both)["changed"]
+    lab.reload()
+    lab.until(lambda: checked(lab), "the check of the adopted server")
+    done = lab.switch("docker", frontend=both)
+    assert (done["action"], [one["changed"] for one in done["frontends"]]) == ("map", [True, True])
+    assert lab.switch("web", frontend=both)["changed"]
+    assert give_back(lab)["changed"]
+    assert lab.config.read_bytes() == original

@@ -26,6 +26,10 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         {"haproxy_fallback_backend": "nosuch"},
         "haproxy_fallback_backend is nosuch; it must be one of the backends legacy, docker",
     ),
+    "several frontends": (
+        {"haproxy_frontend": ["www", "tls"]},
+        "haproxy_frontend is ['www', 'tls']; it must be one name",
+    ),
     "backend twice": (
         {"haproxy_backends": [LEGACY, LEGACY]},
         "need a name each; given are legacy,",

@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 FOLLOW = "use_backend %[fe_name,map(/m)] if { fe_name,map(/m) -m found }"
 DOCKER = "backend docker\n    server d1 192.0.2.2:32001 check\n"
 SWARM = "backend swarm\n    server s1 192.0.2.3:8080 check\n"
-WANTED = Wanted(DOCKER, "www", FOLLOW)
+WANTED = Wanted(DOCKER, ("www",), FOLLOW)
 DOCKER_BLOCK = (
     "# BEGIN bookface.platform backend docker\n"
     "backend docker\n    server d1 192.0.2.2:32001 check\n"
@@ -73,7 +73,7 @@ def test_twice_is_once_and_out_again_gives_the_same_text() -> None:
 
 def test_variables_go_before_the_site_s_own_rules_and_out_of_their_conditions() -> None:
     rule = f"# why\nhttp-request set-var(txn.a) src\n# then\n{FOLLOW}"
-    wanted = Wanted("", "www", rule)
+    wanted = Wanted("", ("www",), rule)
     variables = (
         "    # BEGIN bookface.platform variables\n    # why\n"
         "    http-request set-var(txn.a) src\n    # END bookface.platform variables\n"
@@ -102,16 +102,29 @@ def test_only_backends() -> None:
 def test_a_block_is_replaced_where_it_stands() -> None:
     once = plan(SITE, WANTED) + "backend later\n    server l 192.0.2.9:80\n"
     more = "backend docker\n    server d9 192.0.2.2:32009\n"
-    again = plan(once, Wanted(more, "www", FOLLOW))
+    again = plan(once, Wanted(more, ("www",), FOLLOW))
     assert again == once.replace("server d1 192.0.2.2:32001 check", "server d9 192.0.2.2:32009")
 
 
-def test_the_rule_moves_with_its_frontend() -> None:
-    text = SITE + "frontend other\n\tbind :81\n\tdefault_backend web\n"
-    moved = plan(plan(text, WANTED), Wanted("", "other", FOLLOW))
-    assert moved == text.replace(
-        "\tdefault_backend web", rule_block("\t") + "\tdefault_backend web"
-    )
+TWO = SITE + "frontend tls\n\tbind :81\n\tdefault_backend web\n"
+
+
+def test_several_frontends_get_the_rule() -> None:
+    planned = plan(TWO, Wanted("", ("www", "tls"), FOLLOW))
+    assert list(take_out(planned).blocks) == ["rule www", "rule tls"]
+    assert planned.count(FOLLOW) == 2
+    assert plan(planned, Wanted("", ("www", "tls"), FOLLOW)) == planned
+    assert plan(planned, Wanted()) == TWO
+
+
+def test_a_frontend_does_not_lose_its_rule_because_another_gets_one() -> None:
+    once = plan(TWO, WANTED)
+    with pytest.raises(AdoptError, match="frontend www has the rule and would lose it") as caught:
+        plan(once, Wanted("", ("tls",), FOLLOW))
+    assert "Name all that follow the switch: [www, tls]" in caught.value.remedy
+    both = plan(once, Wanted(DOCKER, ("www", "tls"), FOLLOW))
+    assert both.count(FOLLOW) == 2
+    assert plan(plan(both, Wanted()), Wanted("", ("tls",), FOLLOW)).count(FOLLOW) == 1
 
 
 def test_the_site_s_own_rules_come_first_wherever_they_stand() -> None:
@@ -158,7 +171,7 @@ def test_a_default_that_the_switch_wrote_into_the_block_is_kept() -> None:
 @pytest.mark.parametrize(
     ("text", "wanted", "message"),
     [
-        (SITE, Wanted("", "shop", FOLLOW), "existing frontends: www"),
+        (SITE, Wanted("", ("shop",), FOLLOW), "existing frontends: www"),
         (SITE + "frontend www\n", WANTED, "defined more than once (lines 5, 14)"),
         (SITE + "backend docker\n", WANTED, "'backend docker' already exists in the configuration"),
         (SITE + "listen docker\n", WANTED, "'listen docker' already exists in the configuration"),
@@ -188,7 +201,7 @@ def test_a_default_that_the_switch_wrote_into_the_block_is_kept() -> None:
             "expected only sections 'backend NAME'",
         ),
         (SITE, Wanted("backend a\xe9\n"), "expected only sections 'backend NAME'"),
-        (SITE, Wanted("", "www", "global"), "begins a section"),
+        (SITE, Wanted("", ("www",), "global"), "begins a section"),
         (SITE + "# BEGIN bookface.platform rule\n", WANTED, "begins at line 14 (rule) has no END"),
         (SITE + "# END bookface.platform rule\n", WANTED, "line 14 is '# END"),
         (

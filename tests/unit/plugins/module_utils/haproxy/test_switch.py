@@ -30,10 +30,12 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.switch i
     check_map_file,
     choose_reload,
     cohort_text,
+    edit_all,
     is_stale,
     judge_gate,
     plan_disk,
     plan_switch,
+    plan_together,
     rule_text,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
@@ -387,3 +389,29 @@ def test_a_haproxy_that_cannot_be_reloaded_is_refused_where_it_would_have_to_be(
     with pytest.raises(SwitchError, match="cannot be reloaded"):
         plan(site(), fixed, "reload")
     assert plan(site(default="docker"), fixed, "reload").action == "nothing"
+
+
+def test_the_edits_of_several_frontends_are_one_text() -> None:
+    """One line is replaced, one is added in a frontend that inherits, one stays."""
+    head = "defaults\n  default_backend legacy\nfrontend f\n  bind :1\nfrontend g\n  bind :2\n"
+    text = f"{head}  default_backend legacy\nfrontend h\n  default_backend docker\n"
+    config = parse(f"{text}backend legacy\nbackend docker\n")
+    wanted = [Wanted(name, "docker") for name in ("g", "f", "h")]
+    disks = [disk(config, one) for one in wanted]
+    added = head.replace("  bind :1\n", "  bind :1\n  default_backend docker\n")
+    assert edit_all(config, disks, wanted) == (
+        f"{added}  default_backend docker\nfrontend h\n  default_backend docker\n"
+        "backend legacy\nbackend docker\n"
+    )
+    assert edit_all(config, disks[2:], wanted[2:]) is None
+
+
+def test_frontends_with_and_without_a_map_are_reloaded_together() -> None:
+    config = parse(site() + "frontend g\n  default_backend legacy\n")
+    wanted = [Wanted(name, "docker") for name in ("f", "g")]
+    disks = [disk(config, one) for one in wanted]
+    running = live((), frontends=("f", "g"))
+    both = plan_together(disks, [running, running], wanted)
+    assert [one.plan.action for one in both] == ["reload", "reload"]
+    alone = plan_together(disks[:1], [running], wanted[:1])
+    assert [one.plan.action for one in alone] == ["map"]
