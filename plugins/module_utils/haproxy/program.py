@@ -47,7 +47,8 @@ def validate(
     module: AnsibleModule, files: Sequence[str], candidate: str, path: str, what: str
 ) -> str:
     """What C(haproxy -c) printed about these files, the candidate named as the file it replaces."""
-    command = [find_haproxy(module), "-c"]
+    # Only in master-worker mode does HAProxy accept a program section.
+    command = [find_haproxy(module), "-W", "-c"]
     for file in files:
         command += ["-f", file]
     code, out, err = module.run_command(command, cwd="/", errors="replace")

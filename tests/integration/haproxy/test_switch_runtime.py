@@ -264,3 +264,13 @@ def test_without_a_master_socket(lab: Lab) -> None:
     done = lab.switch("docker", master_socket="")
     assert (done["changed"], done["engine"]) == (True, "runtime")
     assert lab.traffic() == "docker"
+
+
+def test_with_a_program_beside_it(stopped: Lab) -> None:
+    """HAProxy's own way to run another service; it is valid in master-worker mode alone."""
+    lab = stopped
+    lab.config.write_text(lab.text(extra="program api\n    command /bin/sleep 600\n"))
+    lab.start()
+    assert lab.switch("docker", check=True)["changed"]
+    assert lab.switch("docker")["changed"]
+    assert lab.traffic() == "docker"
