@@ -477,7 +477,9 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process 
     UnprovedError,
     check_master,
     find_process,
+    mounted_alone,
     name_them,
+    same_mounts,
     unnamed_files,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.program import (
@@ -661,6 +663,15 @@ class Shell:
         """Whether the running HAProxy loads these files, as far as that can be seen here."""
         worker = next(live.info.pid for live in lives if live)
         socket = self.params["socket"]
+        alone = mounted_alone(socket, self.loaded)
+        if alone:
+            raise SwitchError(
+                f"HAProxy has {alone} by a mount of this file alone, so it would keep the old file "
+                "when that is replaced",
+                "Mount the directory into the container instead of the file",
+            )
+        if not same_mounts(socket):
+            return
         try:
             loaded = find_process(worker, socket).files
         except UnprovedError:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
@@ -100,6 +101,32 @@ def unnamed_files(worker: int, path: str, files: Sequence[str]) -> tuple[str, ..
     return ()
 
 
+def same_mounts(path: str) -> bool:
+    """Whether the listener of a socket sees the files that are seen here."""
+    with suppress(OSError):
+        return _mounts(opener(path)) == _mounts(os.getpid())
+    return False
+
+
+def mounted_alone(path: str, files: Sequence[str]) -> str | None:
+    """A file that the listener of a socket has by a mount of its own, as in a container.
+
+    It keeps the old file when another is renamed over it here.
+    """
+    with suppress(OSError, IndexError):
+        if same_mounts(path):
+            return None
+        root = f"/proc/{opener(path)}"
+        known = {(found.st_dev, found.st_ino): file for file in files for found in [os.stat(file)]}  # noqa: PTH116
+        for line in Path(f"{root}/mountinfo").read_text(encoding="utf-8").splitlines():
+            with suppress(OSError):
+                # In the process's own directory tree, which may have other files of the same name.
+                found = os.stat(f"{root}/root{line.split()[4]}")  # noqa: PTH116
+                if (found.st_dev, found.st_ino) in known and stat.S_ISREG(found.st_mode):
+                    return known[found.st_dev, found.st_ino]
+    return None
+
+
 def name_them(path: str, worker: int) -> str:
     """The parameter to give, so that no file is missing."""
     with suppress(UnprovedError):
@@ -118,6 +145,10 @@ def _parent(pid: int) -> int:
 
 def _namespace(pid: int) -> str:
     return os.readlink(f"/proc/{pid}/ns/pid")  # noqa: PTH115
+
+
+def _mounts(pid: int) -> str:
+    return os.readlink(f"/proc/{pid}/ns/mnt")  # noqa: PTH115
 
 
 def _program(pid: int) -> str:

@@ -22,6 +22,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process 
 )
 from test_switch_refusals import nothing_changes, refused
 
+from tests.support.paths import PATH
+
 if TYPE_CHECKING:
     from conftest import Lab
 
@@ -97,3 +99,22 @@ def test_its_own_master_is_proved_before_and_after_reloads(lab: Lab) -> None:
         assert lab.switch(backend, engine="reload", master_socket="")["action"] == "reload"
     with pytest.raises(UnprovedError, match="cannot be examined"):
         find_process(lab.pid() + 100000, str(lab.admin))
+
+
+def test_a_file_that_is_mounted_alone(stopped: Lab) -> None:
+    """As into a container: it would keep the old file, and read that at its next reload."""
+    lab = stopped
+    (lab.directory / "inside").touch()
+    inside = str(lab.directory / "inside")
+    mount = f"mount --bind {lab.config} {inside} && exec haproxy -W -S {lab.master} -f {inside}"
+    with (lab.directory / "log").open("ab") as log:
+        lab.process = subprocess.Popen(
+            ["unshare", "--map-root-user", "--mount", "sh", "-c", mount],
+            stdout=log,
+            stderr=log,
+            env={"PATH": PATH},
+        )
+    lab.until(lambda: lab.answers() is not None, "HAProxy")
+    before = lab.config.read_text()
+    refused(lab, "docker", f"has {lab.config} by a mount of this file alone", "Mount the directory")
+    assert (lab.config.read_text(), lab.traffic()) == (before, "legacy")
