@@ -36,7 +36,7 @@ options:
     required: true
   persistent:
     description:
-      - What V(state=drain) means in a backend with persistence.
+      - What O(state=drain) means in a backend with persistence.
       - With V(drain) it is done once none of the server's own clients comes for five seconds. With
         V(maint) the state V(maint) is set instead.
     type: str
