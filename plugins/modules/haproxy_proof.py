@@ -27,7 +27,6 @@ options:
       - The page to request. Certificates are not validated, since the URL may have the address of
         the front door instead of its name. Redirects are followed, at the same address.
     type: str
-    required: true
   status:
     description:
       - The expected status.
