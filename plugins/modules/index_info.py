@@ -79,8 +79,8 @@ engine:
     version: "15.18"
 catalogue:
   description:
-    - The account (C(account), C(read_only), C(may_create)), and C(tables), C(indexes) and
-      C(relations) as P(bookface.platform.index_plan#filter) takes them.
+    - The account (C(account), C(read_only)), and C(tables), C(indexes) and C(relations) as P(bookface.platform.index_plan#filter) takes them.
+    - C(lacks) is the statement that lets the account create indexes in the schema, or empty.
   returned: success
   type: dict
 builds:
@@ -119,7 +119,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.database.catalog
 )
 from ansible_collections.bookface.platform.plugins.module_utils.database.engine import POSTGRESQL
 
-CATALOGUE_FIELDS = ("account", "read_only", "may_create", "tables", "relations", "indexes")
+CATALOGUE_FIELDS = ("account", "read_only", "lacks", "tables", "relations", "indexes")
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:

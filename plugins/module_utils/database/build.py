@@ -26,7 +26,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.database.errors 
 # SQLSTATE, by PostgreSQL's names.
 LOCK_NOT_AVAILABLE, DUPLICATE_TABLE = "55P03", "42P07"
 REMEDIES = {
-    "42501": "the account {user} lacks the right: connect as the owner of the tables",
+    "42501": "the account {user} lacks this right: have it granted by the owner of what is named",
     "25006": "the server or the account is read-only: connect to the primary, as an account whose"
     " transactions may write",
     "53100": "the database's disk is full: free some space, or drop what is not needed",

@@ -27,7 +27,11 @@ _POSTGRESQL = f"""
 select
   current_user::text as account,
   pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' as read_only,
-  coalesce(has_schema_privilege(%(schema)s::text, 'CREATE'), false) as may_create,
+  case
+    when has_schema_privilege(to_regnamespace(quote_ident(%(schema)s)), 'USAGE')
+      and has_schema_privilege(to_regnamespace(quote_ident(%(schema)s)), 'CREATE') then ''
+    else format('GRANT USAGE, CREATE ON SCHEMA %%I TO %%I', %(schema)s, current_user)
+  end as lacks,
   (
     select coalesce(json_object_agg(t.relname, json_build_object(
       'columns', (
@@ -45,12 +49,22 @@ select
       'rows', t.reltuples,
       'size', pg_relation_size(t.oid),
       'owned', pg_has_role(t.relowner, 'USAGE'),
-      'owner', pg_get_userbyid(t.relowner),
+      'owner', o.rolname,
+      -- gives this account the rights of an owner that is a role without login
+      'join', case
+        when o.rolcanlogin then ''
+        when not pg_has_role(t.relowner, 'MEMBER') then
+          format('GRANT %%I TO %%I', o.rolname, current_user)
+        when current_setting('server_version_num')::int < 160000 then
+          format('ALTER ROLE %%I INHERIT', current_user)
+        else format('GRANT %%I TO %%I WITH INHERIT TRUE', o.rolname, current_user)
+      end,
       'analyzed_seconds',
       extract(epoch from clock_timestamp() - greatest(u.last_analyze, u.last_autoanalyze))
     )), '{{}}')
     from pg_class as t
     join pg_namespace as n on n.oid = t.relnamespace
+    join pg_roles as o on o.oid = t.relowner
     left join pg_stat_all_tables as u on u.relid = t.oid
     where n.nspname = %(schema)s and t.relkind = 'r'
     and t.relname in (select json_array_elements_text(%(tables)s))
@@ -114,7 +128,7 @@ _COCKROACHDB = """
 select
   current_user as account,
   current_setting('transaction_read_only') = 'on' as read_only,
-  true as may_create,
+  '' as lacks,
   (
     select coalesce(json_object_agg(t.table_name, json_build_object(
       'columns', (
@@ -126,6 +140,7 @@ select
       'size', 0,
       'owned', true,
       'owner', '',
+      'join', '',
       'analyzed_seconds', null
     )), '{}')
     from information_schema.tables as t

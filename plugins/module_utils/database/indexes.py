@@ -46,13 +46,15 @@ class Table:
 
     C(columns) maps each one to its average width in bytes, 0 without statistics. C(rows) is an
     estimate, negative if the table was never analyzed. C(owner) is empty if the account may create
-    indexes on the table, else the account that may.
+    indexes on the table, else the account that may; C(join) is the statement that gives the account
+    the rights of an owner that cannot log in.
     """
 
     columns: Mapping[str, float]
     rows: float = -1
     size: int = 0
     owner: str = ""
+    join: str = ""
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,7 @@ def read_table(data: Mapping[str, Any]) -> Table:
             rows=float(data["rows"]),
             size=int(data["size"] or 0),
             owner="" if data["owned"] else str(data["owner"]),
+            join=str(data["join"]),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise PlanError(f"{data} is no table: {error!r}") from error

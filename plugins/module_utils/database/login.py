@@ -23,6 +23,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.database.errors 
     STATEMENT_FAILED,
     UNKNOWN_ENGINE,
     DatabaseError,
+    login_remedy,
     lost,
 )
 
@@ -82,9 +83,8 @@ def connect(params: Mapping[str, Any]) -> Any:
     except psycopg2.Error as error:
         why = " ".join(f"{error}".split()).rstrip(".?")
         raise DatabaseError(
-            f"No connection to {place(params)} as {params['login_user']}: {why}. Check"
-            " db_optimize_host, db_optimize_port, db_optimize_user and its password, and that the"
-            " server's pg_hba.conf admits this machine. Nothing was changed",
+            f"No connection to {place(params)} as {params['login_user']}: {why}."
+            f" {login_remedy(why, params)}. Nothing was changed",
             NO_CONNECTION,
         ) from None
     connection.autocommit = True

@@ -149,10 +149,17 @@ def _drop(index: Index, why: str, dialect: Postgresql) -> Step:
 
 def _allowed(step: Step, tables: Mapping[str, Table]) -> Step:
     """The step, or a conflict where the account may not take it."""
-    owner = tables[step.table].owner if step.table in tables else ""
-    if not step.statement or not owner:
+    table = tables.get(step.table)
+    if not step.statement or not table or not table.owner:
         return step
-    why = f"{step.table} belongs to {owner}, who alone may index it: connect as {owner}"
+    if table.join:
+        why = (
+            f"{step.table} belongs to {table.owner}, a role without login whose rights this account"
+            f" lacks: execute {table.join} as a superuser"
+        )
+    else:
+        why = f"{step.table} belongs to {table.owner}, who alone may index it: connect as"
+        why += f" {table.owner}"
     return Step("conflict", step.table, step.index, why)
 
 

@@ -100,6 +100,12 @@ def pooler(database: Database) -> Iterator[int]:
 def test_refusals(cluster: Cluster, make: Make, tmp_path: Path) -> None:
     """What cannot work is refused with its reason before anything is changed."""
     plain, taken, strange = make(cluster), make(cluster), make(cluster)
+    bare, team = make(cluster), make(cluster)
+    # As a schema is that was made before PostgreSQL 15, and then closed.
+    bare.sql(
+        f"alter schema public owner to postgres; revoke all on schema public from public, {OWNER}"
+    )
+    team.sql("create role team; alter table posts owner to team; alter table users owner to team")
     plain.seed(20, 20)
     taken.sql(
         f"set role {OWNER}; create table bookface_posts_of_user (a int);"
@@ -109,7 +115,9 @@ def test_refusals(cluster: Cluster, make: Make, tmp_path: Path) -> None:
     cluster.sql(
         "create role stranger login superuser password 'x'; create role reader login password 'x';"
         f" grant {OWNER} to reader; alter role reader set default_transaction_read_only = on;"
-        " alter role stranger set search_path = strange, pg_catalog"
+        " alter role stranger set search_path = strange, pg_catalog;"
+        f" create role member login password 'x' noinherit; grant team, {OWNER} to member;"
+        " create role full login password 'x' connection limit 0;"
     )
     strange.sql(
         "create schema strange; create function strange.version() returns text"
@@ -123,6 +131,11 @@ def test_refusals(cluster: Cluster, make: Make, tmp_path: Path) -> None:
             "nobody": plain.variables(db_optimize_port=free_port()),
             "pages": plain.variables(db_optimize_user=PAGES, db_optimize_password=PAGES_PASSWORD),
             "bare": plain.variables(db_optimize_database=f"{plain.name}_bare"),
+            "create": bare.variables(),
+            "team": team.variables(),
+            "member": team.variables(db_optimize_user="member", db_optimize_password="x"),  # noqa: S106
+            "full": plain.variables(db_optimize_user="full", db_optimize_password="x"),  # noqa: S106
+            "login": plain.variables(db_optimize_user="team"),
             "standby": plain.variables(db_optimize_port=copy),
             "reader": plain.variables(db_optimize_user="reader", db_optimize_password="x"),  # noqa: S106
             "pooler": plain.variables(db_optimize_port=between),
@@ -144,6 +157,11 @@ def test_refusals(cluster: Cluster, make: Make, tmp_path: Path) -> None:
             "Nothing was changed",
         ],
         "bare": ["The schema public of", "has none of the tables posts, comments, users, pictures"],
+        "create": ["GRANT USAGE, CREATE ON SCHEMA public TO bfowner", "the owner of the schema or"],
+        "team": ["posts belongs to team, a role without login", "GRANT team TO bfowner"],
+        "member": ["ALTER ROLE member INHERIT", "users belongs to team"],
+        "full": ["too many connections for role", 'ALTER ROLE "full" CONNECTION LIMIT'],
+        "login": ["is not permitted to log in", 'GRANT "team" TO that account'],
         "standby": ["is read-only: a standby", "the primary"],
         "reader": ["is read-only"],
         "pooler": ["is a connection pooler, not the database", "Nothing was changed"],

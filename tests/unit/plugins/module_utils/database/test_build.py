@@ -113,7 +113,7 @@ def test_other_failures_end_it_at_once_and_are_cleaned_up() -> None:
 
 def test_rights_name_the_account() -> None:
     failure = Outcome(Failure("42501", "must be owner"))
-    with pytest.raises(DatabaseError, match="the account me lacks the right") as caught:
+    with pytest.raises(DatabaseError, match="the account me lacks this right: have it") as caught:
         carry_out([CREATE], Script([failure]), 3, {"user": "me"})
     assert (caught.value.reason, caught.value.sqlstate) == ("statement_failed", "42501")
 

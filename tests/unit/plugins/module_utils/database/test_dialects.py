@@ -100,6 +100,7 @@ class TestCockroachdb:
                 "size": 0,
                 "owned": True,
                 "owner": "",
+                "join": "",
                 "analyzed_seconds": None,
             }
         )

@@ -55,7 +55,7 @@ class TestReading:
 
     @pytest.mark.parametrize("field", ["columns", "rows", "owned"])
     def test_table_without_a_field(self, field: str) -> None:
-        data = {"columns": {}, "rows": 1, "size": 1, "owned": True, "owner": "x"}
+        data = {"columns": {}, "rows": 1, "size": 1, "owned": True, "owner": "x", "join": ""}
         del data[field]
         with pytest.raises(PlanError, match="is no table"):
             read_table(data)

@@ -200,6 +200,13 @@ class TestPlan:
         assert (step.action, step.index) == ("conflict", "ours")
         assert "connect as boss" in step.reason
 
+    def test_table_of_a_role_without_login(self) -> None:
+        join = 'GRANT "team" TO me'
+        tables = with_columns({"posts": ["userid", "postdate"]}, owner="team", join=join)
+        (step,) = plan([POSTS], tables, [])
+        assert "execute " + join + " as a superuser" in step.reason
+        assert "connect as" not in step.reason
+
     def test_table_of_somebody_else_that_has_all_is_fine(self) -> None:
         tables = with_columns({"posts": ["userid", "postdate"]}, owner="boss")
         (step,) = plan([POSTS], tables, [GOOD])
