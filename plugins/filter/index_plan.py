@@ -29,7 +29,7 @@ def index_plan(
         indexes = [reading.read_index(index) for index in catalogue["indexes"]]
         tables = {name: reading.read_table(data) for name, data in catalogue["tables"].items()}
         if state == "absent":
-            steps = planning.undo(wished, indexes, schema, engine)
+            steps = planning.undo(wished, indexes, schema, engine, tables)
         elif state == "present":
             relations = catalogue.get("relations") or {}
             steps = planning.plan(wished, tables, indexes, relations, schema, engine)

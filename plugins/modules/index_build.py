@@ -52,6 +52,12 @@ options:
           - The statement.
         type: str
         default: ""
+      brief:
+        description:
+          - Queries queue up behind the statement while it waits for its lock. So it waits half a
+            second at a time, and more often.
+        type: bool
+        default: false
       reason:
         description:
           - Why the step is planned. Not used.
@@ -165,6 +171,8 @@ done:
 
 import contextlib
 import threading
+import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -177,9 +185,10 @@ from ansible_collections.bookface.platform.plugins.module_utils.database.build i
     Step,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.database.catalogue import (
+    ALIVE,
     HOLDERS,
-    LEFTOVER,
     SIZE,
+    leftover,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.database.dialects import dialect_of
 from ansible_collections.bookface.platform.plugins.module_utils.database.engine import (
@@ -190,30 +199,43 @@ from ansible_collections.bookface.platform.plugins.module_utils.database.errors 
 
 # Seconds between two looks at the sessions that block a statement.
 LOOK = 0.5
+# Milliseconds that a brief statement waits for its lock, and then pauses.
+BRIEF = 500
+# Seconds that the server has to clean up after a session that was ended.
+CLEANUP = 10
 
 
 class Session:
     """Two connections: one executes, the other one watches."""
 
     def __init__(self, params: dict[str, Any]) -> None:
-        self.schema = params["schema"]
+        self.params, self.schema = params, params["schema"]
         server = login.reach(params)
-        self.worker, self.watcher = server.connection, login.connect(params)
-        self.engine = server.engine
+        self.engine, self.number = server.engine, server.number
+        self.worker, self.watcher = server.connection, self._connect()
         self.dialect = dialect_of(server.engine, self.schema)
         # The only engine that shows who holds a lock.
         self.postgresql = server.engine == POSTGRESQL
 
-    def prepare(self, lock_wait: int) -> None:
-        """Settings of the session that executes."""
-        login.ask(self.worker, f"set lock_timeout = {lock_wait * 1000}", rows=False)
-        # A timeout that the account has for its pages must not cancel a build.
-        login.ask(self.worker, "set statement_timeout = 0", rows=False)
+    def _connect(self) -> Any:
+        connection = login.connect(self.params)
+        login.lift_timeouts(connection, self.engine)
+        return connection
 
-    def execute(self, statement: str) -> Outcome:
+    def _watch(self, query: str, values: Sequence[Any]) -> list[Any]:
+        """Rows that the watcher is given; one whose session was ended connects again."""
+        if self.watcher.closed:
+            self.watcher = self._connect()
+        return login.ask(self.watcher, query, values)
+
+    def execute(self, statement: str, brief: bool = False) -> Outcome:
         """Run it in a thread, and watch who blocks it."""
         failures: list[Failure] = []
+        if self.worker.closed:  # to drop what the session left that was ended
+            self.worker = self._connect()
         pid = self.worker.get_backend_pid()
+        wait = BRIEF if brief else self.params["lock_wait"] * 1000
+        login.ask(self.worker, f"set lock_timeout = {wait}", rows=False)
 
         def work() -> None:
             try:
@@ -228,8 +250,16 @@ class Session:
         while thread.is_alive():
             if self.postgresql:
                 with contextlib.suppress(DatabaseError):  # the worker will report it
-                    seen = building.holders(login.ask(self.watcher, HOLDERS, (pid,))) or seen
+                    seen = building.holders(self._watch(HOLDERS, (pid,))) or seen
             thread.join(LOOK)
+        if self.worker.closed and self.postgresql:
+            # What it leaves shows once its locks are gone.
+            with contextlib.suppress(DatabaseError):  # so is the server
+                late = time.monotonic() + CLEANUP
+                while self._watch(ALIVE, (pid,))[0][0] and time.monotonic() < late:
+                    time.sleep(LOOK)
+        if brief and failures:
+            time.sleep(BRIEF / 1000)
         return Outcome(failures[0] if failures else None, seen)
 
     def leftover(self, step: Step) -> bool | None:
@@ -239,7 +269,7 @@ class Session:
         if not self.postgresql:
             return None
         values = (self.schema, step.index, step.table)
-        return bool(login.ask(self.watcher, LEFTOVER, values)[0][0])
+        return bool(self._watch(leftover(self.engine, self.number), values)[0][0])
 
     def drop_of(self, step: Step) -> str:
         """In the engine's dialect."""
@@ -249,7 +279,7 @@ class Session:
         """As the server counts it; 0 where it does not."""
         if not self.postgresql:
             return 0
-        rows = login.ask(self.watcher, SIZE, (self.schema, step.index))
+        rows = self._watch(SIZE, (self.schema, step.index))
         return int(rows[0][0]) if rows else 0
 
 
@@ -258,7 +288,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     session = Session(params)
     steps = [
-        Step(step["action"], step["table"], step["index"], step["statement"])
+        Step(step["action"], step["table"], step["index"], step["statement"], step["brief"])
         for step in params["steps"]
         if step["statement"]
     ]
@@ -267,9 +297,10 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if steps:
         result["diff"] = {"before": "", "after": text}
     if steps and not module.check_mode:
-        session.prepare(params["lock_wait"])
         context = {"user": params["login_user"]}
-        done = building.carry_out(steps, session, params["tries"], context)
+        # A brief try and its pause take a second.
+        brief_tries = params["tries"] * params["lock_wait"]
+        done = building.carry_out(steps, session, params["tries"], context, brief_tries)
         result["done"] = [asdict(item) for item in done]
     return result
 
@@ -289,6 +320,7 @@ def main() -> None:
                     "table": {"type": "str", "required": True},
                     "index": {"type": "str", "default": ""},
                     "statement": {"type": "str", "default": ""},
+                    "brief": {"type": "bool", "default": False},
                     "reason": {"type": "str", "default": ""},
                     "size": {"type": "int", "default": 0},
                     "text": {"type": "str", "default": ""},

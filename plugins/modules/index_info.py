@@ -79,7 +79,8 @@ engine:
     version: "15.18"
 catalogue:
   description:
-    - The account (C(account), C(read_only)), and C(tables), C(indexes) and C(relations) as P(bookface.platform.index_plan#filter) takes them.
+    - The account (C(account), C(read_only)), and C(tables), C(indexes) and C(relations) as
+      P(bookface.platform.index_plan#filter) takes them.
     - C(lacks) is the statement that lets the account create indexes in the schema, or empty.
   returned: success
   type: dict
@@ -103,21 +104,28 @@ builds:
       description: Process that the build waits for, if any.
       type: int
 building:
-  description: Whether any session locks one of the tables as a build does. PostgreSQL only.
+  description: Whether another session is building an index of one of the tables.
   returned: success
   type: bool
+holders:
+  description:
+    - Other sessions that lock one of the tables as a build does, or that block one of this
+      collection's, as lines for people. PostgreSQL only.
+  returned: success
+  type: list
+  elements: str
 """
 
 import json
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bookface.platform.plugins.module_utils.database import login
+from ansible_collections.bookface.platform.plugins.module_utils.database import build, login
 from ansible_collections.bookface.platform.plugins.module_utils.database.catalogue import (
-    CATALOGUE,
-    PROGRESS,
+    catalogue,
+    progress,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.database.engine import POSTGRESQL
+from ansible_collections.bookface.platform.plugins.module_utils.database.engine import COCKROACHDB
 
 CATALOGUE_FIELDS = ("account", "read_only", "lacks", "tables", "relations", "indexes")
 
@@ -127,15 +135,18 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     server = login.reach(params)
     values = {"schema": params["schema"], "tables": json.dumps(params["tables"])}
-    [row] = login.ask(server.connection, CATALOGUE[server.engine], values)
-    builds, building = [], False
-    if server.engine == POSTGRESQL:
-        [[builds, building]] = login.ask(server.connection, PROGRESS, values)
+    asked = catalogue(server.engine, server.number)
+    [row] = login.ask(server.connection, asked, values)
+    builds, building, holders = [], False, []
+    if server.engine != COCKROACHDB:
+        asked = progress(server.engine, server.number)
+        [[builds, building, holders]] = login.ask(server.connection, asked, values)
     return {
         "engine": {"name": server.engine, "version": server.version},
         "catalogue": dict(zip(CATALOGUE_FIELDS, row)),
         "builds": builds,
         "building": building,
+        "holders": [str(holder) for holder in build.holders(holders)],
     }
 
 

@@ -30,23 +30,34 @@ REMEDIES = {
     "25006": "the server or the account is read-only: connect to the primary, as an account whose"
     " transactions may write",
     "53100": "the database's disk is full: free some space, or drop what is not needed",
-    "57014": "the statement was cancelled, by somebody or by statement_timeout",
+    "57014": "somebody cancelled the statement",
+    "25P03": "idle_in_transaction_session_timeout ended the session",
+    "25P04": "transaction_timeout ended the session",
+    "57P01": "an administrator, or a stop of the server, ended the session",
+    "57P05": "idle_session_timeout ended the session",
 }
 
 
 @dataclass(frozen=True)
 class Step:
-    """A statement, with the index and the table that it is about."""
+    """A statement, with the index and the table that it is about.
+
+    While a C(brief) one waits for its lock, queries queue up behind it.
+    """
 
     action: str
     table: str
     index: str
     statement: str
+    brief: bool = False
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A session that others wait for. What the server hides from this account is empty."""
+    """A session that others wait for. What the server hides from this account is empty.
+
+    Autovacuum has no user. The pid 0 is a prepared transaction, which has no session.
+    """
 
     pid: int
     user: str = ""
@@ -57,7 +68,11 @@ class Holder:
     query: str = ""
 
     def __str__(self) -> str:
-        text = f"pid {self.pid} of {self.user or 'an unknown user'}"
+        if not self.pid:
+            return "a prepared transaction (see pg_prepared_xacts)"
+        text = f"pid {self.pid} of {self.user}" if self.user else f"autovacuum, pid {self.pid}"
+        if not self.user:
+            return f"{text}: {' '.join(self.query.split())[:80]}" if self.query else text
         if self.application:
             text += f" ({self.application})"
         if self.seconds is None:
@@ -99,8 +114,8 @@ class Done:
 class Database(Protocol):
     """What the tries require of a database. All but C(execute) may raise a DatabaseError."""
 
-    def execute(self, statement: str) -> Outcome:
-        """Run one statement to its end."""
+    def execute(self, statement: str, brief: bool = False) -> Outcome:
+        """Run one statement to its end; a brief one gives up its lock soon, and pauses then."""
 
     def leftover(self, step: Step) -> bool | None:
         """Whether there is an invalid index of the step's name that nobody is building.
@@ -116,21 +131,42 @@ class Database(Protocol):
 
 
 def carry_out(
-    steps: Iterable[Step], database: Database, tries: int, context: Mapping[str, str]
+    steps: Iterable[Step],
+    database: Database,
+    tries: int,
+    context: Mapping[str, str],
+    brief_tries: int = 1,
 ) -> list[Done]:
-    """Execute all steps in order; C(context) fills the messages (C(user))."""
+    """Execute all steps in order; C(context) fills the messages (C(user)).
+
+    An ANALYZE that is blocked does not hold up the other tables. Marks come after it, so that the
+    next run sees that it is due.
+    """
     done: list[Done] = []
+    blocked: dict[str, DatabaseError] = {}
     for step in steps:
+        if step.action == "mark" and step.table in blocked:
+            continue
         try:
-            done.append(_carry_out(step, database, tries, context))
+            times = brief_tries if step.brief else tries
+            done.append(_carry_out(step, database, times, context))
         except DatabaseError as error:
-            before = ", ".join(f"{item.action} {item.index or item.table}" for item in done)
-            raise DatabaseError(
-                f"{error}. Steps done before: {before or 'none'}. Run again to continue",
-                error.reason,
-                error.sqlstate,
-            ) from None
+            if step.action != "analyze" or error.reason != BLOCKED:
+                raise _ended(error, done) from None
+            blocked[step.table] = error
+    if blocked:
+        raise _ended(next(iter(blocked.values())), done)
     return done
+
+
+def _ended(error: DatabaseError, done: Iterable[Done]) -> DatabaseError:
+    """The error, with what was done before it."""
+    before = ", ".join(f"{item.action} {item.index or item.table}" for item in done)
+    return DatabaseError(
+        f"{error}. Steps done: {before or 'none'}. Run again to continue",
+        error.reason,
+        error.sqlstate,
+    )
 
 
 def _carry_out(step: Step, database: Database, tries: int, context: Mapping[str, str]) -> Done:
@@ -149,20 +185,35 @@ def _carry_out(step: Step, database: Database, tries: int, context: Mapping[str,
         if outcome.failure.code != LOCK_NOT_AVAILABLE:
             raise _error(step, outcome.failure, database, context)
     who = "; ".join(map(str, seen.values())) or "a session that had ended by the time of the check"
+    wait = "half a second" if step.brief else "as long as db_optimize_lock_wait allows"
     raise DatabaseError(
         f"{step.action} {step.index or step.table}: gave up after {tries} tries, each of which"
-        f" waited for another session as long as db_optimize_lock_wait allows. Blocked by {who}."
-        f" End that transaction, or the session (select pg_terminate_backend(PID))"
-        + _left(step, database),
+        f" waited for another session {wait}. Blocked by {who}."
+        f" {_advice(seen.values())}" + _left(step, database),
         BLOCKED,
         LOCK_NOT_AVAILABLE,
     )
 
 
+def _advice(blocking: Iterable[Holder]) -> str:
+    """What to do about each kind of holder, without a full stop at the end."""
+    blocking, advice = list(blocking), []
+    if any(holder.pid and not holder.user for holder in blocking):
+        advice.append(
+            "An autovacuum that does not give way prevents transaction IDs from running out: let it"
+            " finish (pg_stat_progress_vacuum shows how far it is); ended, it would begin anew"
+        )
+    if any(not holder.pid for holder in blocking):
+        advice.append("End a prepared transaction by COMMIT PREPARED or ROLLBACK PREPARED")
+    if not blocking or any(holder.user for holder in blocking):
+        advice.append("End that transaction, or the session (select pg_terminate_backend(PID))")
+    return ". ".join(advice)
+
+
 def _try(step: Step, database: Database, first: bool) -> Outcome:
     """One try. What a failed one leaves is dropped, after it or else before the next."""
-    if step.action != "create":
-        return database.execute(step.statement)
+    if step.action != "create" or step.brief:
+        return database.execute(step.statement, step.brief)
     if not first and database.leftover(step):
         outcome = database.execute(database.drop_of(step))
         if outcome.failure:
@@ -188,6 +239,8 @@ def _error(
             ". The connection to the database was lost; the next run finds and replaces an index"
             " that was left unfinished"
         )
+        if failure.code in REMEDIES:
+            what += f". That is: {REMEDIES[failure.code]}"
         return DatabaseError(what + _left(step, database), CONNECTION_LOST, failure.code)
     remedy = REMEDIES.get(failure.code, "").format(**context)
     what += f". That is: {remedy}" if remedy else ""
@@ -196,7 +249,9 @@ def _error(
 
 def _left(step: Step, database: Database) -> str:
     """What a failed create has left behind."""
-    if step.action != "create":
+    if step.action == "analyze":
+        return ". The indexes are made and serve; the next run analyzes the table"
+    if step.action != "create" or step.brief:
         return ""
     try:
         left = database.leftover(step)

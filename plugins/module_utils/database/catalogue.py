@@ -3,27 +3,65 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """SQL that reads tables, indexes, and builds under way. Parameters as psycopg2 names them."""
 
+# ruff: noqa: S608  (all that is put into SQL here stands here)
+
 from __future__ import annotations
 
 from ansible_collections.bookface.platform.plugins.module_utils.database.engine import (
     COCKROACHDB,
-    POSTGRESQL,
     YUGABYTEDB,
 )
 
+# What sessions of ours call themselves.
+APPLICATION = "bookface.platform.db_optimize"
+
 # Of pg_index as x. Only such an index serves queries.
 VALID = "x.indisvalid and x.indisready and x.indislive"
-# Another session holds, or waits for, the lock that a build of an index takes on its table {table}.
-# pg_stat_progress_create_index would show the builds of other accounts to the privileged only.
-_LOCKED = """
-  select from pg_locks as l
-  where l.database = (select d.oid from pg_database as d where d.datname = current_database())
-  and l.relation = {table} and l.mode = 'ShareUpdateExclusiveLock' and l.pid <> pg_backend_pid()
+
+# The tables that are asked for, and all partitions of theirs.
+_TREE = """
+with recursive tree (root, relid, parent) as (
+  select t.oid, t.oid, null::oid
+  from pg_class as t
+  join pg_namespace as n on n.oid = t.relnamespace
+  where n.nspname = %(schema)s and t.relname in (select json_array_elements_text(%(tables)s))
+  union all
+  select tree.root, i.inhrelid, i.inhparent
+  from tree
+  join pg_class as t on t.oid = tree.relid and t.relkind = 'p'
+  join pg_inherits as i on i.inhparent = t.oid
+)
 """
-LOCKED, LOCKED_TABLE = _LOCKED.format(table="x.indrelid"), _LOCKED.format(table="t.oid")
+
+# Sessions that hold the lock which a build takes on its table, as does VACUUM or ANALYZE.
+_LOCKS = """
+  from pg_locks as l
+  where l.database = (select d.oid from pg_database as d where d.datname = current_database())
+  and l.mode = 'ShareUpdateExclusiveLock' and l.granted and l.pid <> pg_backend_pid()
+"""
+
+
+def _building(engine: str, version: int, table: str) -> str:
+    """Whether another session is building an index of C(table)."""
+    if engine == YUGABYTEDB:  # its pg_locks does not show the lock
+        return (
+            "select from pg_stat_progress_create_index as p"
+            f" where p.relid = {table} and p.pid <> pg_backend_pid()"
+        )
+    locked = f"select {_LOCKS} and l.relation = {table}"
+    if version >= 120000:
+        # The view shows nothing but the pid of the builds of other accounts.
+        return f"{locked} and l.pid in (select p.pid from pg_stat_progress_create_index as p)"
+    # Autovacuum has no user. Anybody else may be building.
+    return (
+        f"{locked} and l.pid in"
+        " (select a.pid from pg_stat_activity as a where a.usename is not null)"
+    )
+
 
 # YugabyteDB has the same catalogue.
 _POSTGRESQL = f"""
+{_TREE}
 select
   current_user::text as account,
   pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' as read_only,
@@ -43,11 +81,34 @@ select
         from pg_attribute as a
         left join pg_stats as s
         on s.schemaname = n.nspname and s.tablename = t.relname and s.attname = a.attname
-        and not s.inherited
+        and s.inherited = (t.relkind = 'p')
         where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
       ),
-      'rows', t.reltuples,
-      'size', pg_relation_size(t.oid),
+      'rows', (
+        select case when bool_or(c.reltuples >= 0) then sum(greatest(c.reltuples, 0)) else -1 end
+        from tree join pg_class as c on c.oid = tree.relid
+        where tree.root = t.oid and c.relkind <> 'p'
+      ),
+      'size', (
+        select sum(pg_relation_size(tree.relid)) from tree where tree.root = t.oid
+      ),
+      'partitioned', t.relkind = 'p',
+      'partitions', (
+        select coalesce(json_agg(json_build_object(
+          'name', c.relname,
+          'schema', s.nspname,
+          'parent', p.relname,
+          'kind', case c.relkind when 'f' then 'foreign table' else 'table' end,
+          'partitioned', c.relkind = 'p',
+          'owner', case when pg_has_role(c.relowner, 'USAGE') then '' else
+            pg_get_userbyid(c.relowner) end
+        ) order by c.relname), '[]')
+        from tree
+        join pg_class as c on c.oid = tree.relid
+        join pg_namespace as s on s.oid = c.relnamespace
+        join pg_class as p on p.oid = tree.parent
+        where tree.root = t.oid
+      ),
       'owned', pg_has_role(t.relowner, 'USAGE'),
       'owner', o.rolname,
       -- gives this account the rights of an owner that is a role without login
@@ -66,13 +127,15 @@ select
     join pg_namespace as n on n.oid = t.relnamespace
     join pg_roles as o on o.oid = t.relowner
     left join pg_stat_all_tables as u on u.relid = t.oid
-    where n.nspname = %(schema)s and t.relkind = 'r'
+    where n.nspname = %(schema)s and (
+      t.relkind = 'r' or t.relkind = 'p' and current_setting('server_version_num')::int >= 110000
+    )
     and t.relname in (select json_array_elements_text(%(tables)s))
   ) as tables,
   (
     -- an index shares its names with these
     select coalesce(json_object_agg(t.relname, case t.relkind
-      when 'r' then 'table' when 'p' then 'table' when 'f' then 'foreign table'
+      when 'r' then 'table' when 'p' then 'partitioned table' when 'f' then 'foreign table'
       when 'v' then 'view' when 'm' then 'materialized view' when 'S' then 'sequence'
       when 'I' then 'partitioned index' else 'type'
     end), '{{}}')
@@ -105,7 +168,12 @@ select
           where not c.opcdefault or x.indcollation[k] <> a.attcollation
         ) as plain,
         {VALID} as valid,
-        exists ({LOCKED}) as building,
+        exists (BUILDING) as building,
+        i.relkind = 'I' as partitioned,
+        coalesce((
+          select r.relname from pg_inherits as h join pg_class as r on r.oid = h.inhparent
+          where h.inhrelid = x.indexrelid
+        ), '') as parent,
         exists (select from pg_constraint as c where c.conindid = x.indexrelid) as "constraint",
         x.indisunique as "unique",
         pg_relation_size(x.indexrelid) as size,
@@ -120,7 +188,7 @@ select
       order by t.relname, i.relname
     ) as indexes
   ) as indexes
-"""  # noqa: S608  (from constants above)
+"""
 
 # Indexes appear here once they are complete: a build is a job of the cluster, which rolls back one
 # that fails.
@@ -138,6 +206,8 @@ select
       ),
       'rows', -1,
       'size', 0,
+      'partitioned', false,
+      'partitions', '[]'::jsonb,
       'owned', true,
       'owner', '',
       'join', '',
@@ -159,6 +229,8 @@ select
         and s.named,
       'valid', true,
       'building', false,
+      'partitioned', false,
+      'parent', '',
       'constraint', exists (
         select 1 from information_schema.table_constraints as k
         where k.table_schema = s.table_schema and k.table_name = s.table_name
@@ -186,52 +258,89 @@ select
   ) as indexes
 """
 
-# One row, by the engine's name: the account's rights, tables, indexes.
-CATALOGUE = {POSTGRESQL: _POSTGRESQL, YUGABYTEDB: _POSTGRESQL, COCKROACHDB: _COCKROACHDB}
+_HOLDER = """
+  a.pid, a.usename, a.application_name, a.state,
+  extract(epoch from clock_timestamp() - a.xact_start), a.query_start::timestamptz(0)::text, a.query
+"""
+_HELD = f"""
+  select coalesce(json_agg(json_build_array({_HOLDER})), '[]')
+  from pg_stat_activity as a
+  where a.pid in (
+    select l.pid {_LOCKS} and l.relation in (select tree.relid from tree)
+    union
+    select b.pid
+    from pg_stat_activity as w cross join unnest(pg_blocking_pids(w.pid)) as b (pid)
+    where w.application_name = '{APPLICATION}' and w.datname = current_database()
+  )
+"""
+_BUT_BUILDS = " and a.pid not in (select p.pid from pg_stat_progress_create_index as p)"
 
-# PostgreSQL's builds in this database, and whether any session locks one of the tables for a build.
-PROGRESS = f"""
-select
-  (
-    select coalesce(json_agg(json_build_object(
-      'index', coalesce(p.index_relid::regclass::text, ''),
-      'phase', p.phase,
-      'percent', case
-        when p.blocks_total > 0 then round(100.0 * p.blocks_done / p.blocks_total)
-        when p.tuples_total > 0 then round(100.0 * p.tuples_done / p.tuples_total)
-      end,
-      'waits_for', nullif(p.current_locker_pid, 0)
-    )), '[]')
-    from pg_stat_progress_create_index as p
-    where p.datname = current_database()
-  ) as builds,
-  exists (
-    select
-    from pg_class as t
-    join pg_namespace as n on n.oid = t.relnamespace
-    where n.nspname = %(schema)s and t.relname in (select json_array_elements_text(%(tables)s))
-    and exists ({LOCKED_TABLE})
-  ) as building
-"""  # noqa: S608  (from constants above)
 
-# Sessions that block the session %s.
-HOLDERS = """
-select a.pid, a.usename, a.application_name, a.state,
-  extract(epoch from clock_timestamp() - a.xact_start), a.query_start::timestamptz(0), a.query
-from unnest(pg_blocking_pids(%s)) as b (pid) join pg_stat_activity as a on a.pid = b.pid
+def catalogue(engine: str, version: int) -> str:
+    """One row: the account's rights, tables, relations, indexes. C(version) as libpq numbers it."""
+    if engine == COCKROACHDB:
+        return _COCKROACHDB
+    return _POSTGRESQL.replace("BUILDING", _building(engine, version, "x.indrelid"))
+
+
+_BUILDS = """
+  select coalesce(json_agg(json_build_object(
+    'index', coalesce(p.index_relid::regclass::text, ''),
+    'phase', p.phase,
+    'percent', case
+      when p.blocks_total > 0 then round(100.0 * p.blocks_done / p.blocks_total)
+      when p.tuples_total > 0 then round(100.0 * p.tuples_done / p.tuples_total)
+    end,
+    'waits_for', nullif(p.current_locker_pid, 0)
+  )), '[]')
+  from pg_stat_progress_create_index as p
+  where p.datname = current_database()
 """
 
-# Whether an index (schema, name, table) is invalid and no session is at work on its table.
-LEFTOVER = f"""
-select count(*)
-from pg_index as x
-join pg_class as i on i.oid = x.indexrelid
-join pg_namespace as n on n.oid = i.relnamespace
-join pg_class as t on t.oid = x.indrelid
-where n.nspname = %s and i.relname = %s and t.relname = %s
-and not ({VALID})
-and not exists ({LOCKED} and l.granted)
-"""  # noqa: S608  (from constants above)
+
+def progress(engine: str, version: int) -> str:
+    """One row: builds in this database, whether one is of our tables, and who else holds those.
+
+    Those are the sessions, as C(HOLDERS) gives them, that lock one of the tables as a build does or
+    that block a session of ours. The view of builds came with PostgreSQL 12.
+    """
+    view = engine == YUGABYTEDB or version >= 120000
+    none = "select '[]'::json"
+    return f"""
+    {_TREE}
+    select
+      ({_BUILDS if view else none}) as builds,
+      exists (
+        select from tree where exists ({_building(engine, version, "tree.relid")})
+      ) as building,
+      ({none if engine == YUGABYTEDB else _HELD + (_BUT_BUILDS if view else "")}) as holders
+    """
+
+
+# Sessions that block the session %s. A prepared transaction has the pid 0 and no session.
+HOLDERS = f"""
+select case b.pid when 0 then 0 else a.pid end, {_HOLDER.partition(",")[2]}
+from unnest(pg_blocking_pids(%s)) as b (pid) left join pg_stat_activity as a on a.pid = b.pid
+where b.pid = 0 or a.pid is not null
+"""
+
+
+def leftover(engine: str, version: int) -> str:
+    """Whether an index (schema, name, table) is invalid and no session is building it."""
+    return f"""
+    select count(*)
+    from pg_index as x
+    join pg_class as i on i.oid = x.indexrelid
+    join pg_namespace as n on n.oid = i.relnamespace
+    join pg_class as t on t.oid = x.indrelid
+    where n.nspname = %s and i.relname = %s and t.relname = %s
+    and not ({VALID})
+    and not exists ({_building(engine, version, "x.indrelid")})
+    """
+
+
+# Whether a session (pid) is still there.
+ALIVE = "select count(*) from pg_stat_activity where pid = %s"
 
 # Bytes of an index (schema, name).
 SIZE = """

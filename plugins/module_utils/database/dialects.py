@@ -25,6 +25,8 @@ class Postgresql:
     """Statements of PostgreSQL. Those with CONCURRENTLY must run outside a transaction."""
 
     schema: str
+    # Whether an index on a partitioned table can be put together from those of its partitions.
+    partitions = True
 
     def keys(self, wish: Wish) -> tuple[Key, ...]:
         """The columns as the index has them."""
@@ -32,10 +34,19 @@ class Postgresql:
 
     def create(self, wish: Wish) -> str:
         """Builds while reads and writes continue."""
-        return (
-            f"CREATE INDEX CONCURRENTLY {quote(wish.name)}"
-            f" ON {self._of(wish.table)} ({', '.join(map(self._key, self.keys(wish)))})"
-        )
+        return f"CREATE INDEX CONCURRENTLY {quote(wish.name)} ON {self._on(wish)}"
+
+    def create_parent(self, wish: Wish) -> str:
+        """The index of a partitioned table, to which those of its partitions are to be attached."""
+        return f"CREATE INDEX {quote(wish.name)} ON ONLY {self._on(wish)}"
+
+    def attach(self, parent: str, name: str) -> str:
+        """Makes the index of a partition a part of its parent's."""
+        return f"ALTER INDEX {self._of(parent)} ATTACH PARTITION {self._of(name)}"
+
+    def drop_parent(self, name: str) -> str:
+        """With all that is attached to it; there is no online way."""
+        return f"DROP INDEX IF EXISTS {self._of(name)}"
 
     def drop(self, table: str, name: str) -> str:
         """Waits for readers instead of blocking them."""
@@ -48,6 +59,9 @@ class Postgresql:
     def analyze(self, table: str) -> str:
         """Statistics for the planner."""
         return f"ANALYZE {self._of(table)}"
+
+    def _on(self, wish: Wish) -> str:
+        return f"{self._of(wish.table)} ({', '.join(map(self._key, self.keys(wish)))})"
 
     def _of(self, name: str) -> str:
         return f"{quote(self.schema)}.{quote(name)}"
@@ -66,6 +80,8 @@ class Yugabytedb(Postgresql):
     is explicit, because the first column would be hashed otherwise. DROP has no CONCURRENTLY and
     needs none.
     """
+
+    partitions = False
 
     def keys(self, wish: Wish) -> tuple[Key, ...]:
         """Equality columns hashed, the others in order."""
@@ -93,6 +109,8 @@ class Yugabytedb(Postgresql):
 
 class Cockroachdb(Postgresql):
     """Statements of CockroachDB: every change of the schema is online, an index is of a table."""
+
+    partitions = False
 
     def create(self, wish: Wish) -> str:
         """Online by itself; CONCURRENTLY would be accepted and ignored."""

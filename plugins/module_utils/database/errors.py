@@ -71,4 +71,4 @@ class DatabaseError(Exception):
 
 def lost(sqlstate: str) -> bool:
     """Whether it says that the connection is gone. A connection that breaks gives none."""
-    return not sqlstate or sqlstate.startswith(("08", "57P"))
+    return not sqlstate or sqlstate.startswith(("08", "57P", "25P03", "25P04"))

@@ -41,13 +41,28 @@ class Key:
 
 
 @dataclass(frozen=True)
+class Partition:
+    """A partition of a table, or of a partition (C(parent)), which may itself be C(partitioned).
+
+    C(owner) is empty if the account may create indexes on it.
+    """
+
+    name: str
+    parent: str
+    partitioned: bool = False
+    kind: str = "table"
+    schema: str = ""
+    owner: str = ""
+
+
+@dataclass(frozen=True)
 class Table:
     """A table of the database.
 
     C(columns) maps each one to its average width in bytes, 0 without statistics. C(rows) is an
     estimate, negative if the table was never analyzed. C(owner) is empty if the account may create
     indexes on the table, else the account that may; C(join) is the statement that gives the account
-    the rights of an owner that cannot log in.
+    the rights of an owner that cannot log in. C(partitions) are those on all levels.
     """
 
     columns: Mapping[str, float]
@@ -55,6 +70,8 @@ class Table:
     size: int = 0
     owner: str = ""
     join: str = ""
+    partitioned: bool = False
+    partitions: tuple[Partition, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,7 +100,9 @@ class Index:
     C(plain) is false for an index that not every query on its columns can use: with a condition,
     an expression, a method other than btree, or another operator class or collation than the
     column's own. C(building) is true while a session may be building it: dropping it would wait
-    for that session, and then drop a valid index.
+    for that session, and then drop a valid index. C(partitioned): the index of a partitioned table,
+    which is valid once those of all partitions are attached to it. C(parent) is the one that it is
+    attached to.
     """
 
     name: str
@@ -96,6 +115,8 @@ class Index:
     unique: bool = False
     comment: str = ""
     size: int = 0
+    partitioned: bool = False
+    parent: str = ""
 
     @property
     def ours(self) -> bool:
@@ -159,6 +180,8 @@ def read_index(data: Mapping[str, Any]) -> Index:
             unique=bool(data["unique"]),
             comment=str(data["comment"] or ""),
             size=int(data["size"] or 0),
+            partitioned=bool(data["partitioned"]),
+            parent=str(data["parent"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise PlanError(f"{dict(data)} is no index: {error!r}") from error
@@ -175,6 +198,8 @@ def read_table(data: Mapping[str, Any]) -> Table:
             size=int(data["size"] or 0),
             owner="" if data["owned"] else str(data["owner"]),
             join=str(data["join"]),
+            partitioned=bool(data["partitioned"]),
+            partitions=tuple(Partition(**partition) for partition in data["partitions"]),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise PlanError(f"{data} is no table: {error!r}") from error

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.bookface.platform.plugins.module_utils.database.catalogue import (
+    APPLICATION,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.database.engine import (
     COCKROACHDB,
+    POSTGRESQL,
     EngineError,
     engine,
 )
@@ -58,6 +62,15 @@ _LIBPQ = {
 }
 
 
+# Timeouts that an account or a database may have for its pages, as far as the server knows them.
+_NO_TIMEOUTS = """
+select set_config(name, '0', false) from pg_settings where name in ('statement_timeout',
+  'transaction_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout')
+"""
+# Seconds that a question waits for a lock: whoever holds a table exclusively has its size, too.
+_READ_WAIT = 60
+
+
 @dataclass(frozen=True)
 class Server:
     """A connection, and the engine that answers on it."""
@@ -66,6 +79,11 @@ class Server:
     engine: str
     version: str
 
+    @property
+    def number(self) -> int:
+        """The version of PostgreSQL as libpq numbers it, whose catalogue the engine has."""
+        return int(self.connection.server_version)
+
 
 def connect(params: Mapping[str, Any]) -> Any:
     """A connection that commits each statement."""
@@ -73,7 +91,7 @@ def connect(params: Mapping[str, Any]) -> Any:
     try:
         connection = psycopg2.connect(
             **{name: value for name, value in given.items() if value},
-            application_name="bookface.platform.db_optimize",
+            application_name=APPLICATION,
             connect_timeout=10,
             # A server that vanishes without a word is noticed after a minute.
             keepalives_idle=20,
@@ -112,7 +130,18 @@ def reach(params: Mapping[str, Any]) -> Server:
                 " itself. Nothing was changed",
                 POOLER,
             )
+    lift_timeouts(connection, name)
     return Server(connection, name, version)
+
+
+def lift_timeouts(connection: Any, engine_name: str) -> None:
+    """Timeouts that the account has for its pages must not end a session of ours."""
+    if engine_name == POSTGRESQL:
+        ask(connection, _NO_TIMEOUTS)
+        ask(connection, f"set lock_timeout = '{_READ_WAIT}s'", rows=False)
+    elif engine_name == COCKROACHDB:
+        ask(connection, "set statement_timeout = 0", rows=False)
+    # YugabyteDB takes its own deadlines for a build from statement_timeout: it stays.
 
 
 def ask(

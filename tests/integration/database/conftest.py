@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from ansible_collections.bookface.platform.plugins.filter.index_plan import index_plan
 from workalike.support import BOOTSTRAP_SQL, LOOPBACK, PROJECT, Cluster, postgresql_program
 
 from tests.support.commands import Run, kill_tree
@@ -28,6 +31,8 @@ INDEXES = {
 }
 MARK = "Made by bookface.platform.db_optimize."
 ENVIRONMENT = {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_PIPELINING": "1"}
+MODULES = "ansible_collections.bookface.platform.plugins.modules"
+DEFAULTS = PROJECT / "roles/db_optimize/defaults/main.yml"
 PLAY = """
 - hosts: all
   connection: local
@@ -94,6 +99,44 @@ class Database:
     def run(self, *options: str, **variables: Any) -> Run:
         """The role on this database, to its end."""
         return run(self.directory, {"localhost": self.variables(**variables)}, *options)
+
+    def module(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """A module's result, run as Ansible runs it on the machine that it manages."""
+        variables = self.variables(**arguments.pop("variables", {}))
+        given = {
+            "login_host": variables["db_optimize_host"],
+            "login_port": variables["db_optimize_port"],
+            "login_user": variables["db_optimize_user"],
+            "login_password": variables["db_optimize_password"],
+            "login_db": self.name,
+            **arguments,
+        }
+        paths = [PROJECT / ".ansible/collections", sysconfig.get_paths()["purelib"]]
+        done = subprocess.run(
+            # The system's Python has psycopg2.
+            ["/usr/bin/python3", "-m", f"{MODULES}.{name}"],
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": given}),
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))},
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+    def plan(self, state: str = "present", **variables: Any) -> list[dict[str, Any]]:
+        """The plan of the role, without the role."""
+        wishes = yaml.safe_load(DEFAULTS.read_text())["db_optimize_indexes"]
+        tables = [wish["table"] for wish in wishes]
+        found = self.module("index_info", tables=tables, variables=variables)
+        assert "catalogue" in found, found
+        return index_plan(wishes, found["catalogue"], state=state)
+
+    def build(self, steps: list[dict[str, Any]], **arguments: Any) -> dict[str, Any]:
+        """What index_build makes of a plan."""
+        return self.module("index_build", steps=steps, **{"lock_wait": 1, "tries": 2, **arguments})
 
     def client(self, name: str, *options: str) -> list[str]:
         """The command of a client program that connects as the superuser."""

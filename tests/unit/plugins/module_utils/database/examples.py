@@ -44,6 +44,8 @@ ROW: dict[str, Any] = {
     "plain": True,
     "valid": True,
     "building": False,
+    "partitioned": False,
+    "parent": "",
     "constraint": False,
     "unique": False,
     "size": 0,

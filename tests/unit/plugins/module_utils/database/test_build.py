@@ -31,7 +31,7 @@ class Script:
         self.outcomes, self.leftovers = list(outcomes), list(leftovers)
         self.executed: list[str] = []
 
-    def execute(self, statement: str) -> Outcome:
+    def execute(self, statement: str, brief: bool = False) -> Outcome:
         self.executed.append(statement)
         return self.outcomes.pop(0)
 
@@ -108,7 +108,7 @@ def test_other_failures_end_it_at_once_and_are_cleaned_up() -> None:
     text = play(script, reason="statement_failed")
     assert script.executed == ["CREATE ours", "DROP ours"]
     assert "No space left. HINT: buy. That is: the database's disk is full" in text
-    assert "No invalid index is left behind. Steps done before: none" in text
+    assert "No invalid index is left behind. Steps done: none" in text
 
 
 def test_rights_name_the_account() -> None:
@@ -136,8 +136,53 @@ def test_somebody_was_quicker() -> None:
 
 def test_what_was_done_before_is_said() -> None:
     script = Script([GOOD, FULL])
-    with pytest.raises(DatabaseError, match="Steps done before: analyze posts"):
+    with pytest.raises(DatabaseError, match="Steps done: analyze posts"):
         carry_out([Step("analyze", "posts", "", "A"), CREATE], script, 1, {})
+
+
+def test_blocked_analyze_holds_up_neither_other_tables_nor_their_marks() -> None:
+    steps = [
+        Step("analyze", "posts", "", "A posts"),
+        Step("analyze", "users", "", "A users"),
+        Step("mark", "posts", "ours", "M posts"),
+        Step("mark", "users", "recent", "M users"),
+    ]
+    script = Script([HELD, HELD, GOOD, GOOD])
+    with pytest.raises(DatabaseError) as caught:
+        carry_out(steps, script, 2, {})
+    assert script.executed == ["A posts", "A posts", "A users", "M users"]
+    assert "The indexes are made and serve; the next run analyzes the table" in str(caught.value)
+    assert "Steps done: analyze users, mark recent" in str(caught.value)
+
+
+def test_brief_statement_has_more_tries_and_leaves_nothing() -> None:
+    attach = Step("attach", "posts_1", "part", "ALTER", brief=True)
+    script = Script([HELD, HELD, HELD, GOOD])
+    (done,) = carry_out([attach], script, 1, {}, 5)
+    assert done.tries == 4
+    with pytest.raises(DatabaseError, match="waited for another session half a second"):
+        carry_out([attach], Script([HELD]), 9, {})
+
+
+def test_advice_fits_the_holder() -> None:
+    def text(*who: Holder) -> str:
+        return play(Script([Outcome(HELD.failure, who)]), tries=1)
+
+    autovacuum = text(Holder(8))
+    assert "Blocked by autovacuum, pid 8. An autovacuum that does not give way" in autovacuum
+    assert "End that transaction" not in autovacuum
+    prepared = text(Holder(0))
+    assert "Blocked by a prepared transaction (see pg_prepared_xacts)" in prepared
+    assert "ROLLBACK PREPARED" in prepared
+    assert "End that transaction" not in prepared
+    assert "End that transaction" in text(Holder(8), Holder(9, "ann"))
+
+
+@pytest.mark.parametrize("code", ["25P03", "25P04", "57P05"])
+def test_timeout_that_ends_the_session_is_named(code: str) -> None:
+    text = play(Script([Outcome(Failure(code, "terminating"))]), reason="connection_lost")
+    assert "That is: " in text
+    assert "timeout ended the session" in text
 
 
 def test_hidden_session_is_said_to_be_hidden() -> None:

@@ -43,11 +43,11 @@ class TestYugabytedb:
         steps = plan([POSTS, USERS], COLUMNS, [], schema="s", engine="yugabytedb")
         assert [step.statement for step in steps] == [
             'CREATE INDEX CONCURRENTLY "ours" ON "s"."posts" ("userid" HASH, "postdate" DESC)',
-            f'COMMENT ON INDEX "s"."ours" IS \'{MARK}\'',
             'CREATE INDEX CONCURRENTLY "recent" ON "s"."users" ("lastpostdate" DESC)',
-            f'COMMENT ON INDEX "s"."recent" IS \'{MARK}\'',
             'ANALYZE "s"."posts"',
             'ANALYZE "s"."users"',
+            f'COMMENT ON INDEX "s"."ours" IS \'{MARK}\'',
+            f'COMMENT ON INDEX "s"."recent" IS \'{MARK}\'',
         ]
         (first, *_) = plan([recent], COLUMNS, [], engine="yugabytedb")
         assert first.statement.endswith('("lastpostdate" ASC)')
@@ -68,7 +68,10 @@ class TestYugabytedb:
         assert step.action == "keep"
         assert "posts (userid hash, postdate desc)" in step.reason
         bare = replace(hashed, comment="")
-        assert actions(plan([POSTS], COLUMNS, [bare], engine="yugabytedb")) == [("mark", "ours")]
+        assert actions(plan([POSTS], COLUMNS, [bare], engine="yugabytedb")) == [
+            ("analyze", "posts"),
+            ("mark", "ours"),
+        ]
 
     def test_hash_of_more_columns_does_not_serve_fewer(self) -> None:
         both = Index("both", "posts", (Key("userid", hashed=True), Key("postdate", hashed=True)))
@@ -82,8 +85,8 @@ class TestCockroachdb:
         steps = plan([POSTS], COLUMNS, [], engine="cockroachdb")
         assert [step.statement for step in steps] == [
             'CREATE INDEX "ours" ON "public"."posts" ("userid", "postdate" DESC)',
-            f'COMMENT ON INDEX "public"."posts"@"ours" IS \'{MARK}\'',
             'ANALYZE "public"."posts"',
+            f'COMMENT ON INDEX "public"."posts"@"ours" IS \'{MARK}\'',
         ]
 
     def test_drop_names_the_table(self) -> None:
@@ -101,6 +104,8 @@ class TestCockroachdb:
                 "owned": True,
                 "owner": "",
                 "join": "",
+                "partitioned": False,
+                "partitions": [],
                 "analyzed_seconds": None,
             }
         )

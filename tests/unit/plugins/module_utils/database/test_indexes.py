@@ -56,6 +56,7 @@ class TestReading:
     @pytest.mark.parametrize("field", ["columns", "rows", "owned"])
     def test_table_without_a_field(self, field: str) -> None:
         data = {"columns": {}, "rows": 1, "size": 1, "owned": True, "owner": "x", "join": ""}
+        data |= {"partitioned": False, "partitions": []}
         del data[field]
         with pytest.raises(PlanError, match="is no table"):
             read_table(data)

@@ -11,6 +11,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.database.indexes
     MARK,
     Index,
     Key,
+    Partition,
     PlanError,
     Table,
     Wish,
@@ -48,20 +49,19 @@ class TestPlan:
         steps = plan([POSTS], COLUMNS, [PRIMARY])
         assert [step.statement for step in steps] == [
             'CREATE INDEX CONCURRENTLY "ours" ON "public"."posts" ("userid", "postdate" DESC)',
-            f'COMMENT ON INDEX "public"."ours" IS \'{MARK}\'',
             'ANALYZE "public"."posts"',
+            f'COMMENT ON INDEX "public"."ours" IS \'{MARK}\'',
         ]
         assert steps[0].text == (
             "create ours: no valid index serves posts (userid, postdate desc); it will take about"
             " 30 MB. " + steps[0].statement
         )
 
-    def test_a_table_is_analyzed_once_and_last(self) -> None:
+    def test_a_table_is_analyzed_once_and_marks_come_last(self) -> None:
         other = replace(POSTS, name="second", equal=("text",))
         steps = plan([POSTS, other, USERS], COLUMNS, [])
-        expected = [*(["create", "mark"] * 3), "analyze", "analyze"]
-        assert [step.action for step in steps] == expected
-        assert [step.table for step in steps[-2:]] == ["posts", "users"]
+        assert [step.action for step in steps] == ["create"] * 3 + ["analyze"] * 2 + ["mark"] * 3
+        assert [step.table for step in steps[3:5]] == ["posts", "users"]
 
     def test_index_that_is_there_is_kept(self) -> None:
         (step,) = plan([POSTS], COLUMNS, [PRIMARY, GOOD])
@@ -79,8 +79,8 @@ class TestPlan:
             assert (twin.action, twin.index) == ("redundant", "a")
 
     def test_run_that_was_cut_off_before_the_mark_is_completed(self) -> None:
-        (step,) = plan([POSTS], COLUMNS, [replace(GOOD, comment="")])
-        assert step.action == "mark"
+        steps = plan([POSTS], COLUMNS, [replace(GOOD, comment="")])
+        assert actions(steps) == [("analyze", "posts"), ("mark", "ours")]
 
     @pytest.mark.parametrize(
         "change",
@@ -115,8 +115,8 @@ class TestPlan:
         assert actions(steps) == [
             ("drop", broken.name),
             ("create", "ours"),
-            ("mark", "ours"),
             ("analyze", "posts"),
+            ("mark", "ours"),
         ]
         assert steps[0].statement == f'DROP INDEX CONCURRENTLY IF EXISTS "public"."{broken.name}"'
 
@@ -417,3 +417,115 @@ def test_statement_and_action_belong_together(wishes: list[Wish], indexes: list[
     for step in plan(wishes, TABLES, indexes):
         assert bool(step.statement) == (step.action in {"create", "drop", "mark", "analyze"})
         assert step.reason
+
+
+PARTITIONED = {
+    "posts": replace(
+        COLUMNS["posts"],
+        partitioned=True,
+        partitions=(
+            Partition("posts_1", "posts"),
+            Partition("posts_2", "posts", partitioned=True),
+            Partition("posts_21", "posts_2"),
+        ),
+    )
+}
+ROOT = replace(GOOD, valid=False, partitioned=True, comment="")
+PART = replace(GOOD, name="ours_posts_1", table="posts_1")
+
+
+class TestPartitions:
+    def test_index_is_put_together_and_only_attached_once_it_is_complete(self) -> None:
+        steps = plan([POSTS], PARTITIONED, [])
+        assert actions(steps) == [
+            ("create", "ours"),
+            ("create", "ours_posts_1"),
+            ("mark", "ours_posts_1"),
+            ("attach", "ours_posts_1"),
+            ("create", "ours_posts_2"),
+            ("mark", "ours_posts_2"),
+            ("create", "ours_posts_21"),
+            ("mark", "ours_posts_21"),
+            ("attach", "ours_posts_21"),
+            ("attach", "ours_posts_2"),
+            ("analyze", "posts"),
+            ("mark", "ours"),
+        ]
+        statements = [step.statement for step in steps]
+        assert statements[0] == (
+            'CREATE INDEX "ours" ON ONLY "public"."posts" ("userid", "postdate" DESC)'
+        )
+        assert statements[1].startswith('CREATE INDEX CONCURRENTLY "ours_posts_1" ON "public"')
+        assert statements[8:10] == [
+            'ALTER INDEX "public"."ours_posts_2" ATTACH PARTITION "public"."ours_posts_21"',
+            'ALTER INDEX "public"."ours" ATTACH PARTITION "public"."ours_posts_2"',
+        ]
+        assert [step.index for step in steps if step.brief] == [
+            *("ours", "ours_posts_1", "ours_posts_2", "ours_posts_21", "ours_posts_2")
+        ]
+
+    def test_part_that_is_attached_under_any_name_is_done(self) -> None:
+        theirs = replace(PART, name="theirs", parent="ours", comment="")
+        steps = plan([POSTS], PARTITIONED, [ROOT, theirs])
+        assert "posts_1" not in {step.table for step in steps}
+
+    def test_invalid_part_is_dropped_or_waited_for(self) -> None:
+        broken = replace(PART, valid=False, comment="")
+        steps = plan([POSTS], PARTITIONED, [ROOT, broken])
+        assert actions(steps)[:2] == [("drop", "ours_posts_1"), ("create", "ours_posts_1")]
+        steps = plan([POSTS], PARTITIONED, [ROOT, replace(broken, building=True)])
+        assert actions(steps)[0] == ("wait", "ours_posts_1")
+
+    def test_what_cannot_be_repaired_is_a_conflict(self) -> None:
+        attached = replace(PART, valid=False, parent="ours")
+        (step, *_more) = plan([POSTS], PARTITIONED, [ROOT, attached])
+        assert (step.action, "drop ours" in step.reason) == ("conflict", True)
+        table = replace(PARTITIONED["posts"], partitions=PARTITIONED["posts"].partitions[:1])
+        (step,) = plan([POSTS], {"posts": table}, [ROOT, replace(attached, valid=True)])
+        assert (step.action, "drop it" in step.reason) == ("conflict", True)
+
+    @pytest.mark.parametrize(
+        ("change", "text"),
+        [
+            ({"kind": "foreign table"}, "is a foreign table"),
+            ({"schema": "attic"}, "is in the schema attic: move it to public"),
+            ({"owner": "boss"}, "is a table of boss"),
+        ],
+    )
+    def test_partition_that_cannot_be_indexed(self, change: dict[str, Any], text: str) -> None:
+        first, *others = PARTITIONED["posts"].partitions
+        table = replace(PARTITIONED["posts"], partitions=(replace(first, **change), *others))
+        (step,) = plan([POSTS], {"posts": table}, [])
+        assert (step.action, text in step.reason) == ("conflict", True)
+
+    @pytest.mark.parametrize("engine", ["yugabytedb", "cockroachdb"])
+    def test_other_engines_are_refused(self, engine: str) -> None:
+        (step,) = plan([POSTS], PARTITIONED, [], engine=engine)
+        assert step.action == "conflict"
+
+    def test_name_of_a_part_that_is_taken(self) -> None:
+        steps = plan([POSTS], PARTITIONED, [], {"ours_posts_1": "sequence"})
+        assert [step.reason for step in steps if step.action == "conflict"] == [
+            "a sequence has this name: rename it, or choose another name"
+        ]
+        assert "ours_posts_1" not in [s.index for s in steps if s.statement]
+
+    def test_names_fit_into_63_bytes(self) -> None:
+        long = replace(PARTITIONED["posts"], partitions=(Partition("ø" * 30, "posts"),))
+        names = {step.index for step in plan([POSTS], {"posts": long}, [])}
+        assert max(len(name.encode()) for name in names) <= 63
+
+    def test_undo_drops_the_whole_and_parts_that_are_not_attached(self) -> None:
+        loose = replace(PART, name="ours_posts_21", table="posts_21")
+        indexes = [replace(ROOT, comment=MARK), replace(PART, parent="ours"), loose]
+        steps = undo([POSTS], indexes, tables=PARTITIONED)
+        assert [(step.statement, step.brief) for step in steps] == [
+            ('DROP INDEX IF EXISTS "public"."ours"', True),
+            ('DROP INDEX CONCURRENTLY IF EXISTS "public"."ours_posts_21"', False),
+        ]
+
+
+@pytest.mark.parametrize("kind", ["view", "materialized view", "foreign table"])
+def test_what_is_no_table_is_a_conflict_that_names_its_kind(kind: str) -> None:
+    (step,) = plan([POSTS], {}, [], {"posts": kind})
+    assert (step.action, f"posts is a {kind}: " in step.reason) == ("conflict", True)
