@@ -246,12 +246,13 @@ class Session:
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         seen: tuple[building.Holder, ...] = ()
-        thread.join(LOOK)
+        look = BRIEF / 4000 if brief else LOOK
+        thread.join(look)
         while thread.is_alive():
             if self.postgresql:
                 with contextlib.suppress(DatabaseError):  # the worker will report it
                     seen = building.holders(self._watch(HOLDERS, (pid,))) or seen
-            thread.join(LOOK)
+            thread.join(look)
         if self.worker.closed and self.postgresql:
             # What it leaves shows once its locks are gone.
             with contextlib.suppress(DatabaseError):  # so is the server

@@ -31,10 +31,6 @@ REMEDIES = {
     " transactions may write",
     "53100": "the database's disk is full: free some space, or drop what is not needed",
     "57014": "somebody cancelled the statement",
-    "25P03": "idle_in_transaction_session_timeout ended the session",
-    "25P04": "transaction_timeout ended the session",
-    "57P01": "an administrator, or a stop of the server, ended the session",
-    "57P05": "idle_session_timeout ended the session",
 }
 
 
@@ -219,8 +215,7 @@ def _try(step: Step, database: Database, first: bool) -> Outcome:
         if outcome.failure:
             return outcome
     outcome = database.execute(step.statement)
-    code = outcome.failure.code if outcome.failure else ""
-    if not code or code == DUPLICATE_TABLE:
+    if not outcome.failure or outcome.failure.code == DUPLICATE_TABLE:
         return outcome
     with contextlib.suppress(DatabaseError):  # the server went away: the statement's error says so
         if database.leftover(step):
@@ -239,8 +234,6 @@ def _error(
             ". The connection to the database was lost; the next run finds and replaces an index"
             " that was left unfinished"
         )
-        if failure.code in REMEDIES:
-            what += f". That is: {REMEDIES[failure.code]}"
         return DatabaseError(what + _left(step, database), CONNECTION_LOST, failure.code)
     remedy = REMEDIES.get(failure.code, "").format(**context)
     what += f". That is: {remedy}" if remedy else ""

@@ -33,11 +33,15 @@ from ansible_collections.bookface.platform.plugins.module_utils.database.errors 
 
 try:
     import psycopg2  # type: ignore[import-untyped]
+    from psycopg2.extensions import set_wait_callback  # type: ignore[import-untyped]
+    from psycopg2.extras import wait_select  # type: ignore[import-untyped]
 except ImportError:
     psycopg2 = None
     MISSING = traceback.format_exc()
 else:
     MISSING = ""
+    # Without it, libpq drops the server's last words, which say why it ends a session.
+    set_wait_callback(wait_select)
 
 # As doc_fragments/database_login.py documents them.
 ARGUMENTS: dict[str, dict[str, Any]] = {

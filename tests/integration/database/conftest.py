@@ -143,6 +143,16 @@ class Database:
         where = ["-h", str(self.cluster.directory), "-p", str(self.cluster.port), "-U", "postgres"]
         return [postgresql_program(name), *options, *where, self.name]
 
+    def start(self, sql: str) -> subprocess.Popen[str]:
+        """A session of the superuser that is at work on some SQL."""
+        words = [word for line in sql.split("; ") for word in ("-c", line)]
+        return subprocess.Popen(
+            [*self.client("psql", "-Xq"), *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
     @contextmanager
     def session(self, sql: str) -> Iterator[subprocess.Popen[str]]:
         """A session of the superuser that has executed some SQL and stays."""

@@ -5,6 +5,13 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.support.waiting import until
+
 from .conftest import INDEXES, MARK, OWNER, Database
 
 DONE = {"keep", "skip", "redundant"}
@@ -25,6 +32,9 @@ POSTS = "bookface_posts_of_user"
 PARTS = {POSTS} | {
     f"{POSTS}_posts_{part}" for part in ("after", "before", "before_u1", "before_rest")
 }
+
+
+TIMEOUTS = ("statement_timeout", "idle_session_timeout", "idle_in_transaction_session_timeout")
 
 
 def left(database: Database) -> list[str]:
@@ -130,3 +140,144 @@ def test_what_cannot_be_indexed_is_named(database: Database) -> None:
         " it, or leave it out of the list",
     }
     assert {step["action"] for step in database.plan()} == {"conflict"}
+
+
+def timeouts(database: Database) -> list[str]:
+    """The timeouts that this version of PostgreSQL has."""
+    names = database.sql("select name from pg_settings where name like '%timeout%'").split()
+    return [name for name in names if name in (*TIMEOUTS, "transaction_timeout", "lock_timeout")]
+
+
+class Building:
+    """index_build in the background, as the role runs it."""
+
+    def __init__(self, database: Database, steps: list[dict[str, Any]], **arguments: Any) -> None:
+        self.result: dict[str, Any] = {}
+
+        def build() -> None:
+            self.result = database.build(steps, **arguments)
+
+        self._thread = threading.Thread(target=build)
+        self._thread.start()
+
+    def ended(self) -> dict[str, Any]:
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        return self.result
+
+
+WAITS = """
+select count(*) from pg_locks as l join pg_stat_activity as a using (pid)
+where not l.granted and a.datname = current_database()
+and a.application_name = 'bookface.platform.db_optimize'
+"""
+
+
+def test_timeouts_of_the_account_and_the_database_do_not_apply(database: Database) -> None:
+    database.seed()
+    for name in timeouts(database):
+        database.sql(
+            f"alter role {OWNER} in database {database.name} set {name} = '100ms';"
+            f" alter database {database.name} set {name} = '100ms';"
+            f" alter role postgres in database {database.name} set {name} = 0"
+        )
+    steps = database.plan()
+    with database.session("begin; update posts set text = 'held' where postid = 'p1'") as holder:
+        building = Building(database, steps, lock_wait=30)
+        until(lambda: database.sql(WAITS) == "1", "the build waits")
+        # It has waited for much longer than any of the timeouts.
+        until(
+            lambda: (
+                database.sql(
+                    "select bool_or(clock_timestamp() - query_start > interval '500 ms')"
+                    " from pg_stat_activity where query like 'CREATE INDEX%'"
+                )
+                == "t"
+            ),
+            "the build has waited for a while",
+        )
+        holder.kill()
+        assert len(building.ended().get("done", [])) == len(
+            [step for step in steps if step["statement"]]
+        ), building.result
+    assert left(database) == []
+
+
+def test_session_that_is_ended_leaves_no_invalid_index(database: Database) -> None:
+    steps = database.plan()
+    with database.session("begin; insert into posts (text) values ('held')") as holder:
+        building = Building(database, steps, lock_wait=30)
+        until(lambda: database.sql(WAITS) == "1", "the build waits")
+        database.sql(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where query like 'CREATE INDEX%'"
+        )
+        until(
+            lambda: "DROP INDEX" in database.sql("select query from pg_stat_activity"),
+            "the invalid index is dropped",
+        )
+        holder.kill()
+        message = building.ended()["msg"]
+    assert "terminating connection due to administrator command" in message
+    assert "The connection to the database was lost" in message
+    assert "No invalid index is left behind" in message
+    assert building.result["reason"] == "connection_lost"
+    assert database.indexes() == {}
+
+
+VACUUM = "set vacuum_cost_delay = 100; set vacuum_cost_limit = 1; vacuum posts"
+MADE = f"set role {OWNER}; create index {POSTS} on posts (userid, postdate desc)"
+
+
+@contextmanager
+def vacuum(database: Database) -> Iterator[None]:
+    """A VACUUM that holds posts; an ANALYZE of it holds the same lock."""
+    program = database.start(VACUUM)
+    held = (
+        "select count(*) from pg_locks where relation = 'posts'::regclass and granted"
+        " and mode = 'ShareUpdateExclusiveLock'"
+    )
+    until(lambda: database.sql(held) == "1", "VACUUM holds posts")
+    try:
+        yield
+    finally:
+        database.sql(
+            "select pg_cancel_backend(pid) from pg_stat_activity where query = 'vacuum posts'"
+        )
+        program.communicate()
+
+
+def test_vacuum_is_not_taken_for_a_build(database: Database) -> None:
+    """It is named, and so is what is left; a build is waited for."""
+    database.seed(posts=20_000)
+    database.sql(
+        f"{MADE}; reset role;"
+        f" update pg_index set indisvalid = false where indexrelid = '{POSTS}'::regclass"
+    )
+    with vacuum(database):
+        steps = database.plan()
+        assert [step["action"] for step in steps][:2] == ["drop", "create"]
+        found = database.module("index_info", tables=["posts"])
+        assert found["building"] is False
+        assert "of postgres (psql)" in found["holders"][0]
+        message = database.build(steps[:2])["msg"]
+    assert "gave up after 2 tries" in message
+    assert "(psql)" in message
+
+
+def test_index_under_a_held_analyze_is_made_and_analyzed_by_the_next_run(
+    database: Database,
+) -> None:
+    database.seed(posts=20_000)
+    database.sql(MADE)
+    with vacuum(database):
+        steps = [step for step in database.plan() if step["statement"]]
+        assert [step["action"] for step in steps if step["table"] == "posts"] == ["analyze", "mark"]
+        message = database.build(steps)["msg"]
+    assert "analyze posts: gave up after 2 tries" in message
+    assert "The indexes are made and serve; the next run analyzes the table" in message
+    assert "mark bookface_pictures_by_id" in message
+    steps = [step for step in database.plan() if step["statement"]]
+    assert [step["action"] for step in steps] == ["analyze", "mark"]
+    assert "done" in database.build(steps)
+    assert left(database) == []

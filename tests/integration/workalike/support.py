@@ -64,6 +64,10 @@ def program(name: str, package: str) -> str:
 
 
 def postgresql_program(name: str) -> str:
+    # A server of another version has its programs there; psql is the system's.
+    other = Path(os.environ.get("BOOKFACE_POSTGRESQL", "/nonexistent")) / name
+    if other.exists():
+        return str(other)
     found = sorted(
         Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda p: float(p.parts[4])
     )

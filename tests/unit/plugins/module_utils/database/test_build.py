@@ -118,6 +118,13 @@ def test_rights_name_the_account() -> None:
     assert (caught.value.reason, caught.value.sqlstate) == ("statement_failed", "42501")
 
 
+def test_session_that_was_ended_is_cleaned_up_after() -> None:
+    script = Script([GONE, GOOD], [True, False])
+    text = play(script, reason="connection_lost")
+    assert script.executed == ["CREATE ours", "DROP ours"]
+    assert "No invalid index is left behind" in text
+
+
 def test_server_that_went_away() -> None:
     class Dead(Script):
         def leftover(self, step: Step) -> bool | None:
@@ -176,13 +183,6 @@ def test_advice_fits_the_holder() -> None:
     assert "ROLLBACK PREPARED" in prepared
     assert "End that transaction" not in prepared
     assert "End that transaction" in text(Holder(8), Holder(9, "ann"))
-
-
-@pytest.mark.parametrize("code", ["25P03", "25P04", "57P05"])
-def test_timeout_that_ends_the_session_is_named(code: str) -> None:
-    text = play(Script([Outcome(Failure(code, "terminating"))]), reason="connection_lost")
-    assert "That is: " in text
-    assert "timeout ended the session" in text
 
 
 def test_hidden_session_is_said_to_be_hidden() -> None:
