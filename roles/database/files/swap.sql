@@ -1,5 +1,5 @@
 -- Statements, in order, that replace the database "old" with "new" and rename it to "replaced". What belongs to a
--- database but to no dump is copied: rights on it, its settings, its connection limit.
+-- database but to no dump is copied: rights on it, its settings, its connection limit, its comment.
 with old as (select * from pg_database where datname = %(old)s)
 select statement
 from (
@@ -25,6 +25,8 @@ from (
   cross join substr(line, strpos(line, '=') + 1) as value
   union all
   select 3, format('alter database %%I connection limit %%s', %(new)s, old.datconnlimit) from old
+  union all
+  select 3, format('comment on database %%I is %%L', %(new)s, shobj_description(old.oid, 'pg_database')) from old
   union all
   select 4, format('select pg_terminate_backend(pid) from pg_stat_activity where datname = %%L', %(old)s)
   union all

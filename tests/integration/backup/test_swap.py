@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -19,14 +20,19 @@ from .conftest import FILES
 OLD, NEW, REPLACED = "The site's", "The site's_new", "The site's_replaced"
 
 
-def statements(cluster: Cluster) -> str:
-    """swap.sql with its arguments, as psycopg2 would fill them in."""
-    text = (FILES / "swap.sql").read_text()
+def filled(file: str) -> str:
+    """A file with its arguments, as psycopg2 would fill them in."""
+    text = (FILES / file).read_text()
     names = {"old": OLD, "new": NEW, "replaced": REPLACED}
     for name, value in names.items():
         text = text.replace(f"%({name})s", "'" + value.replace("'", "''") + "'")
-    text = text.replace("%%", "%")
-    found = cluster.sql(f"select string_agg(statement, ';' || chr(10)) from ({text}) as s")
+    return text.replace("%%", "%")
+
+
+def statements(cluster: Cluster) -> str:
+    found = cluster.sql(
+        f"select string_agg(statement, ';' || chr(10)) from ({filled('swap.sql')}) as s"
+    )
     assert found
     return found
 
@@ -51,6 +57,43 @@ def test_names_are_swapped(cluster: Cluster) -> None:
     swap(cluster)
     assert cluster.sql("select one from which", OLD) == "new"
     assert cluster.sql("select one from which", REPLACED) == "old"
+
+
+LOCALES = [
+    "lc_collate 'C' lc_ctype 'C.UTF-8' encoding 'UTF8'",
+    "locale_provider icu icu_locale 'nb-NO' encoding 'UTF8'",
+    "lc_collate 'C' lc_ctype 'C' encoding 'SQL_ASCII'",
+]
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_what_only_a_new_database_can_get_goes_along(cluster: Cluster, locale: str) -> None:
+    """Who sorts, and where the files are; and the comment, which comes with the swap."""
+    place = cluster.directory / "space"
+    place.mkdir()
+    shutil.chown(place, "postgres")
+    cluster.sql(f"create tablespace \"The space\" location '{place}'")
+    try:
+        cluster.sql(f'create database "{OLD}" template template0 tablespace "The space" {locale}')
+        cluster.sql(f"comment on database \"{OLD}\" is 'it''s ours'")
+        cluster.sql(cluster.sql(filled("beside.sql")))
+        swap(cluster)
+
+        def state(name: str) -> str:
+            quoted = name.replace("'", "''")
+            return cluster.sql(
+                "select shobj_description(oid, 'pg_database'), (to_jsonb(d) - array['oid',"
+                " 'datname', 'datfrozenxid', 'datminmxid', 'datacl'])::text"
+                f" from pg_database as d where datname = '{quoted}'"
+            )
+
+        assert "it's ours" in state(OLD)
+        assert state(OLD) == state(REPLACED)
+    finally:
+        for name in (OLD, NEW, REPLACED):
+            cluster.sql(f'drop database if exists "{name}"')
+        cluster.sql('drop tablespace "The space"')
+        place.rmdir()
 
 
 @pytest.mark.usefixtures("_databases")

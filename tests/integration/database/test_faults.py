@@ -105,7 +105,10 @@ def test_refusals(cluster: Cluster, make: Make, tmp_path: Path) -> None:
     bare.sql(
         f"alter schema public owner to postgres; revoke all on schema public from public, {OWNER}"
     )
-    team.sql("create role team; alter table posts owner to team; alter table users owner to team")
+    team.sql(
+        "create role team nologin password 'x'; alter table posts owner to team;"
+        " alter table users owner to team"
+    )
     plain.seed(20, 20)
     taken.sql(
         f"set role {OWNER}; create table bookface_posts_of_user (a int);"
@@ -135,7 +138,7 @@ def test_refusals(cluster: Cluster, make: Make, tmp_path: Path) -> None:
             "team": team.variables(),
             "member": team.variables(db_optimize_user="member", db_optimize_password="x"),  # noqa: S106
             "full": plain.variables(db_optimize_user="full", db_optimize_password="x"),  # noqa: S106
-            "login": plain.variables(db_optimize_user="team"),
+            "login": plain.variables(db_optimize_user="team", db_optimize_password="x"),  # noqa: S106
             "standby": plain.variables(db_optimize_port=copy),
             "reader": plain.variables(db_optimize_user="reader", db_optimize_password="x"),  # noqa: S106
             "pooler": plain.variables(db_optimize_port=between),
