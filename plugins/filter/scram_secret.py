@@ -20,6 +20,11 @@ LONG = 20
 def scram_secret(password: str, iterations: int, salt: str) -> str:
     """See scram_secret.yml beside this file."""
     rounds = int(iterations)
+    if not isinstance(password, str):
+        raise AnsibleFilterError(
+            f"scram_secret: expected the password as text, got {type(password).__name__}: put it in"
+            " quotes."
+        )
     if rounds < 1:
         raise AnsibleFilterError(f"scram_secret: expected 1 or more iterations, got {rounds}.")
     if not password.isascii():

@@ -123,6 +123,7 @@ reason:
   description:
     - Why the module failed.
     - "V(no_connection): nobody answers, or the login is refused. Nothing was changed."
+    - "V(login_refused): the server answers, and refuses the password. Nothing was changed."
     - "V(unknown_engine): the server is none of the supported engines. Nothing was changed."
     - "V(pooler): a connection pooler answers instead of the database. Nothing was changed."
     - "V(blocked): other sessions held locks until all tries were used up."

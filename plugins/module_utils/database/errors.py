@@ -12,6 +12,7 @@ from typing import Any
 from ansible_collections.bookface.platform.plugins.module_utils.database.dialects import quote
 
 NO_CONNECTION = "no_connection"  # nobody answers, or the login is refused
+LOGIN_REFUSED = "login_refused"  # the server answers, and refuses the password
 UNKNOWN_ENGINE = "unknown_engine"  # something answers that is none of the known engines
 POOLER = "pooler"  # a connection pooler answers instead of the database
 BLOCKED = "blocked"  # other sessions held locks until all tries were used up
@@ -48,10 +49,17 @@ _REMEDIES = (
     ),
     ('database ".*" does not exist', "Check db_optimize_database"),
 )
+# The server has answered; other refusals may be for lack of what another role has yet to create.
+_REFUSED = "password authentication failed|no password supplied"
 _REMEDY = (
     "Check db_optimize_host, db_optimize_port, db_optimize_user and its password, that the server's"
     " pg_hba.conf admits this machine, and that the account has not reached a limit of connections"
 )
+
+
+def login_reason(message: str) -> str:
+    """Why a login failed with C(message)."""
+    return LOGIN_REFUSED if re.search(_REFUSED, message) else NO_CONNECTION
 
 
 def login_remedy(message: str, params: Mapping[str, Any]) -> str:

@@ -22,11 +22,11 @@ from ansible_collections.bookface.platform.plugins.module_utils.database.engine 
 )
 from ansible_collections.bookface.platform.plugins.module_utils.database.errors import (
     CONNECTION_LOST,
-    NO_CONNECTION,
     POOLER,
     STATEMENT_FAILED,
     UNKNOWN_ENGINE,
     DatabaseError,
+    login_reason,
     login_remedy,
     lost,
 )
@@ -40,8 +40,6 @@ except ImportError:
     MISSING = traceback.format_exc()
 else:
     MISSING = ""
-    # Without it, libpq drops the server's last words, which say why it ends a session.
-    set_wait_callback(wait_select)
 
 # As doc_fragments/database_login.py documents them.
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -93,6 +91,7 @@ def connect(params: Mapping[str, Any]) -> Any:
     """A connection that commits each statement."""
     given = {name: params[option] for name, option in _LIBPQ.items()}
     try:
+        set_wait_callback(None)  # with it, connect_timeout would not count
         connection = psycopg2.connect(
             **{name: value for name, value in given.items() if value},
             application_name=APPLICATION,
@@ -107,8 +106,10 @@ def connect(params: Mapping[str, Any]) -> Any:
         raise DatabaseError(
             f"No connection to {place(params)} as {params['login_user']}: {why}."
             f" {login_remedy(why, params)}. Nothing was changed",
-            NO_CONNECTION,
+            login_reason(why),
         ) from None
+    # Without it, libpq drops the server's last words, which say why it ends a session.
+    set_wait_callback(wait_select)
     connection.autocommit = True
     return connection
 

@@ -144,6 +144,8 @@ def test_refusals(cluster: Cluster, make: Make, tmp_path: Path) -> None:
             "pooler": plain.variables(db_optimize_port=between),
             "taken": taken.variables(),
             "strange": strange.variables(**other),
+            "number": plain.variables(db_optimize_password=12345678),
+            "newline": plain.variables(db_optimize_password="one\ntwo"),  # noqa: S106
             "numbers": plain.variables(db_optimize_tries=0),
         }
         ended = run(tmp_path, hosts)
@@ -174,6 +176,11 @@ def test_refusals(cluster: Cluster, make: Make, tmp_path: Path) -> None:
             "Nothing was changed",
         ],
         "strange": ["identifies itself as 'Oracle 23'", "CockroachDB"],
+        "number": [
+            "db_optimize_password is not text; expected text in quotes",
+            "Nothing was changed",
+        ],
+        "newline": ["db_optimize_password has a line break or another control character"],
         "numbers": ["1 or more for each", "Nothing was changed"],
     }
     for host, texts in expected.items():

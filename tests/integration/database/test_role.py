@@ -44,8 +44,10 @@ def test_life_of_the_indexes(
     absent = life.variables(db_optimize_state="absent")
     hosts = {"life": absent, "virgin": virgin.variables()}
     nobody = virgin.variables(db_optimize_port=free_port())
-    checked = run(tmp_path, {**hosts, "nobody": nobody}, "--check", "--diff")
-    assert checked.code == 0, checked.output
+    wrong = virgin.variables(db_optimize_password="wrong")  # noqa: S106
+    checked = run(tmp_path, {**hosts, "nobody": nobody, "wrong": wrong}, "--check", "--diff")
+    assert "password authentication failed" in checked.message("wrong")
+    assert {host for host in ("life", "virgin", "nobody") if checked.count("failed", host)} == set()
     assert {checked.count("changed", host) for host in hosts} == {1}
     assert checked.count("changed", "nobody") == 0
     assert "would be planned and built, once it answers. No connection to 127.0.0.1" in checked.text

@@ -35,3 +35,8 @@ def test_iterations_and_salt_are_told(iterations: int) -> None:
 def test_what_is_refused(password: str, iterations: int, complaint: str) -> None:
     with pytest.raises(AnsibleFilterError, match=complaint):
         scram_secret(password, iterations, SALT)
+
+
+def test_number_is_refused() -> None:
+    with pytest.raises(AnsibleFilterError, match="put it in quotes"):
+        scram_secret(12345678, 4096, "c2FsdA==")  # type: ignore[arg-type]

@@ -44,3 +44,22 @@ def test_all_are_reported_in_order() -> None:
 def test_a_rule_that_is_none_is_an_error() -> None:
     with pytest.raises(AnsibleFilterError, match="setting_errors: KeyError"):
         errors([{"name": "x"}])
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (12345678, "is not text"),
+        (True, "is not text"),
+        (0.5, "is not text"),
+        ("top\nsecret", "has a line break"),
+        ("top\x7fsecret", "has a line break"),
+        ("top secret # \" ' all", ""),
+        ("", ""),
+    ],
+)
+def test_secret_is_text_and_not_shown(value: object, what: str) -> None:
+    rule = {"name": "password", "pattern": r"[^\x00-\x1f\x7f]*", "expected": "text"}
+    found = errors([{**rule, "value": value, "secret": True}])
+    assert [what in sentence for sentence in found] == ([True] if what else [])
+    assert not any("secret" in sentence or "1234" in sentence for sentence in found)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.bookface.platform.plugins.module_utils.database.errors import login_remedy
+from ansible_collections.bookface.platform.plugins.module_utils.database.errors import (
+    LOGIN_REFUSED,
+    NO_CONNECTION,
+    login_reason,
+    login_remedy,
+)
 
 PARAMS = {"login_user": 'b"f', "login_db": "the db", "login_host": "h", "login_password": "x"}
 
@@ -24,3 +29,11 @@ PARAMS = {"login_user": 'b"f', "login_db": "the db", "login_host": "h", "login_p
 )
 def test_remedy(message: str, remedy: str) -> None:
     assert remedy in login_remedy(message, PARAMS)
+
+
+def test_reason() -> None:
+    refused = 'FATAL: password authentication failed for user "bfowner"'
+    assert login_reason(refused) == LOGIN_REFUSED
+    assert login_reason("fe_sendauth: no password supplied") == LOGIN_REFUSED
+    for message in ("Connection refused", 'FATAL: database "bf" does not exist'):
+        assert login_reason(message) == NO_CONNECTION
