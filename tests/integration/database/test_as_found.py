@@ -121,7 +121,7 @@ def test_partitions_that_serve_are_accepted(database: Database) -> None:
 
 def test_what_cannot_be_indexed_is_named(database: Database) -> None:
     database.sql(
-        "create extension postgres_fdw; create server far foreign data wrapper postgres_fdw;"
+        "create foreign data wrapper far; create server far foreign data wrapper far;"
         " alter table posts rename to real_posts; create view posts as select * from real_posts;"
         " alter table users rename to real_users;"
         " create materialized view users as select * from real_users;"

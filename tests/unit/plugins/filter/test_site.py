@@ -12,6 +12,7 @@ from ansible_collections.bookface.platform.plugins.filter.site import site_fault
 
 SITE: dict[str, Any] = {
     "db_password": "secret",
+    "db_trust": False,
     "db_host": "192.0.2.1",
     "frontpage_limit": "",
     "activity_cutoff_days": "",
@@ -94,3 +95,7 @@ def test_a_password_that_is_no_plain_text_yet() -> None:
     files = site_files(SETTINGS | {"dbpassw": Encrypted()}, "json")
     assert json.loads(files["config.json"])["dbpassw"] == "secret"
     assert files["pgpass"].endswith(":secret\n")
+
+
+def test_no_password_where_the_database_asks_for_none() -> None:
+    assert site_faults(SITE | {"db_password": "", "db_trust": True}) == []
