@@ -52,10 +52,11 @@ def _building(engine: str, version: int, table: str) -> str:
     if version >= 120000:
         # The view shows nothing but the pid of the builds of other accounts.
         return f"{locked} and l.pid in (select p.pid from pg_stat_progress_create_index as p)"
-    # Autovacuum has no user. Anybody else may be building.
+    # Autovacuum has no user. Anybody else but VACUUM may be building.
     return (
         f"{locked} and l.pid in"
         " (select a.pid from pg_stat_activity as a where a.usename is not null)"
+        " and l.pid not in (select p.pid from pg_stat_progress_vacuum as p)"
     )
 
 
@@ -280,7 +281,9 @@ def catalogue(engine: str, version: int) -> str:
     """One row: the account's rights, tables, relations, indexes. C(version) as libpq numbers it."""
     if engine == COCKROACHDB:
         return _COCKROACHDB
-    return _POSTGRESQL.replace("BUILDING", _building(engine, version, "x.indrelid"))
+    text = _POSTGRESQL.replace("BUILDING", _building(engine, version, "x.indrelid"))
+    # Before INCLUDE, all columns were keys.
+    return text if version >= 110000 else text.replace("x.indnkeyatts", "x.indnatts")
 
 
 _BUILDS = """

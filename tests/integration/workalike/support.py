@@ -117,6 +117,13 @@ class Cluster:
         self._initdb()
         self.start()
         self.sql(f"create role {DB_USER} login password $pw${DB_PASSWORD}$pw$")
+        if int(self.sql("show server_version_num")) < 130000:
+            for database in ("postgres", "template1"):
+                self.sql(
+                    "create function gen_random_uuid() returns uuid language sql"
+                    " as 'select md5(random()::text)::uuid'",
+                    database,
+                )
         self.sql("create database bf")
         self.sql(BOOTSTRAP_SQL.read_text(), "bf")
         self.sql(f"grant select, insert, update on all tables in schema public to {DB_USER}", "bf")
@@ -143,6 +150,7 @@ class Cluster:
             "log_statement": "all",
             "log_line_prefix": "%u|",
             "max_connections": "30",
+            "password_encryption": "scram-sha-256",  # not the default before 14
         }
         command = [postgresql_program("postgres"), "-D", str(self.directory / "data")]
         for name, value in settings.items():
