@@ -23,7 +23,7 @@ def lines(**dates: Any) -> list[str]:
         inventory_hostname="lb1",
         groups={"all": list(hosts)},
         hostvars=hosts,
-        haproxy_frontend="bookface",
+        __haproxy_frontends=["bookface"],
         haproxy_backends=[],
         bookface_image_max_age_days=30,
         __haproxy_info={"version": "3.0", "frontends": {}},
