@@ -19,7 +19,7 @@ def site_faults(site: dict[str, Any]) -> list[str]:
     if not site["db_password"] and not site["db_trust"]:
         faults.append(
             "bookface_db_password is not set. Set it in the inventory, encrypted with"
-            " ansible-vault; or set bookface_db_trust, if the database asks for none."
+            " ansible-vault; or set bookface_db_trust, if the database requires none."
         )
     if not site["db_host"]:
         faults.append("bookface_db_host is empty. Set it, or add a host to the group databases.")

@@ -86,7 +86,7 @@ def addresses(name: str, host: HostVars) -> list[str]:
         raise AccessError(
             f"{name} has no address to be recognized by: bookface_address or ansible_host is"
             f" {address(name, host)}, expected an IP address. Set bookface_address of {name}, or"
-            " firewall_addresses if it comes from others"
+            " firewall_addresses if it connects from others"
         )
     return list(dict.fromkeys(found))
 

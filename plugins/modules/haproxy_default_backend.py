@@ -24,7 +24,7 @@ description:
   - With O(percent) only a share of the clients goes to the backend.
   - HAProxy evaluates C(use_backend) and rules that answer or refuse a request before
     C(default_backend). RV(deciding_rules) lists those that may keep traffic from the backend. If
-    they decide for every request, a switch is refused.
+    they match every request, a switch is refused.
   - For O(rollback) the module records where the traffic came from, in a small JSON file beside
     the one that has the frontend, such as C(/etc/haproxy/haproxy.cfg.previous.json). HAProxy does
     not load it.
@@ -240,7 +240,8 @@ previous_backend_on_disk:
   type: str
   sample: legacy
 frontend:
-  description: The frontend; of several the first, which the values outside RV(frontends) are about.
+  description: The frontend, the first if there are several. All other values except RV(frontends)
+    are about this one.
   returned: success
   type: str
   sample: bookface
@@ -393,8 +394,8 @@ map:
   sample: /etc/haproxy/maps/default_backend.map
 door:
   description:
-    - A URL of the frontend on this machine, by its C(bind) lines, one with TLS if there is one; for
-      O(bookface.platform.haproxy_proof#module:url). Null if they show none.
+    - URL of the frontend on this machine, from its C(bind) lines, with TLS if one of them has it.
+      For O(bookface.platform.haproxy_proof#module:url). Null if they contain no usable address.
   returned: success
   type: str
   sample: http://127.0.0.1:80/
@@ -417,7 +418,7 @@ deciding_rules:
       description: The backend that it names. Null if the request decides that, or there is none.
       type: str
     always:
-      description: Whether it decides for every request.
+      description: Whether it matches every request.
       type: bool
   sample:
     - line: "12"
@@ -666,8 +667,8 @@ class Shell:
         alone = mounted_alone(socket, self.loaded)
         if alone:
             raise SwitchError(
-                f"HAProxy has {alone} by a mount of this file alone, so it would keep the old file "
-                "when that is replaced",
+                f"HAProxy has {alone} mounted as a single file, so it would keep the old file when "
+                "that is replaced",
                 "Mount the directory into the container instead of the file",
             )
         if not same_mounts(socket):

@@ -14,7 +14,7 @@ description:
     repeated.
   - Then reads from HAProxy whether the servers of the backend counted these requests, and how many
     of their answers to all clients were errors.
-  - Without O(url) no request is made, and only those of all other clients are watched.
+  - Without O(url) the module makes no request, and only watches those of clients.
   - Changes nothing.
 options:
   backend:
@@ -38,12 +38,12 @@ options:
     type: str
   host:
     description:
-      - Name of the site, sent as C(Host) and in the TLS handshake, as by a client. By default the
+      - Host name of the site, sent in the C(Host) header and in the TLS handshake. By default the
         one in O(url).
     type: str
   frontend:
     description:
-      - The frontend behind O(url). RV(traffic) then says how much of its traffic the backend got.
+      - The frontend behind O(url). RV(traffic) then shows how much of its traffic the backend got.
     type: str
   headers:
     description:
@@ -64,8 +64,8 @@ options:
   seconds:
     description:
       - Seconds over which they are spread, so that servers which fail soon after are noticed, too.
-      - Without O(url), seconds to watch. More than O(errors_percent) end that as soon as there are
-        three errors.
+      - Without O(url), seconds to watch. From the third error on, the module fails as soon as
+        O(errors_percent) is exceeded.
     type: float
     default: 3
   timeout:
@@ -135,7 +135,7 @@ EXAMPLES = r"""
     errors_percent: 100
   register: earlier
 
-- name: Watch what clients are answered after a change
+- name: Watch the answers to clients after a change
   bookface.platform.haproxy_proof:
     backend: swarm
     before: "{{ earlier.counted }}"
@@ -162,19 +162,19 @@ counted:
   sample: {pid: 4711, sessions: 105, responses: 105, errors: 0}
 traffic:
   description:
-    - The requests of all clients to O(frontend) while the module made its own, by HAProxy's
-      counters. In TCP mode connections.
+    - The requests of all clients to O(frontend) while the module ran, according to HAProxy's
+      counters. In TCP mode, connections.
   returned: success, and if O(frontend) was given
   type: dict
   contains:
     requests:
-      description: What the frontend received.
+      description: Requests that the frontend received.
       type: int
     to_backend:
-      description: What the backend got of it, as far as frontends do not share it.
+      description: Requests that the backend received, from this or another frontend.
       type: int
     percent:
-      description: The share.
+      description: Share of the backend, in percent.
       type: int
   sample: {requests: 412, to_backend: 412, percent: 100}
 reason:

@@ -27,8 +27,8 @@ options:
   state:
     description:
       - V(drain) sends the server no new clients and lets it finish the current requests. Its checks
-        continue. If the backend has persistence (C(cookie), C(stick), C(use-server)), HAProxy goes
-        on sending it the clients that it has already; the module warns, see O(persistent).
+        continue. If the backend has persistence (C(cookie), C(stick), C(use-server)), HAProxy keeps
+        sending it the clients that it already has. The module then warns, see O(persistent).
       - V(maint) also ends its checks, and sends those clients to other servers.
       - V(ready) lets it serve again.
     type: str
@@ -37,14 +37,14 @@ options:
   persistent:
     description:
       - What O(state=drain) means in a backend with persistence.
-      - With V(drain) it is done once none of the server's own clients comes for five seconds. With
-        V(maint) the state V(maint) is set instead.
+      - With V(drain) the server counts as drained once it has received no new session for five
+        seconds. With V(maint) the state V(maint) is set instead.
     type: str
     choices: [drain, maint]
     default: drain
   quiet:
     description:
-      - Seconds without a new session until a server without sessions is drained.
+      - Seconds without a new session after which a server without sessions counts as drained.
     type: float
     default: 1
   keep:
@@ -259,8 +259,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
 UNTOUCHED = "Nothing was changed."
 LATER = "Run the task again to continue waiting, with a higher wait if requests take longer"
 STICKY = (
-    "backend {} has persistence ({}): HAProxy goes on sending a drained server the clients that it "
-    "has already; state maint sends them to other servers"
+    "backend {} has persistence ({}): HAProxy keeps sending a drained server the clients that it "
+    "already has; state maint sends them to other servers"
 )
 # Seconds for one reply.
 PATIENCE = 5.0

@@ -54,8 +54,8 @@ options:
         default: ""
       brief:
         description:
-          - Queries queue up behind the statement while it waits for its lock. So it waits half a
-            second at a time, and more often.
+          - Whether queries queue up behind the statement while it waits for its lock. If so, it
+            waits half a second at most, and is retried more often.
         type: bool
         default: false
       reason:
@@ -123,7 +123,7 @@ reason:
   description:
     - Why the module failed.
     - "V(no_connection): nobody answers, or the login is refused. Nothing was changed."
-    - "V(login_refused): the server answers, and refuses the password. Nothing was changed."
+    - "V(login_refused): the server rejected the password. Nothing was changed."
     - "V(unknown_engine): the server is none of the supported engines. Nothing was changed."
     - "V(pooler): a connection pooler answers instead of the database. Nothing was changed."
     - "V(blocked): other sessions held locks until all tries were used up."

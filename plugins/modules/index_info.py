@@ -51,7 +51,7 @@ reason:
   description:
     - Why the module failed.
     - "V(no_connection): nobody answers, or the login is refused."
-    - "V(login_refused): the server answers, and refuses the password."
+    - "V(login_refused): the server rejected the password."
     - "V(unknown_engine): the server is none of the supported engines."
     - "V(pooler): a connection pooler answers instead of the database."
     - "V(connection_lost): the database went away while a query ran."
@@ -110,8 +110,8 @@ building:
   type: bool
 holders:
   description:
-    - Other sessions that lock one of the tables as a build does, or that block one of this
-      collection's, as lines for people. PostgreSQL only.
+    - Other sessions that lock one of the tables as a build does, or that block a session of this
+      collection, as text. PostgreSQL only.
   returned: success
   type: list
   elements: str

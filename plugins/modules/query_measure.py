@@ -63,7 +63,7 @@ reason:
   description:
     - Why the module failed.
     - "V(no_connection): nobody answers, or the login is refused."
-    - "V(login_refused): the server answers, and refuses the password."
+    - "V(login_refused): the server rejected the password."
     - "V(unknown_engine): the server is none of the supported engines."
     - "V(pooler): a connection pooler answers instead of the database."
     - "V(connection_lost): the database went away while a query ran."

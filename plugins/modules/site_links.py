@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: site_links
-short_description: Link the files of a release into the directory that a web server serves
+short_description: Link the files of a release into a document root
 version_added: 0.1.0
 description:
-  - Makes a symbolic link for each file of a release in the document root. If O(release) leads
-    through a link itself, another release is served as soon as that link is another one.
-  - Files that are none of the release stay as they are.
+  - Creates a symbolic link in the document root for each file of a release. If O(release) is below
+    a symbolic link, replacing that link is enough to serve another release.
+  - Files that do not belong to the release are not changed.
 options:
   root:
     description:
@@ -21,7 +21,7 @@ options:
     required: true
   release:
     description:
-      - Directory that the links lead to. It need not exist.
+      - Directory that the links point to. It need not exist.
     type: path
     required: true
   files:
@@ -32,8 +32,8 @@ options:
     required: true
   replace:
     description:
-      - Whether a file that has the name of one of the release gives way to the link, and links into
-        O(release) to what is none of O(files) are removed. Otherwise links are only added.
+      - Whether links replace files of the same name, and links into O(release) to other files than
+        O(files) are removed. Otherwise links are only added.
     type: bool
     default: true
 attributes:
@@ -68,7 +68,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 added:
-  description: Files for which a link was made.
+  description: Files for which a link was created.
   returned: success
   type: list
   elements: str

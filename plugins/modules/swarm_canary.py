@@ -7,42 +7,42 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: swarm_canary
-short_description: Start one task of a swarm's service for a trial
+short_description: Start one task of a swarm service as a canary
 version_added: 0.1.0
 description:
-  - Starts one task as the specification of a service describes it, with its image, environment,
-    secrets and networks, as a service of its own that publishes no port. Waits until the task runs,
-    which includes the image's health check.
-  - Nobody removes it but this module.
+  - Starts one task from the specification of a service, with its image, environment, secrets and
+    networks, as a separate service that publishes no port. Waits until the task runs, which
+    includes the image's health check.
+  - The canary runs until this module removes it.
   - Runs on a manager of the swarm.
 options:
   name:
     description:
-      - Name of the service that has this one task.
+      - Name of the canary, a service with one task.
     type: str
     required: true
   state:
     description:
-      - V(present) starts it. One that is there already is a failure.
-      - V(absent) removes it, unless it lacks the label of the role swarm.
+      - V(present) starts it. A service of that name must not exist.
+      - V(absent) removes it. A service without the label of the role swarm is an error.
     type: str
     choices: [present, absent]
     default: present
   spec:
     description:
-      - The service that it is a trial of, as an object C(ServiceSpec) of Docker's API.
+      - Specification of the service to test, an object C(ServiceSpec) of Docker's API.
       - Required if O(state=present).
     type: dict
   nodes:
     description:
-      - IDs of the nodes on which the task may run. The first one is taken that is ready and active.
-        Without any such node nothing is started.
+      - IDs of the nodes on which the task may run. The first one that is ready and active is used.
+        If there is none, the module warns and starts nothing.
     type: list
     elements: str
     default: []
   timeout:
     description:
-      - How long to wait until the task runs, in seconds.
+      - Maximum time to wait until the task runs, in seconds.
     type: int
     default: 60
 attributes:
@@ -72,7 +72,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Try a release
+- name: Start a canary
   bookface.platform.swarm_canary:
     name: web-canary
     spec: "{{ service }}"
@@ -92,7 +92,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 node:
-  description: ID of the node on which it was started. Empty if no node takes tasks.
+  description: ID of the node on which it was started. Empty if no node accepts tasks.
   returned: if O(state=present)
   type: str
 container:
@@ -100,7 +100,7 @@ container:
   returned: if O(state=present)
   type: str
 pid:
-  description: Process of its container on that node, V(0) if none runs.
+  description: Process ID of its container on that node. V(0) if it does not run.
   returned: if O(state=present)
   type: int
 """
@@ -140,8 +140,8 @@ def start(module: AnsibleModule, api: Any) -> dict[str, Any]:
     node = next((one for one in module.params["nodes"] if one in nodes), "")
     if not node:
         module.warn(
-            f"{name} was not started: no node that it may run on is ready and active. What is to be"
-            " tried gets traffic untried."
+            f"{name} was not started: no node that it may run on is ready and active. The release"
+            " gets traffic without having been tested."
         )
     if not node or module.check_mode:
         return {"changed": bool(node), "node": node, "container": "", "pid": 0}

@@ -115,8 +115,8 @@ service:
   type: dict
 canary:
   description: >-
-    On a manager, C(ours) (whether it has the label of the role) of the service on which a release
-    is tried. Empty unless a run has left it.
+    On a manager, C(ours) (whether it has the label of the role) of the canary of the service. Empty
+    unless a run has left one.
   returned: always
   type: dict
 ports:

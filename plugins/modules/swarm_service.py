@@ -67,8 +67,8 @@ changes:
   elements: str
   sample: [image, secrets]
 replaces:
-  description: Whether tasks start that are not as those before, because the service is new or its
-    tasks are described differently.
+  description: Whether new tasks start, because the service is new or the specification of its
+    tasks has changed.
   returned: success
   type: bool
 """

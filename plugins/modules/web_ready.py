@@ -58,9 +58,9 @@ options:
         default: ""
   network_namespace:
     description:
-      - Request everything from within this network namespace, a file such as V(/proc/4711/ns/net),
-        where V(4711) is the process of a container. So a container is reached that publishes no
-        port, at V(127.0.0.1). Requires root.
+      - File of the network namespace from which the requests are made, such as
+        V(/proc/4711/ns/net), where V(4711) is the process of a container. A container that
+        publishes no port can be reached that way, at V(127.0.0.1). Requires root.
     type: path
   required:
     description:

@@ -26,7 +26,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.database.errors 
 # SQLSTATE, by PostgreSQL's names.
 LOCK_NOT_AVAILABLE, DUPLICATE_TABLE = "55P03", "42P07"
 REMEDIES = {
-    "42501": "the account {user} lacks this right: have it granted by the owner of what is named",
+    "42501": "the account {user} lacks this privilege: the owner of the named object can grant it",
     "25006": "the server or the account is read-only: connect to the primary, as an account whose"
     " transactions may write",
     "53100": "the database's disk is full: free some space, or drop what is not needed",
@@ -196,8 +196,8 @@ def _advice(blocking: Iterable[Holder]) -> str:
     blocking, advice = list(blocking), []
     if any(holder.pid and not holder.user for holder in blocking):
         advice.append(
-            "An autovacuum that does not give way prevents transaction IDs from running out: let it"
-            " finish (pg_stat_progress_vacuum shows how far it is); ended, it would begin anew"
+            "An autovacuum that does not cancel itself prevents transaction ID wraparound: let it"
+            " finish (pg_stat_progress_vacuum shows its progress); terminated, it would start over"
         )
     if any(not holder.pid for holder in blocking):
         advice.append("End a prepared transaction by COMMIT PREPARED or ROLLBACK PREPARED")

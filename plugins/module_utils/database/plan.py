@@ -345,7 +345,7 @@ def _of_partitioned(
         return [Step("conflict", wish.table, wish.name, why)]
     steps = _branch(wish, "", wish.table, table, indexes, relations, dialect)
     if not steps:
-        why = "invalid, though each partition has its part: drop it, the next run makes it anew"
+        why = "invalid, though each partition has its part: drop it, the next run rebuilds it"
         return [Step("conflict", wish.table, wish.name, why)]
     return [
         *steps,
@@ -395,7 +395,7 @@ def _branch(
     elif not index and part.name in relations:
         add("conflict", _taken(part, (), relations))
     elif not index and whole:
-        why = f"no valid index serves {columns_of(part)}; it is made of those of its partitions"
+        why = f"no valid index serves {columns_of(part)}; it is built from those of its partitions"
         why += f" and will take {_room(wish, table)}"
         add("create", why, dialect.create_parent(part), True)
     elif not index:

@@ -349,7 +349,7 @@ def _check_frontend(config: Config, section: Section) -> None:
     if first:
         raise AdoptError(
             f"{section.title}: HAProxy would evaluate no rule after "
-            f"{' and '.join(rule.title for rule in first)}, since all requests are decided there",
+            f"{' and '.join(rule.title for rule in first)}, because every request matches",
             "Make that backend its default_backend, or give the line a condition",
         )
     rules = map_rules(config, section)

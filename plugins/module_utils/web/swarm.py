@@ -62,7 +62,7 @@ class Node:
     cluster: Entry = field(default_factory=dict)
     # The service that has our name, and the ports of the others.
     service: Entry = field(default_factory=dict)
-    # The service that a release is tried on, if a run has left it.
+    # The service that a release is tested on, if a run has left it.
     canary: Entry = field(default_factory=dict)
     ports: Sequence[Entry] = ()
     # Secrets that begin with the name of the service, and those among them that are not ours.
@@ -73,7 +73,7 @@ class Node:
 
 
 def canary_name(service: str) -> str:
-    """Name of the service that a release is tried on."""
+    """Name of the service that a release is tested on."""
     return f"{service}-canary"
 
 
@@ -440,9 +440,10 @@ def _foreign_canary(given: Settings, known: Node) -> Iterable[str]:
     """One that is not ours would be removed."""
     if known.canary and not known.canary["ours"]:
         yield (
-            f"swarm_service is {given.service}, so that a release is tried on a service"
-            f" {canary_name(given.service)}, but the one that has this name is not ours: it lacks"
-            f" the label {MADE}={SWARM}. Choose another swarm_service, or remove that service."
+            f"swarm_service is {given.service}, so a release is tested as the service"
+            f" {canary_name(given.service)}, but a service of that name exists and is not ours:"
+            f" it lacks the label {MADE}={SWARM}. Choose another swarm_service, or remove that"
+            " service."
         )
 
 

@@ -116,5 +116,5 @@ def test_a_file_that_is_mounted_alone(stopped: Lab) -> None:
         )
     lab.until(lambda: lab.answers() is not None, "HAProxy")
     before = lab.config.read_text()
-    refused(lab, "docker", f"has {lab.config} by a mount of this file alone", "Mount the directory")
+    refused(lab, "docker", f"has {lab.config} mounted as a single file", "Mount the directory")
     assert (lab.config.read_text(), lab.traffic()) == (before, "legacy")

@@ -257,7 +257,7 @@ def test_a_release_that_does_not_serve_is_seen_before_the_service_is_updated(swa
     broken = {**good, "__bookface_image_digest": BROKEN}
     before, secrets = swarm.services(), swarm.docker("secret", "ls", "--quiet")
     with swarm.load(f"http://{ADDRESS}:8080/") as counted:
-        swarm.killed_at("Request its pages", **broken)
+        swarm.killed_at("Request the pages of the canary", **broken)
         assert swarm.services().keys() - before.keys() == {f"{THEIRS[0]}-canary"}
         done = swarm.run(**broken)
         swarm.run(**good).ok()

@@ -33,7 +33,7 @@ def lines(**dates: Any) -> list[str]:
 
 def test_the_oldest_image_of_each_host() -> None:
     new, old = date(30), date(31)
-    warning = "; WARNING: bring updates with update.yml"
+    warning = "; WARNING: run update.yml"
     assert lines(docker1=[new, new], swarm1=[new, old], swarm2=[], swarm3=["", new]) == [
         f"docker1: base image of {new[:10]}, 30 days old",
         f"swarm1: base image of {old[:10]}, 31 days old{warning}",

@@ -113,7 +113,7 @@ def test_other_failures_end_it_at_once_and_are_cleaned_up() -> None:
 
 def test_rights_name_the_account() -> None:
     failure = Outcome(Failure("42501", "must be owner"))
-    with pytest.raises(DatabaseError, match="the account me lacks this right: have it") as caught:
+    with pytest.raises(DatabaseError, match="me lacks this privilege: the owner") as caught:
         carry_out([CREATE], Script([failure]), 3, {"user": "me"})
     assert (caught.value.reason, caught.value.sqlstate) == ("statement_failed", "42501")
 
@@ -176,7 +176,7 @@ def test_advice_fits_the_holder() -> None:
         return play(Script([Outcome(HELD.failure, who)]), tries=1)
 
     autovacuum = text(Holder(8))
-    assert "Blocked by autovacuum, pid 8. An autovacuum that does not give way" in autovacuum
+    assert "Blocked by autovacuum, pid 8. An autovacuum that does not cancel itself" in autovacuum
     assert "End that transaction" not in autovacuum
     prepared = text(Holder(0))
     assert "Blocked by a prepared transaction (see pg_prepared_xacts)" in prepared

@@ -244,7 +244,7 @@ def test_all_that_is_foreign_is_named_at_once() -> None:
     [
         ({"service": {**SERVICE, "mode": "Global"}}, "is a service of mode Global"),
         ({"networks": ({**THEIRS, "ingress": True},)}, "which is the routing mesh of the swarm"),
-        ({"canary": {"ours": False}}, "tried on a service bookface-canary, but the one that has"),
+        ({"canary": {"ours": False}}, "tested as the service bookface-canary, but a service of"),
         ({"foreign_secrets": ["bookface-pgpass_v1"]}, "so they cannot be adopted"),
         (
             {"ports": ({"port": 8080, "mode": "ingress", "service": "visualizer"},)},
