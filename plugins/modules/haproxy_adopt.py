@@ -33,7 +33,7 @@ options:
     description:
       - The C(frontend) or C(listen) sections that get the rule, such as one for HTTP and one for
         HTTPS. Each requires C(mode http) and a C(default_backend).
-      - Name all that follow the switch. One that has the rule already and is not named is an error.
+      - Name all frontends that follow the switch. It is an error to omit one that has the rule.
     type: list
     elements: str
   rule:

@@ -349,7 +349,7 @@ def _check_frontend(config: Config, section: Section) -> None:
     if first:
         raise AdoptError(
             f"{section.title}: HAProxy would evaluate no rule after "
-            f"{' and '.join(rule.title for rule in first)}, because every request matches",
+            f"{' and '.join(rule.title for rule in first)}, because every request ends there",
             "Make that backend its default_backend, or give the line a condition",
         )
     rules = map_rules(config, section)

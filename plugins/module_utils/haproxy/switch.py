@@ -313,7 +313,7 @@ def _check_decides(section: Section, wanted: Wanted, rules: tuple[DecidingRule, 
     if rules:
         raise SwitchError(
             f"a switch to {wanted.backend} would move no traffic: in {section.title} HAProxy never "
-            "reaches default_backend, because every request matches "
+            "reaches default_backend, because every request is handled by "
             f"{' and '.join(rule.title for rule in rules)}",
             "Make the backend that these lines name the default_backend and delete them, give them "
             "a condition, or name the frontend that has the traffic",
