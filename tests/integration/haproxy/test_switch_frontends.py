@@ -38,6 +38,7 @@ class Site:
         return self.lab.switch(backend, **{"frontend": BOTH, **more})  # type: ignore[arg-type]
 
     def traffic(self) -> tuple[str, str]:
+        self.lab.until(self.lab.checked, "the first checks, after a reload")
         connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
         connection.request("GET", "/")
         second = connection.getresponse().read().decode()
