@@ -102,7 +102,9 @@ def test_status_tells_who_serves(platform: Platform) -> None:
     assert "traffic goes to: docker" in run.output
     for server in ("web1", "web2", "docker1-32001", "docker1-32002"):
         assert re.search(rf"{server}\s+\S+:\d+\s+UP\s+L7OK", run.output), run.output
-    assert run.changed == {"lb1": 0}
+    for host in ("docker1", "swarm1"):
+        assert re.search(rf"{host}: base image of [-\d]{{10}}, \d+ days old", run.output), run.output
+    assert set(run.changed.values()) == {0}
 
 
 def test_site_again_in_check_mode_changes_nothing(platform: Platform) -> None:
