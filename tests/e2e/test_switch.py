@@ -103,7 +103,8 @@ def test_status_tells_who_serves(platform: Platform) -> None:
     for server in ("web1", "web2", "docker1-32001", "docker1-32002"):
         assert re.search(rf"{server}\s+\S+:\d+\s+UP\s+L7OK", run.output), run.output
     for host in ("docker1", "swarm1"):
-        assert re.search(rf"{host}: base image of [-\d]{{10}}, \d+ days old", run.output), run.output
+        age = rf"{host}: base image of [-\d]{{10}}, \d+ days old"
+        assert re.search(age, run.output), run.output
     assert set(run.changed.values()) == {0}
 
 
