@@ -77,7 +77,8 @@ def killed(site: Site, short: Stage) -> Seen:
     """A run that is killed when its first server is ordered, and the second order begins."""
     process = subprocess.Popen(
         site.command("ansible-playbook", "provision.yml"),
-        cwd=ROOT, env=site.environment, text=True,
+        # Each line at once, or the run is far ahead of what is read here.
+        cwd=ROOT, env={**site.environment, "PYTHONUNBUFFERED": "1"}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert process.stdout
