@@ -18,7 +18,7 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 from ansible_collections.bookface.platform.plugins.module_utils.access import (
     ADMINISTRATORS,
@@ -33,7 +33,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.backends imp
 
 if TYPE_CHECKING:
     HostVars = Mapping[str, Any]
-    Network = IPv4Network | IPv6Network
+    Network = Union[IPv4Network, IPv6Network]
 
 EVERYBODY: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 _PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
