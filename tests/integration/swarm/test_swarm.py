@@ -57,7 +57,7 @@ class Swarm:
             "bookface_release_check": [{"path": "/", "content": "Users:"}],
             "bookface_db_password": "for-the-test-and-nothing-else",
             # Of an image that is there already; made by no Dockerfile.
-            "__bookface_image_digest": DIGEST,
+            "__bookface_image_recipe": DIGEST,
             "swarm_replicas": 1,
             "swarm_publish_mode": "host",
             "swarm_manager_hosts": [HOST],
@@ -186,7 +186,8 @@ def load_image(own: OwnEngine, directory: Path, digest: str) -> None:
     archive = directory / "image.tar"
     subprocess.run(["tar", "-C", str(root), "-cf", str(archive), "."], check=True)
     command = json.dumps(["/busybox", "httpd", "-f", "-p", "8080", "-h", "/w"])
-    label = f"platform.bookface.content={digest}"
+    # The base is not there, so the recipe decides.
+    label = f"platform.bookface.content={digest} platform.bookface.recipe={digest}"
     image = f"bookface/web:{digest[:12]}"
     own.docker("import", "-c", f"CMD {command}", "-c", f"LABEL {label}", str(archive), image)
 
@@ -254,7 +255,7 @@ def test_a_run_that_was_killed_is_finished_by_the_next(swarm: Swarm) -> None:
 def test_a_release_that_does_not_serve_is_seen_before_the_service_is_updated(swarm: Swarm) -> None:
     """Though it reaches its database. One that was being tried when its run was killed goes."""
     good = {**ADOPTED, "bookface_frontpage_limit": 7}
-    broken = {**good, "__bookface_image_digest": BROKEN}
+    broken = {**good, "__bookface_image_recipe": BROKEN}
     before, secrets = swarm.services(), swarm.docker("secret", "ls", "--quiet")
     with swarm.load(f"http://{ADDRESS}:8080/") as counted:
         swarm.killed_at("Request the pages of the canary", **broken)
@@ -272,7 +273,7 @@ def test_a_release_that_does_not_serve_is_seen_before_the_service_is_updated(swa
 @pytest.mark.load
 def test_a_release_that_fails_with_clients_is_rolled_back(swarm: Swarm) -> None:
     """It has all the pages that are asked for, but another one fails: the load balancer counts."""
-    failing = {"__bookface_image_digest": FAILING, "swarm_loadbalancers": [HOST]}
+    failing = {"__bookface_image_recipe": FAILING, "swarm_loadbalancers": [HOST]}
     before = swarm.inspect("service", THEIRS[0])["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
     with swarm.balancer() as url, swarm.load(f"{url}cgi-bin/more") as counted:
         done = swarm.run(**ADOPTED, bookface_frontpage_limit=7, **failing)
