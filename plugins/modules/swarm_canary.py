@@ -106,9 +106,11 @@ pid:
 """
 
 import time
+from contextlib import suppress
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.bookface.platform.plugins.module_utils.docker.swarm_api import swarm_api
 from ansible_collections.bookface.platform.plugins.module_utils.web.labels import MADE
 from ansible_collections.bookface.platform.plugins.module_utils.web.service import (
     Task,
@@ -120,14 +122,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.service impo
 )
 from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import SWARM
 
-try:
-    from docker import APIClient
-    from docker.errors import APIError, DockerException, NotFound
-    from docker.utils import kwargs_from_env
-
-    HAS_SDK = True
-except ImportError:
-    HAS_SDK = False
+with suppress(ImportError):  # swarm_api says what is missing
+    from docker.errors import NotFound
 
 # Seconds between two looks at the task.
 PAUSE = 0.2
@@ -197,18 +193,9 @@ def main() -> None:
         required_if=[("state", "present", ["spec"])],
         supports_check_mode=True,
     )
-    if not HAS_SDK:
-        module.fail_json(msg=missing_required_lib("docker (python3-docker)"))
     act = start if module.params["state"] == "present" else remove
-    try:
-        with APIClient(version="auto", **kwargs_from_env()) as api:
-            module.exit_json(**act(module, api))
-    except KeyError as error:
-        module.fail_json(msg=f"The swarm has no network, or spec has no key, {error}.")
-    except APIError as error:
-        module.fail_json(msg=f"Docker refused the service {module.params['name']}: {error}")
-    except DockerException as error:
-        module.fail_json(msg=f"Docker does not answer: {error}")
+    with swarm_api(module, module.params["name"]) as api:
+        module.exit_json(**act(module, api))
 
 
 if __name__ == "__main__":

@@ -73,9 +73,11 @@ replaces:
   type: bool
 """
 
+from contextlib import suppress
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.bookface.platform.plugins.module_utils.docker.swarm_api import swarm_api
 from ansible_collections.bookface.platform.plugins.module_utils.web.service import (
     arguments,
     differences,
@@ -83,14 +85,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.service impo
     with_ids,
 )
 
-try:
-    from docker import APIClient
-    from docker.errors import APIError, DockerException, NotFound
-    from docker.utils import kwargs_from_env
-
-    HAS_SDK = True
-except ImportError:
-    HAS_SDK = False
+with suppress(ImportError):  # swarm_api says what is missing
+    from docker.errors import APIError, NotFound
 
 # How often an update is tried that meets one by somebody else.
 TRIES = 3
@@ -134,18 +130,9 @@ def main() -> None:
         argument_spec={"spec": {"type": "dict", "required": True}},
         supports_check_mode=True,
     )
-    if not HAS_SDK:
-        module.fail_json(msg=missing_required_lib("docker (python3-docker)"))
     spec = module.params["spec"]
-    try:
-        with APIClient(version="auto", **kwargs_from_env()) as api:
-            module.exit_json(**run(api, spec, module.check_mode))
-    except KeyError as error:
-        module.fail_json(msg=f"The swarm has no network, or spec has no key, {error}.")
-    except APIError as error:
-        module.fail_json(msg=f"Docker refused the service {spec['Name']}: {error}")
-    except DockerException as error:
-        module.fail_json(msg=f"Docker does not answer: {error}")
+    with swarm_api(module, spec.get("Name", "")) as api:
+        module.exit_json(**run(api, spec, module.check_mode))
 
 
 if __name__ == "__main__":

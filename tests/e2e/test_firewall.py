@@ -49,7 +49,7 @@ def table_of_the_user(platform: Platform, name: str) -> Iterator[None]:
 
 
 def test_it_holds_while_the_machine_and_its_engine_start(platform: Platform) -> None:
-    """Published ports are Docker's affair, and it makes its rules anew each time."""
+    """Docker handles published ports, and writes its rules again at each start."""
     port = 32001
     docker("restart", f"{platform.name}-docker1")
     until(lambda: reaches(platform, "lb1", "docker1", port), "the container answers after a reboot")

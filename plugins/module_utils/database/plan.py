@@ -388,7 +388,7 @@ def _branch(
     if index and not attached and (index.table != name or not _as_made(part, index, dialect)):
         add("conflict", _taken(part, [index], {}))
     elif index and not index.valid and not whole and not index.building:
-        why = f"it is invalid, and a part of {parent}: drop {parent}, which the next run makes anew"
+        why = f"it is invalid, and a part of {parent}: drop {parent}; the next run creates it again"
         add("conflict", why)
     elif index and not index.valid and not whole:
         add("wait", "invalid, and a session is building it")

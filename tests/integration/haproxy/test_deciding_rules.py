@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.door import ask
 from test_switch_refusals import nothing_changes, refused
+
+from tests.support.meanwhile import meanwhile
 
 if TYPE_CHECKING:
     from conftest import Lab
@@ -104,22 +104,9 @@ def test_a_lookup_hides_the_map_rule(stopped: Lab) -> None:
     assert (done["engine"], lab.traffic()) == ("reload", "docker")
 
 
-@contextmanager
-def clients_of(lab: Lab, host: str) -> Iterator[None]:
+def clients_of(lab: Lab, host: str) -> AbstractContextManager[None]:
     """Somebody who asks one site all the time."""
-    enough = threading.Event()
-
-    def ask_all_the_time() -> None:
-        while not enough.is_set():
-            ask(f"https://127.0.0.1:{lab.port}/", host, {}, 10)
-
-    client = threading.Thread(target=ask_all_the_time)
-    client.start()
-    try:
-        yield
-    finally:
-        enough.set()
-        client.join()
+    return meanwhile(lambda: ask(f"https://127.0.0.1:{lab.port}/", host, {}, 10))
 
 
 @pytest.fixture

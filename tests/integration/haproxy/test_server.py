@@ -10,11 +10,14 @@ import socketserver
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.support.meanwhile import meanwhile
 
 if TYPE_CHECKING:
     from conftest import Lab
@@ -284,22 +287,9 @@ def test_a_socket_without_the_right(pair: Lab) -> None:
         still_there.connect(str(socket_path))
 
 
-@contextlib.contextmanager
-def clients(lab: Lab, cookie: str = "") -> Iterator[None]:
+def clients(lab: Lab, cookie: str = "") -> AbstractContextManager[None]:
     """Somebody who asks all the time."""
-    enough = threading.Event()
-
-    def ask() -> None:
-        while not enough.is_set():
-            lab.traffic(headers={"Cookie": cookie} if cookie else {})
-
-    client = threading.Thread(target=ask)
-    client.start()
-    try:
-        yield
-    finally:
-        enough.set()
-        client.join()
+    return meanwhile(lambda: lab.traffic(headers={"Cookie": cookie} if cookie else {}))
 
 
 def test_a_server_that_serves_passes_while_it_is_watched(pair: Lab) -> None:
