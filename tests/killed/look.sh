@@ -6,7 +6,7 @@ export LC_ALL=C
 echo "== files"
 find /etc /srv/bookface /var/www /var/backups/bookface /var/tmp /run/bookface -xdev \
   ! -name '*~' ! -name '*-' ! -name '*.previous.json' ! -name '.updated' ! -name '.pwd.lock' ! -name '*.lock' \
-  ! -name 'ssh_host_*' ! -name 'machine-id' ! -name 'systemd-private-*' ! -name 'ld.so.cache' ! -name 'mtab' \
+  ! -name 'ssh_host_*' ! -name 'machine-id' ! -path '*/systemd-private-*' ! -name 'ld.so.cache' ! -name 'mtab' \
   ! -path '/etc/ssl/*' ! -path '/etc/docker/key.json' ! -path '/etc/resolv.conf' ! -path '/etc/hosts' \
   ! -path '/etc/varnish/secret' ! -path '*/bookface-image-*' ! -path '*/bookface-base-*' ! -path '*/bookface-registry-*' \
   -printf '%p %y %m %u %g %l\n' 2> /dev/null | sort
@@ -15,6 +15,10 @@ find /etc /srv/bookface /var/www -xdev -type f \
   ! -name 'ssh_host_*' ! -name 'machine-id' ! -name 'ld.so.cache' ! -name 'shadow' ! -name 'gshadow' \
   ! -path '/etc/ssl/*' ! -path '/etc/docker/key.json' ! -path '/etc/resolv.conf' ! -path '/etc/hosts' \
   ! -path '/etc/varnish/secret' -print0 2> /dev/null | sort -z | xargs -0 sha256sum
+# The application that Apache serves; the release before it lies beside.
+if [ -d /var/lib/bookface/live ]; then
+  (cd -P /var/lib/bookface/live && find . -printf '%p %y %m %u %g %l\n' && find . -type f -exec sha256sum {} +) | sort
+fi
 
 echo "== packages"
 dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n'
@@ -26,6 +30,11 @@ systemctl list-unit-files --plain --no-legend --type=service --state=enabled | c
 systemctl show '*.service' --property=Id,NeedDaemonReload | paste -sd ' ' | grep -o 'Id=[^ ]* NeedDaemonReload=yes'
 # Docker's proxies come and go with its containers; the ports themselves stay.
 ss -Hltn | awk '{ print $4 }' | sort -u | grep -v -E '^127\.0\.0\.(1|11):[3-6][0-9]{4}$'
+
+if command -v nft > /dev/null; then
+  echo "== firewall"
+  nft --stateless list table inet bookface_platform 2> /dev/null
+fi
 
 if [ -S /run/haproxy/admin.sock ]; then
   echo "== HAProxy"

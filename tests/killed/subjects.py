@@ -128,6 +128,17 @@ SUBJECTS = (
             },
         ),
     ),
+    Subject(
+        "firewall",
+        ("web1",),
+        (
+            {"firewall_metadata_access": False},
+            {
+                "firewall_metadata_access": True,
+                "firewall_extra": [{"port": 9100, "protocol": "tcp", "sources": ["192.0.2.0/24"]}],
+            },
+        ),
+    ),
     # Built from the same layers, but for the code.
     Subject(
         "bookface_image",
