@@ -121,7 +121,9 @@ class Trial:
             journal, wanted = undisturbed[side]
             self.make_room()
             if not killed_after(number, *self.arguments(side)):
-                raise HarnessError(f"{self.subject.name}: no change {number} any more")
+                # One that depends on the moment; the page shows one kill less than changes.
+                say(f"{number}/{count} not reached: the run ended with fewer changes")
+                continue
             change = journal.changes[number - 1]
             fault = self.fault(side, wanted)
             say(f"{number}/{count} {change.task}: {fault or 'repaired'}")
