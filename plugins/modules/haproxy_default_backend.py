@@ -269,11 +269,17 @@ frontends:
     previous_shift:
       description: See RV(previous_shift).
       type: dict
+    counted:
+      description: See RV(counted).
+      type: dict
     map:
       description: See RV(map).
       type: str
     door:
       description: See RV(door).
+      type: str
+    elsewhere:
+      description: See RV(elsewhere).
       type: str
     deciding_rules:
       description: See RV(deciding_rules).
@@ -286,8 +292,10 @@ frontends:
       previous_backend: legacy
       previous_backend_on_disk: legacy
       previous_shift: null
+      counted: {pid: 4711, sessions: 17, responses: 17, errors: 0}
       map: /etc/haproxy/maps/default_backend.map
       door: http://127.0.0.1:80/
+      elsewhere: null
       deciding_rules: []
 engine:
   description: The engine that was used.
@@ -395,10 +403,18 @@ map:
 door:
   description:
     - URL of the frontend on this machine, from its C(bind) lines, with TLS if one of them has it.
-      For O(bookface.platform.haproxy_proof#module:url). Null if they contain no usable address.
+      For O(bookface.platform.haproxy_proof#module:door). Null if they contain no usable address.
   returned: success
   type: str
   sample: http://127.0.0.1:80/
+elsewhere:
+  description:
+    - URL of the frontend if no address of its C(bind) lines belongs to this machine at present,
+      such as on the standby of a keepalived pair. Requests would reach the other load balancer.
+      Null if RV(door) is not, or there is no usable address.
+  returned: success
+  type: str
+  sample: null
 deciding_rules:
   description:
     - The rules of the frontend that HAProxy evaluates before C(default_backend) and that may keep
@@ -448,7 +464,11 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.argument
     MAP_ARGUMENTS,
     MASTER_ARGUMENTS,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.door import find_door
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.door import (
+    find_doors,
+    is_here,
+    own_networks,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file import (
     ConfigFile,
@@ -923,14 +943,12 @@ class Shell:
         confirmed: Confirmed | None,
     ) -> dict[str, Any]:
         first = switches[0]
-        frontends = [self.described(one, text) for one in switches]
-        worker, counted, gate = None, None, gates.get(first.wanted.backend)
+        frontends = [self.described(one, text, gates.get(one.wanted.backend)) for one in switches]
+        worker, gate = None, gates.get(first.wanted.backend)
         if first.live is not None:
             info = confirmed.info if confirmed else first.live.info
             attempts = confirmed.attempts if confirmed else 0
             worker = {"pid": info.pid, "version": info.version, "attempts": attempts}
-            if gate:
-                counted = count(first.live.info.pid, gate.servers).as_dict()
         reloads = [one for one in switches if one.plan.action == RELOAD]
         acting = reloads or [one for one in switches if one.plan.action == MAP] or [first]
         result: dict[str, Any] = {
@@ -943,7 +961,6 @@ class Shell:
             "action": acting[0].plan.action,
             "reason": acting[0].plan.reason,
             "servers": servers(gate.servers) if gate else [],
-            "counted": counted,
             "validator": validator,
             "worker": worker,
             "config": config.path,
@@ -955,10 +972,13 @@ class Shell:
             result["backup_file"] = backup
         return result
 
-    def described(self, switch: Switch, text: Config) -> dict[str, Any]:
+    def described(self, switch: Switch, text: Config, gate: Gate | None) -> dict[str, Any]:
         """What the module returns of one frontend; and the warning about its rules."""
         plan, name, backend = switch.plan, switch.wanted.frontend, switch.wanted.backend
         deciding = plan.disk.keep_from(backend)
+        doors = find_doors(text, find_frontend(text, name))
+        networks = own_networks()
+        here = [door for door in doors if is_here(door, networks)]
         told = "; ".join(rule.title for rule in deciding if not rule.known)
         if told:
             self.module.warn(
@@ -972,8 +992,12 @@ class Shell:
             "previous_backend": plan.previous,
             "previous_backend_on_disk": plan.disk.before.name,
             "previous_shift": plan.shift_before.as_dict() if plan.shift_before else None,
+            "counted": count(switch.live.info.pid, gate.servers).as_dict()
+            if gate and switch.live
+            else None,
             "map": plan.map,
-            "door": find_door(text, find_frontend(text, name)),
+            "door": here[0] if here else None,
+            "elsewhere": None if here or not doors else doors[0],
             "deciding_rules": [rule.as_dict() for rule in deciding],
         }
 

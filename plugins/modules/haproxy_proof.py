@@ -27,6 +27,13 @@ options:
       - The page to request. Certificates are not validated, since the URL may have the address of
         the front door instead of its name. Redirects are followed, at the same address.
     type: str
+  door:
+    description:
+      - URL of the frontend on this machine, as
+        RV(bookface.platform.haproxy_default_backend#module:door) of the switch. The page is
+        requested there if O(url) leads elsewhere, to another machine or to another address with the
+        same port. So each of several load balancers that share an address proves itself.
+    type: str
   status:
     description:
       - The expected status.
@@ -142,6 +149,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+url:
+  description: The URL that was requested, see O(door). Null without O(url).
+  returned: success
+  type: str
+  sample: http://127.0.0.1/
 counted:
   description: What the servers have counted since O(before).
   returned: success
@@ -200,7 +212,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.arguments import (
     SOCKET_ARGUMENTS,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.door import ask
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.door import (
+    ask,
+    choose_door,
+    own_networks,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.proof import (
     Answer,
@@ -221,11 +237,9 @@ PAUSE = 0.2
 ENOUGH = 3
 
 
-def answer(params: dict[str, Any], which: str) -> Answer:
+def answer(params: dict[str, Any], url: str, which: str) -> Answer:
     try:
-        status, body, headers = ask(
-            params["url"], params["host"], params["headers"], params["timeout"]
-        )
+        status, body, headers = ask(url, params["host"], params["headers"], params["timeout"])
     except HTTPError as error:
         return Answer(error.code, _text(error.read()), dict(error.headers))
     # urllib and http.client raise exceptions that have no other common type.
@@ -251,7 +265,10 @@ def measure(haproxy: HaproxySocket, frontend: str | None, backend: str) -> tuple
 
 def prove(params: dict[str, Any]) -> dict[str, Any]:
     """Ask for the page, if there is one, and count what all clients are answered."""
-    requests: int = params["requests"] if params["url"] else 0
+    url: str | None = params["url"]
+    if url:
+        url = choose_door(url, params["door"], own_networks())
+    requests: int = params["requests"] if url else 0
     backend: str = params["backend"]
     named = backend if params["identified"] else None
     expected = Expected(params["status"], params["content"], named)
@@ -261,8 +278,8 @@ def prove(params: dict[str, Any]) -> dict[str, Any]:
     began = time.monotonic()
     for number in range(requests):
         time.sleep(max(began + number * pause - time.monotonic(), 0))
-        which = f"request {number + 1} of {requests} to {params['url']}"
-        check_answer(answer(params, which), expected, which)
+        which = f"request {number + 1} of {requests} to {url}"
+        check_answer(answer(params, url or "", which), expected, which)
     before = Counted(**(params["before"] or {}))
     while True:
         now, at_last = measure(haproxy, params["frontend"], backend)
@@ -273,7 +290,7 @@ def prove(params: dict[str, Any]) -> dict[str, Any]:
         if over:
             break
         time.sleep(PAUSE)
-    result: dict[str, Any] = {"counted": counted.as_dict()}
+    result: dict[str, Any] = {"url": url, "counted": counted.as_dict()}
     if params["frontend"]:
         result["traffic"] = at_last.since(at_first).as_dict()
     return result
@@ -285,6 +302,7 @@ def main() -> None:
             **SOCKET_ARGUMENTS,
             "backend": {"type": "str", "required": True},
             "url": {"type": "str"},
+            "door": {"type": "str"},
             "status": {"type": "int", "default": 200},
             "content": {"type": "str"},
             "host": {"type": "str"},

@@ -33,6 +33,10 @@ WISHES: dict[str, tuple[dict[str, Any], str]] = {
         {"haproxy_switch_target": "legacy", "haproxy_switch_rollback": True},
         "it takes no target and no percent (given: target=legacy, percent=100)",
     ),
+    "unknown load balancer": (
+        {"haproxy_switch_target": "docker", "haproxy_switch_skip": "lb7, lb8"},
+        "haproxy_switch_skip names lb7, lb8; the load balancers are none",
+    ),
     "share and rollback": (
         {"haproxy_switch_percent": 10, "haproxy_switch_rollback": True},
         "it takes no target and no percent (given: target=, percent=10)",
