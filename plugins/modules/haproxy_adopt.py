@@ -43,9 +43,17 @@ options:
     type: str
   haproxy:
     description:
-      - The HAProxy program that validates the candidate. Searched in E(PATH), C(/usr/sbin) and the
-        like by default.
+      - The HAProxy program that validates the candidate. By default the one that runs with this
+        file, else searched in E(PATH), C(/usr/sbin) and the like.
+      - It gets the environment, the working directory and the options C(-L), C(-dr) and C(-dW) of
+        the HAProxy that runs with this file, or the environment and the directory of O(service) if
+        none runs.
     type: path
+  service:
+    description:
+      - The systemd unit whose environment the validation gets if HAProxy does not run.
+    type: str
+    default: haproxy
   lock_timeout:
     description:
       - Seconds to wait for another change of a file in the same directory.
@@ -229,6 +237,7 @@ def main() -> None:
             "frontend": {"type": "list", "elements": "str"},
             "rule": {"type": "str"},
             "haproxy": {"type": "path"},
+            "service": {"type": "str", "default": "haproxy"},
             "lock_timeout": {"type": "float", "default": 30.0},
             "backup": {"type": "bool", "default": False},
         },

@@ -98,12 +98,16 @@ options:
     default: 1
   haproxy:
     description:
-      - The HAProxy program that validates the candidate. Searched in E(PATH), C(/usr/sbin) and the
-        like by default.
+      - The HAProxy program that validates the candidate. By default the one that runs with these
+        files, else searched in E(PATH), C(/usr/sbin) and the like.
+      - It gets the environment, the working directory and the options C(-L), C(-dr) and C(-dW) of
+        the HAProxy that runs with these files, or the environment and the directory of O(service)
+        if none runs.
     type: path
   service:
     description:
-      - The systemd unit that is reloaded where there is no master socket.
+      - The systemd unit that is reloaded where there is no master socket. If HAProxy does not run,
+        its environment is that of the validation.
     type: str
     default: haproxy
   cookie:
@@ -504,6 +508,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process 
     unnamed_files,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.program import (
+    SYSTEMD,
     validate,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.proof import count
@@ -554,8 +559,6 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
     printable,
 )
 
-# Without it there is no service that could be told to reload.
-SYSTEMD = Path("/run/systemd/system")
 UNTOUCHED = "Nothing was changed, neither the file nor the running HAProxy."
 
 
@@ -741,7 +744,7 @@ class Shell:
             f"default_backend {one.wanted.backend} in frontend {one.wanted.frontend}"
             for one in switches
         )
-        return validate(self.module, files, candidate, config.path, what)
+        return validate(self.module, files, candidate, config.path, what, self.loaded)
 
     @contextmanager
     def recorded(

@@ -73,9 +73,9 @@ def find_process(worker: int, path: str) -> Process:
             )
         if _namespace(worker) != _namespace(os.getpid()):
             raise UnprovedError(f"process {worker} has another PID namespace")
-        program = _program(worker)
+        program = program_of(worker)
         master = parent if parent > 1 and _is_master(parent, program) else None
-        return Process(worker, master, _loads(master or worker))
+        return Process(worker, master, loads(master or worker))
     except (OSError, ValueError, IndexError) as error:
         raise UnprovedError(f"process {worker} cannot be examined: {error}") from None
 
@@ -104,7 +104,7 @@ def unnamed_files(worker: int, path: str, files: Sequence[str]) -> tuple[str, ..
 def same_mounts(path: str) -> bool:
     """Whether the listener of a socket sees the files that are seen here."""
     with suppress(OSError):
-        return _mounts(opener(path)) == _mounts(os.getpid())
+        return mounts(opener(path)) == mounts(os.getpid())
     return False
 
 
@@ -135,7 +135,7 @@ def name_them(path: str, worker: int) -> str:
 
 
 def _is_master(pid: int, program: str) -> bool:
-    return _namespace(pid) == _namespace(os.getpid()) and _program(pid) == program
+    return _namespace(pid) == _namespace(os.getpid()) and program_of(pid) == program
 
 
 def _parent(pid: int) -> int:
@@ -147,23 +147,35 @@ def _namespace(pid: int) -> str:
     return os.readlink(f"/proc/{pid}/ns/pid")  # noqa: PTH115
 
 
-def _mounts(pid: int) -> str:
+def mounts(pid: int) -> str:
     return os.readlink(f"/proc/{pid}/ns/mnt")  # noqa: PTH115
 
 
-def _program(pid: int) -> str:
+def program_of(pid: int) -> str:
     # An upgrade of the package leaves the old program running.
     return os.readlink(f"/proc/{pid}/exe").replace(" (deleted)", "")  # noqa: PTH115
 
 
-def _loads(pid: int) -> tuple[str, ...]:
-    """What follows each -f, and --, on its command line."""
+def command_line(pid: int) -> list[str]:
+    """Its arguments."""
     raw = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:-1]
-    words = [os.fsdecode(word) for word in raw]
+    return [os.fsdecode(word) for word in raw]
+
+
+def loads(pid: int) -> tuple[str, ...]:
+    """What follows each -f, and --, on its command line."""
+    words = command_line(pid)
     rest = words[words.index("--") + 1 :] if "--" in words else []
     options = words[: len(words) - len(rest)]
     given = [value for name, value in zip(options, options[1:]) if name == "-f"] + rest
-    home = os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115
-    for name, value in zip(options, options[1:]):
-        home = str(Path(home, value)) if name == "-C" else home
+    home = working_directory(pid)
     return tuple(str(Path(home, path)) for path in given)
+
+
+def working_directory(pid: int) -> str:
+    """Where its relative paths begin; it went there itself if it has the option -C."""
+    words = command_line(pid)
+    home = os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115
+    for name, value in zip(words, words[1:]):
+        home = str(Path(home, value)) if name == "-C" else home
+    return home

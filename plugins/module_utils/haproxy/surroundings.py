@@ -1,0 +1,145 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What HAProxy runs with: environment, directory, program and options, which its files may need.
+
+Of the process that has loaded them, since a reload keeps its environment whatever the unit says by
+now. Of the systemd unit where none runs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process import (
+    command_line,
+    loads,
+    mounts,
+    program_of,
+    working_directory,
+)
+
+PROPERTIES = ("LoadState", "Environment", "EnvironmentFiles", "WorkingDirectory")
+# Options that decide whether a configuration is accepted; some have a value.
+_FLAGS = frozenset(("-dr", "-dW"))
+_WITH_VALUE = frozenset(("-L",))
+# What HAProxy and systemd set for the process itself.
+_OWN = re.compile(r"HAPROXY_|NOTIFY_SOCKET\Z|LISTEN_|WATCHDOG_|INVOCATION_ID\Z|MAINPID\Z")
+_VARIABLE = re.compile(r"\$\{(\w+)(?:\[\*\])?\}")
+_SET = re.compile(r"^\s*(?:setenv|presetenv)\s+(\w+)", re.MULTILINE)
+_KEY = re.compile(r"[A-Za-z_]\w*\Z")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """``source`` names what they are from. Without it nothing is known: ``environment`` is None."""
+
+    source: str = ""
+    environment: Mapping[str, str] | None = None
+    directory: str = "/"
+    options: tuple[str, ...] = ()
+    program: str | None = None
+
+
+def of_process(files: Iterable[str], processes: Iterable[int] | None = None) -> Surroundings | None:
+    """Those of an HAProxy on this machine that has loaded one of the files."""
+    wanted = {os.path.realpath(file) for file in files}
+    if processes is None:
+        numbers = [path.name for path in Path("/proc").iterdir() if path.name.isdecimal()]
+        processes = sorted(map(int, numbers))
+    here = mounts(os.getpid())
+    for pid in processes:
+        # Most are something else, and any may end meanwhile.
+        with suppress(OSError):
+            program = program_of(pid)
+            if not Path(program).name.startswith("haproxy") or mounts(pid) != here:
+                continue
+            words = command_line(pid)
+            if "-c" in words or wanted.isdisjoint(_files(loads(pid))):
+                continue
+            raw = Path(f"/proc/{pid}/environ").read_bytes()
+            return Surroundings(
+                f"process {pid}",
+                _without_own(entry.partition("=")[::2] for entry in os.fsdecode(raw).split("\0")),
+                working_directory(pid),
+                _options(words),
+                program if os.access(program, os.X_OK) else None,
+            )
+    return None
+
+
+def _files(paths: Sequence[str]) -> set[str]:
+    """The files that are named, and those in directories that are."""
+    found = set()
+    for path in paths:
+        found.add(os.path.realpath(path))
+        if Path(path).is_dir():
+            found.update(os.path.realpath(file) for file in Path(path).glob("*.cfg"))
+    return found
+
+
+def _options(words: Sequence[str]) -> tuple[str, ...]:
+    kept: list[str] = []
+    for word, following in zip(words, [*words[1:], ""]):
+        if word in _FLAGS:
+            kept.append(word)
+        elif word in _WITH_VALUE:
+            kept += [word, following]
+    return tuple(kept)
+
+
+def _without_own(variables: Iterable[Sequence[str]]) -> dict[str, str]:
+    return {name: value for name, value in variables if name and not _OWN.match(name)}
+
+
+def of_unit(name: str, shown: str, read: Callable[[str], str | None]) -> Surroundings | None:
+    """Those of a service, from ``systemctl show`` and the files that it names."""
+    lines = [line.partition("=") for line in shown.splitlines()]
+    if ("LoadState", "=", "loaded") not in lines:
+        return None
+    found: dict[str, str] = {}
+    for key, _equals, value in lines:
+        if key == "Environment":
+            # In its quotes, as a shell's, systemd escapes these too.
+            found.update(_assigned(shlex.split(re.sub(r"\\([$`])", r"\1", value))))
+    # Files win over the unit's own lines, wherever they are.
+    for key, _equals, value in lines:
+        if key == "EnvironmentFiles":
+            path = re.sub(r" \(ignore_errors=\w+\)\Z", "", value)
+            found.update(parse_environment(read(path) or ""))
+    directory = next((value for key, _equals, value in lines if key == "WorkingDirectory"), "")
+    return Surroundings(f"unit {name}", _without_own(found.items()), directory.lstrip("!-") or "/")
+
+
+def _assigned(words: Iterable[str]) -> dict[str, str]:
+    pairs = [word.partition("=") for word in words]
+    return {key: value for key, equals, value in pairs if equals and _KEY.match(key)}
+
+
+def parse_environment(text: str) -> dict[str, str]:
+    """The variables in a file for systemd's EnvironmentFile."""
+    found: dict[str, str] = {}
+    for line in re.sub(r"\\\n", "", text).splitlines():
+        key, equals, value = line.partition("=")
+        key, value = key.strip(), value.strip()
+        if not equals or not _KEY.match(key):
+            continue
+        if value[:1] in ("'", '"'):
+            with suppress(ValueError):
+                value = "".join(shlex.split(value))
+        found[key] = value
+    return found
+
+
+def missing(texts: Iterable[str], surroundings: Surroundings) -> tuple[str, ...]:
+    """The variables that the configuration uses and nothing sets, as far as that is known."""
+    text = "\n".join(texts)
+    given = set(_SET.findall(text)).union(surroundings.environment or os.environ)
+    used = dict.fromkeys(_VARIABLE.findall(text))
+    return tuple(name for name in used if name not in given and not name.startswith("HAPROXY_"))
