@@ -504,7 +504,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process 
     find_process,
     mounted_alone,
     name_them,
-    same_mounts,
+    sees_all,
     unnamed_files,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.program import (
@@ -694,7 +694,7 @@ class Shell:
                 "that is replaced",
                 "Mount the directory into the container instead of the file",
             )
-        if not same_mounts(socket):
+        if not sees_all(socket, self.loaded):
             return
         try:
             loaded = find_process(worker, socket).files

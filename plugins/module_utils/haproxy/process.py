@@ -101,10 +101,21 @@ def unnamed_files(worker: int, path: str, files: Sequence[str]) -> tuple[str, ..
     return ()
 
 
-def same_mounts(path: str) -> bool:
-    """Whether the listener of a socket sees the files that are seen here."""
+def sees(pid: int, path: str) -> bool:
+    """Whether a process has the same file or directory by this path as we have.
+
+    A service with settings such as BindReadOnlyPaths has mounts of its own, and these files still.
+    """
     with suppress(OSError):
-        return mounts(opener(path)) == mounts(os.getpid())
+        return Path(f"/proc/{pid}/root{os.path.realpath(path)}").samefile(path)
+    return False
+
+
+def sees_all(path: str, files: Sequence[str]) -> bool:
+    """Whether the listener of a socket has the same files."""
+    with suppress(OSError):
+        listening = opener(path)
+        return all(sees(listening, file) for file in files)
     return False
 
 
@@ -114,9 +125,10 @@ def mounted_alone(path: str, files: Sequence[str]) -> str | None:
     It keeps the old file when another is renamed over it here.
     """
     with suppress(OSError, IndexError):
-        if same_mounts(path):
+        listening = opener(path)
+        if _mounts(listening) == _mounts(os.getpid()):
             return None
-        root = f"/proc/{opener(path)}"
+        root = f"/proc/{listening}"
         known = {(found.st_dev, found.st_ino): file for file in files for found in [os.stat(file)]}  # noqa: PTH116
         for line in Path(f"{root}/mountinfo").read_text(encoding="utf-8").splitlines():
             with suppress(OSError):
@@ -147,7 +159,7 @@ def _namespace(pid: int) -> str:
     return os.readlink(f"/proc/{pid}/ns/pid")  # noqa: PTH115
 
 
-def mounts(pid: int) -> str:
+def _mounts(pid: int) -> str:
     return os.readlink(f"/proc/{pid}/ns/mnt")  # noqa: PTH115
 
 

@@ -61,6 +61,9 @@ def find_haproxy(module: AnsibleModule, running: str | None = None) -> str:
 def find_surroundings(module: AnsibleModule, files: Sequence[str]) -> Surroundings:
     """What the HAProxy that loads these files runs with, or would run with."""
     found = of_process(files)
+    if found and found.program is None and module.params["haproxy"]:
+        # A wrapper that runs the program in its container, with what it has there.
+        return Surroundings()
     if found is None and SYSTEMD.is_dir():
         service = module.params["service"]
         command = ["systemctl", "show", service, *(f"--property={name}" for name in PROPERTIES)]
@@ -94,6 +97,7 @@ def validate(
         command += ["-f", file]
     environment = around.environment
     if environment is not None:
+        environment = {key: value for key, value in environment.items() if key not in _KEPT}
         # By names alone: values may be secrets, and command lines can be read by everybody.
         unset = sorted(os.environ.keys() - environment.keys() - _KEPT)
         command = ["env", *(f"--unset={name}" for name in unset), *command]

@@ -20,8 +20,8 @@ from pathlib import Path
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process import (
     command_line,
     loads,
-    mounts,
     program_of,
+    sees,
     working_directory,
 )
 
@@ -48,28 +48,32 @@ class Surroundings:
 
 
 def of_process(files: Iterable[str], processes: Iterable[int] | None = None) -> Surroundings | None:
-    """Those of an HAProxy on this machine that has loaded one of the files."""
+    """Those of an HAProxy on this machine that has loaded one of the files.
+
+    One in a container has a program of its own, which cannot be run here.
+    """
     wanted = {os.path.realpath(file) for file in files}
     if processes is None:
         numbers = [path.name for path in Path("/proc").iterdir() if path.name.isdecimal()]
         processes = sorted(map(int, numbers))
-    here = mounts(os.getpid())
     for pid in processes:
         # Most are something else, and any may end meanwhile.
         with suppress(OSError):
             program = program_of(pid)
-            if not Path(program).name.startswith("haproxy") or mounts(pid) != here:
+            if not Path(program).name.startswith("haproxy"):
                 continue
             words = command_line(pid)
-            if "-c" in words or wanted.isdisjoint(_files(loads(pid))):
+            shared = [file for file in wanted.intersection(_files(loads(pid))) if sees(pid, file)]
+            if "-c" in words or not shared:
                 continue
+            home = working_directory(pid)
             raw = Path(f"/proc/{pid}/environ").read_bytes()
             return Surroundings(
                 f"process {pid}",
                 _without_own(entry.partition("=")[::2] for entry in os.fsdecode(raw).split("\0")),
-                working_directory(pid),
+                home if sees(pid, home) else "/",
                 _options(words),
-                program if os.access(program, os.X_OK) else None,
+                program if sees(pid, program) else None,
             )
     return None
 

@@ -101,6 +101,32 @@ def test_its_own_master_is_proved_before_and_after_reloads(lab: Lab) -> None:
         find_process(lab.pid() + 100000, str(lab.admin))
 
 
+def test_a_service_with_mounts_of_its_own(stopped: Lab) -> None:
+    """As Debian's unit has by BindReadOnlyPaths. Its files are those that are seen here."""
+    lab = stopped
+    (lab.directory / "log").touch()
+    other, unnamed = lab.directory / "other.cfg", lab.directory / "more.cfg"
+    shutil.copy(lab.config, other)
+    unnamed.write_text("backend more\n    server m1 127.0.0.1:9\n")
+    (lab.directory / "device").touch()
+    mount = f"mount --bind {lab.directory}/log {lab.directory}/device"
+    run = f"exec haproxy -W -S {lab.master} -f {lab.config} -f {unnamed}"
+    with (lab.directory / "log").open("ab") as log:
+        lab.process = subprocess.Popen(
+            ["unshare", "--map-root-user", "--mount", "sh", "-c", f"{mount} && {run}"],
+            stdout=log,
+            stderr=log,
+            env={"PATH": PATH, "LATER_PORT": str(lab.port + 1)},
+        )
+    lab.until(lambda: lab.answers() is not None and lab.checked(), "HAProxy")
+    refused(lab, "docker", f"does not load {other}", config=str(other))
+    with lab.config.open("a") as file:
+        file.write('frontend later\n    bind "127.0.0.1:${LATER_PORT}"\n    default_backend off\n')
+    done = lab.switch("docker")
+    assert f"HAProxy also loads {unnamed}" in str(done["warnings"]), done
+    assert lab.traffic() == "docker"
+
+
 def test_a_file_that_is_mounted_alone(stopped: Lab) -> None:
     """As into a container: it would keep the old file, and read that at its next reload."""
     lab = stopped

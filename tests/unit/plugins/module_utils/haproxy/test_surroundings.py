@@ -14,7 +14,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.surround
 # As systemd 252 shows Debian's unit, with a line of its own and a directory.
 SHOWN = """\
 WorkingDirectory=!/srv/site
-Environment=CONFIG=/etc/haproxy/haproxy.cfg "EXTRAOPTS=-S /run/m.sock" "Q=a\\"b \\$c" X=unit HAPROXY_X=1
+Environment=CONFIG=/etc/h.cfg "EXTRAOPTS=-S /run/m.sock" "Q=a\\"b \\$c" X=unit HAPROXY_X=1
 EnvironmentFiles=/etc/default/haproxy (ignore_errors=yes)
 EnvironmentFiles=/etc/sysconfig/haproxy (ignore_errors=yes)
 LoadState=loaded
@@ -27,7 +27,7 @@ def test_a_unit() -> None:
     assert found
     assert (found.source, found.directory) == ("unit haproxy", "/srv/site")
     assert found.environment == {
-        "CONFIG": "/etc/haproxy/haproxy.cfg",
+        "CONFIG": "/etc/h.cfg",
         "EXTRAOPTS": "-S /run/m.sock",
         "Q": 'a"b $c',
         "X": "file",
