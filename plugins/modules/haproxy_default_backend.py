@@ -406,7 +406,8 @@ map:
   sample: /etc/haproxy/maps/default_backend.map
 door:
   description:
-    - URL of the frontend on this machine, from its C(bind) lines, with TLS if one of them has it.
+    - URL of the frontend on this machine, from its C(bind) lines and the environment of the running
+      HAProxy, with TLS if one of the lines has it.
       For O(bookface.platform.haproxy_proof#module:door). Null if they contain no usable address.
   returned: success
   type: str
@@ -455,7 +456,7 @@ backup_file:
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -530,6 +531,9 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.shift im
     COHORTS,
     listed,
     shown,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.surroundings import (
+    of_process,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.switch import (
     MAP,
@@ -975,11 +979,16 @@ class Shell:
             result["backup_file"] = backup
         return result
 
+    def environment(self) -> Mapping[str, str]:
+        """The running HAProxy's, as far as it can be seen."""
+        found = of_process(self.loaded)
+        return (found and found.environment) or {}
+
     def described(self, switch: Switch, text: Config, gate: Gate | None) -> dict[str, Any]:
         """What the module returns of one frontend; and the warning about its rules."""
         plan, name, backend = switch.plan, switch.wanted.frontend, switch.wanted.backend
         deciding = plan.disk.keep_from(backend)
-        doors = find_doors(text, find_frontend(text, name))
+        doors = find_doors(text, find_frontend(text, name), self.environment)
         networks = own_networks()
         here = [door for door in doors if is_here(door, networks)]
         told = "; ".join(rule.title for rule in deciding if not rule.known)

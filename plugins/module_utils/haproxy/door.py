@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -29,6 +29,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
 )
 
 _ADDRESS = re.compile(r"(?:ipv[46]@)?(.*):(\d+)\Z")
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
 _LOCAL = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "::1"}  # noqa: S104
 # A client without a certificate or a PROXY header in front of its request gets no answer there.
 _OTHER_CLIENTS = frozenset(("accept-proxy", "required"))
@@ -36,23 +37,36 @@ Network = Union[IPv4Network, IPv6Network]
 Networks = tuple[Network, ...]
 
 
-def find_doors(config: Config, section: Section) -> tuple[str, ...]:
-    """The URLs of a frontend by its binds, those with TLS first; none if the binds show none."""
+def find_doors(
+    config: Config, section: Section, environment: Callable[[], Mapping[str, str]] = dict
+) -> tuple[str, ...]:
+    """The URLs of a frontend by its binds, those with TLS first; none if the binds show none.
+
+    ``environment`` is looked up only for a bind that uses it.
+    """
     found: list[str] = []
     for number in lines_of(config, section, ("bind",)):
         words = split_words(config.lines[number])[1:]
         options = {word.value for word in words[1:]}
-        if not words or words[0].variable or options & _OTHER_CLIENTS:
+        if not words or options & _OTHER_CLIENTS:
             continue
+        places = words[0].value
+        if words[0].variable:
+            places = _expanded(places, environment())
         scheme = "https" if "ssl" in options else "http"
-        for place in words[0].value.split(","):
+        for place in places.split(","):
             address = _ADDRESS.match(place)
-            if address is None or "@" in address.group(1) or "/" in address.group(1):
+            if address is None or re.search("[@/$]", address.group(1)):
                 continue
             host = _LOCAL.get(address.group(1), address.group(1)).strip("[]")
             host = f"[{host}]" if ":" in host else host
             found.append(f"{scheme}://{host}:{address.group(2)}/")
     return tuple(sorted(found, key=lambda url: not url.startswith("https:")))
+
+
+def _expanded(text: str, variables: Mapping[str, str]) -> str:
+    """With what is known; a variable that remains is no address."""
+    return _VARIABLE.sub(lambda name: variables.get(name[1], name[0]), text)
 
 
 def local_networks(routes: str, addresses6: str) -> Networks:

@@ -15,6 +15,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
     parse,
 )
 
+ENVIRONMENT = {"IP": "192.0.2.7", "PORT": "81", "BOTH": "192.0.2.7:81,192.0.2.8:81"}
+
 
 @pytest.mark.parametrize(
     ("binds", "doors"),
@@ -31,14 +33,17 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
         (["*:81 accept-proxy", "*:80"], ["http://127.0.0.1:80/"]),
         (["*:443 ssl crt /x ca-file /y verify required", "*:80"], ["http://127.0.0.1:80/"]),
         (["unix@/run/x.sock", "abns@x:80"], []),
-        (['"${IP}:80"'], []),
+        (['"${NONE}:80"', '"*:${NONE}"'], []),
+        (['"${IP}:${PORT}"', "'${IP}:82'"], ["http://192.0.2.7:81/"]),
+        (['"${BOTH}"'], ["http://192.0.2.7:81/", "http://192.0.2.8:81/"]),
         (["fd@3", "*:80-85"], []),
         ([], []),
     ],
 )
 def test_binds(binds: list[str], doors: list[str]) -> None:
     config = parse("frontend f\n" + "".join(f"  bind {bind}\n" for bind in binds))
-    assert list(find_doors(config, find_frontend(config, "f"))) == doors
+    found = find_doors(config, find_frontend(config, "f"), lambda: ENVIRONMENT)
+    assert list(found) == doors
 
 
 ROUTES = """\
