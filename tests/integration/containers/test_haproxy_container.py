@@ -107,6 +107,8 @@ class Container:
 
     def playbook(self, name: str, **variables: Any) -> Run:
         server = {"address": "127.0.0.1", "name": "one"}
+        # An adopted HAProxy has to start without it, too.
+        named = {"address": "no-such-name.invalid", "name": "two", "port": 80}
         settings = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
@@ -115,7 +117,7 @@ class Container:
             "haproxy_frontend": "www",
             "haproxy_adopt_backends": ["docker"],
             "haproxy_backends": [
-                {"name": name, "servers": [server | {"port": port}]}
+                {"name": name, "servers": [server | {"port": port}, named]}
                 for name, port in self.web.items()
             ],
             "haproxy_server_options": "inter 200ms",
