@@ -501,6 +501,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live imp
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process import (
     UnprovedError,
+    alone_text,
     check_master,
     find_process,
     mounted_alone,
@@ -694,8 +695,7 @@ class Shell:
         alone = mounted_alone(socket, self.loaded)
         if alone:
             raise SwitchError(
-                f"HAProxy has {alone} mounted as a single file, so it would keep the old file when "
-                "that is replaced",
+                alone_text(alone),
                 "Mount the directory into the container instead of the file",
             )
         if not sees_all(socket, self.loaded):

@@ -226,6 +226,10 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live imp
     Deadline,
     observe,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process import (
+    alone_text,
+    mounted_alone,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.record import (
     RecordError,
     parse_record,
@@ -314,6 +318,17 @@ def frontend(
     return result
 
 
+def warn_of_mount(module: AnsibleModule) -> None:
+    """Where a container has a file for itself, what is read here may not be what HAProxy reads."""
+    files = loaded_files(module.params["config"])
+    alone = mounted_alone(module.params["socket"], files)
+    if alone:
+        module.warn(
+            f"{alone_text(alone)}. What is said of the file may not be true of HAProxy. Mount the "
+            "directory into the container instead of the file."
+        )
+
+
 def collect(params: dict[str, Any], now: float) -> dict[str, Any]:
     files = tuple(read_file(path) for path in loaded_files(params["config"]))
     config = parse_files((file.path, file.data) for file in files)
@@ -366,6 +381,7 @@ def main() -> None:
     )
     try:
         result = collect(module.params, time.time())
+        warn_of_mount(module)
     except HaproxyError as error:
         module.fail_json(msg=printable(error.message("")), reason=error.reason)
     else:

@@ -122,7 +122,7 @@ def sees_all(path: str, files: Sequence[str]) -> bool:
 def mounted_alone(path: str, files: Sequence[str]) -> str | None:
     """A file that the listener of a socket has by a mount of its own, as in a container.
 
-    It keeps the old file when another is renamed over it here.
+    It keeps the old file when another is renamed over it here, and that may have happened already.
     """
     with suppress(OSError, IndexError):
         listening = opener(path)
@@ -130,13 +130,31 @@ def mounted_alone(path: str, files: Sequence[str]) -> str | None:
             return None
         root = f"/proc/{listening}"
         known = {(found.st_dev, found.st_ino): file for file in files for found in [os.stat(file)]}  # noqa: PTH116
+        places = {file: os.stat(Path(file).parent).st_dev for file in map(os.path.realpath, files)}  # noqa: PTH116
         for line in Path(f"{root}/mountinfo").read_text(encoding="utf-8").splitlines():
             with suppress(OSError):
+                _number, _parent, device, source, place = line.split()[:5]
                 # In the process's own directory tree, which may have other files of the same name.
-                found = os.stat(f"{root}/root{line.split()[4]}")  # noqa: PTH116
-                if (found.st_dev, found.st_ino) in known and stat.S_ISREG(found.st_mode):
+                found = os.stat(f"{root}/root{place}")  # noqa: PTH116
+                if not stat.S_ISREG(found.st_mode):
+                    continue
+                if (found.st_dev, found.st_ino) in known:
                     return known[found.st_dev, found.st_ino]
+                # A file that was replaced has no name any more, but the mount still tells its path.
+                origin = source.removesuffix("//deleted")
+                major, minor = map(int, device.split(":"))
+                for file, directory in places.items():
+                    if directory == os.makedev(major, minor) and file.endswith(origin):
+                        return file
     return None
+
+
+def alone_text(file: str) -> str:
+    """What that means."""
+    return (
+        f"HAProxy has {file} mounted as a single file, so it would keep the old file when that is "
+        "replaced"
+    )
 
 
 def name_them(path: str, worker: int) -> str:

@@ -143,4 +143,11 @@ def test_a_file_that_is_mounted_alone(stopped: Lab) -> None:
     lab.until(lambda: lab.answers() is not None, "HAProxy")
     before = lab.config.read_text()
     refused(lab, "docker", f"has {lab.config} mounted as a single file", "Mount the directory")
+    assert f"has {lab.config} mounted as a single file" in str(lab.info()["warnings"])
     assert (lab.config.read_text(), lab.traffic()) == (before, "legacy")
+    # An editor has replaced it meanwhile: what is mounted has no name any more.
+    edited = lab.directory / "edited"
+    edited.write_text(f"{before}# edited\n")
+    edited.rename(lab.config)
+    refused(lab, "docker", f"has {lab.config} mounted as a single file", "Mount the directory")
+    assert f"has {lab.config} mounted as a single file" in str(lab.info()["warnings"])
