@@ -534,6 +534,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.shift im
     shown,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.surroundings import (
+    base_directory,
     of_process,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.switch import (
@@ -661,12 +662,19 @@ class Shell:
             self.params["cookie"],
         )
 
-    def check_map(self, disk: Disk, frontend: str) -> None:
-        if disk.rule is None or not Path(disk.rule.path).is_absolute():
+    def check_map(self, config: Config, disk: Disk, frontend: str) -> None:
+        if disk.rule is None:
             return
+        base: str | None = "/"
+        if not Path(disk.rule.path).is_absolute():
+            around = of_process(self.loaded)
+            directory = around.directory if around else None
+            base = base_directory(config, disk.rule.line, directory)
+        if base is None:
+            return
+        path = str(Path(base, disk.rule.path))
         with suppress(FileError):
-            text = decode(read_file(disk.rule.path).data)
-            check_map_file(disk.rule.path, text, frontend)
+            check_map_file(path, decode(read_file(path).data), frontend)
 
     def observe(self, disk: Disk, wanted: Wanted, changed_at: float) -> Live:
         path = disk.rule.path if disk.rule else None
@@ -904,7 +912,7 @@ class Shell:
         wanted = [self.desired(record, moves, name) for name in self.frontends]
         disks = [plan_disk(text, sections[one.frontend], one) for one in wanted]
         for one, disk in zip(wanted, disks):
-            self.check_map(disk, one.frontend)
+            self.check_map(text, disk, one.frontend)
         edited = edit_all(text, disks, wanted)
         self.phases.end("read")
 

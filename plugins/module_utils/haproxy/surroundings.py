@@ -24,6 +24,11 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process 
     sees,
     working_directory,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
+    Config,
+    lines_of,
+    split_words,
+)
 
 PROPERTIES = ("LoadState", "Environment", "EnvironmentFiles", "WorkingDirectory")
 # Options that decide whether a configuration is accepted; some have a value.
@@ -139,6 +144,29 @@ def parse_environment(text: str) -> dict[str, str]:
                 value = "".join(shlex.split(value))
         found[key] = value
     return found
+
+
+def base_directory(config: Config, line: int, directory: str | None) -> str | None:
+    """Where the relative paths in a line of the configuration begin, by ``default-path``.
+
+    ``directory``: where HAProxy runs. None where that decides and is unknown.
+    """
+    home = str(Path(config.files[config.file_of(line)][0]).parent)
+    base = directory
+    for section in config.sections:
+        if section.kind != "global":
+            continue
+        for number in lines_of(config, section, ("default-path",)):
+            kind, *origin = [word.value for word in split_words(config.lines[number])[1:]] or [""]
+            if kind == "config":
+                base = home
+            elif kind == "parent":
+                base = str(Path(home).parent)
+            elif kind == "origin" and origin:
+                base = origin[0]
+            elif kind == "current":
+                base = directory
+    return base
 
 
 def missing(texts: Iterable[str], surroundings: Surroundings) -> tuple[str, ...]:

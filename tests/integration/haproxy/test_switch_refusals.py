@@ -181,6 +181,22 @@ def test_map_file_that_is_not_empty(lab: Lab) -> None:
         refused(lab, "docker", str(lab.map), "has an entry for 'book-face' (book-face legacy)")
 
 
+@pytest.mark.parametrize("origin", ["config", "origin DIRECTORY", "current", ""])
+def test_map_file_by_a_relative_path(stopped: Lab, origin: str) -> None:
+    lab = stopped
+    text = lab.text().replace(f"map({lab.map})", "map(maps/default_backend.map)")
+    if origin:
+        line = f"global\n    default-path {origin.replace('DIRECTORY', str(lab.directory))}\n"
+        text = text.replace("global\n", line, 1)
+    lab.config.write_text(text)
+    lab.start()
+    done = lab.switch("docker")
+    assert (done["engine"], lab.traffic()) == ("runtime", "docker"), done
+    lab.map.write_text("book-face legacy\n")
+    result = lab.switch("legacy")
+    assert f"the map file {lab.map} has an entry for 'book-face'" in result["msg"], result
+
+
 def test_conditional_lines(lab: Lab) -> None:
     lab.config.write_text(
         lab.text().replace(
