@@ -25,6 +25,8 @@ options:
   socket:
     description:
       - HAProxy's statistics socket. Modules that change something require C(level admin).
+      - The path of a socket, or an address such as C(ipv4@127.0.0.1:9999) if HAProxy offers that.
+        The process behind an address cannot be examined, so no signal is sent to it.
     type: path
     default: /run/haproxy/admin.sock
 """

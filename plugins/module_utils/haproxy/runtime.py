@@ -27,6 +27,7 @@ Request = Callable[[str, str, float, bool], str]
 # No reply of HAProxy is larger than this.
 _LIMIT = 256 * 1024 * 1024
 _SERVER_TYPE = "2"
+_TCP = re.compile(r"(?:ipv[46]@)?([^/@]+):(\d+)\Z")
 _PASSED = re.compile(r"(L[467]OKC?|PROCOK)\Z")
 _ON_ITS_WAY = re.compile(r"(UP|DOWN) \d+/\d+\Z")
 _FAILED_RELOADS = re.compile(r"\[failed: (\d+)\]")
@@ -175,15 +176,28 @@ class Processes:
         return min(self.workers, key=lambda process: process.reloads).pid
 
 
-def unix_request(path: str, command: str, seconds: float, close: bool) -> str:
+def _connected(path: str, seconds: float) -> socket.socket:
+    """A connection to a path, or to an address as HAProxy writes it."""
+    address = _TCP.match(path)
+    if address:
+        return socket.create_connection((address[1].strip("[]"), int(address[2])), seconds)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(seconds)
+        connection.connect(path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def request_once(path: str, command: str, seconds: float, close: bool) -> str:
     """Send one command. ``seconds`` limits the whole exchange, not each read."""
     deadline = time.monotonic() + seconds
     chunks: list[bytes] = []
     size = 0
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(max(seconds, 0.001))
-            connection.connect(path)
+        with _connected(path, max(seconds, 0.001)) as connection:
             connection.sendall(command.encode("utf-8", "surrogateescape") + b"\n")
             if close:
                 connection.shutdown(socket.SHUT_WR)
@@ -213,6 +227,11 @@ def unix_request(path: str, command: str, seconds: float, close: bool) -> str:
             errno.EPERM: "denied",
             errno.ENOTSOCK: "denied",
             errno.EPROTOTYPE: "denied",
+            errno.EHOSTUNREACH: "absent",
+            errno.ENETUNREACH: "absent",
+            # A name that does not resolve.
+            socket.EAI_NONAME: "absent",
+            socket.EAI_AGAIN: "absent",
         }
         reason = reasons.get(error.errno or 0, "reset")
         detail = error.strerror or str(error)
@@ -396,7 +415,7 @@ class HaproxySocket:
     """The commands that the collection uses, over one socket. ``request`` is for tests."""
 
     path: str
-    request: Request = unix_request
+    request: Request = request_once
     # A master socket keeps the connection open after a reply, until we close our side.
     close: bool = False
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from faults import reload_by_somebody
 
+from tests.support.ports import free_port
+
 if TYPE_CHECKING:
     from conftest import Lab
 
@@ -274,3 +276,20 @@ def test_with_a_program_beside_it(stopped: Lab) -> None:
     assert lab.switch("docker", check=True)["changed"]
     assert lab.switch("docker")["changed"]
     assert lab.traffic() == "docker"
+
+
+@pytest.mark.parametrize("prefix", ["", "ipv4@"])
+def test_a_statistics_socket_with_an_address(stopped: Lab, prefix: str) -> None:
+    lab = stopped
+    address = f"{prefix}127.0.0.1:{free_port()}"
+    socket = f"    stats socket {address} level admin\ndefaults\n"
+    lab.config.write_text(lab.text().replace("defaults\n", socket, 1))
+    lab.start()
+    done = lab.switch("docker", socket=address)
+    assert (done["engine"], lab.traffic()) == ("runtime", "docker"), done
+    assert lab.info(socket=address)["frontends"]["book-face"]["live_backend"] == "docker"
+    # Whose process it is cannot be told by an address.
+    refused = lab.switch("legacy", socket=address, engine="reload", master_socket="")
+    assert "HAProxy cannot be reloaded" in refused["msg"], refused
+    lab.stop()
+    assert "Connection refused" in lab.switch("legacy", socket=address, wait=1)["msg"]

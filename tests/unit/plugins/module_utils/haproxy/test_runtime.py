@@ -22,7 +22,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime 
     parse_proc,
     parse_stat,
     parse_stats,
-    unix_request,
+    request_once,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -363,7 +363,7 @@ def test_a_reply_in_pieces(place: Path) -> None:
             time.sleep(0.02)
 
     with serving(place, talk):
-        assert unix_request(str(place), "show info", 5, False) == "ab\udcffc\n"
+        assert request_once(str(place), "show info", 5, False) == "ab\udcffc\n"
 
 
 def test_a_master_answers_until_we_hang_up(place: Path) -> None:
@@ -373,7 +373,7 @@ def test_a_master_answers_until_we_hang_up(place: Path) -> None:
             pass
 
     with serving(place, talk):
-        assert unix_request(str(place), "show proc", 5, True) == "reply\n"
+        assert request_once(str(place), "show proc", 5, True) == "reply\n"
 
 
 def test_the_whole_exchange_is_bounded(place: Path) -> None:
@@ -386,7 +386,7 @@ def test_the_whole_exchange_is_bounded(place: Path) -> None:
     with serving(place, talk):
         began = time.monotonic()
         with pytest.raises(HaproxyRuntimeError) as error:
-            unix_request(str(place), "show info", 0.3, False)
+            request_once(str(place), "show info", 0.3, False)
         assert time.monotonic() - began < 3  # the drops go on for four seconds
     assert error.value.cause == "timeout"
     assert "0.3 s" in str(error.value)
@@ -403,14 +403,14 @@ def test_silence_after_a_piece_does_not_begin_the_wait_anew(place: Path) -> None
     with serving(place, talk):
         began = time.monotonic()
         with pytest.raises(HaproxyRuntimeError, match="no complete reply"):
-            unix_request(str(place), "show info", 1, False)
+            request_once(str(place), "show info", 1, False)
         assert time.monotonic() - began < 1.8  # a wait begun anew
 
 
 def test_reasons(tmp_path: Path, place: Path) -> None:
     def reason(path: Path) -> str:
         with pytest.raises(HaproxyRuntimeError) as error:
-            unix_request(str(path), "show info", 1, False)
+            request_once(str(path), "show info", 1, False)
         assert str(path) in str(error.value)
         return error.value.cause
 
