@@ -6,10 +6,12 @@ from __future__ import annotations
 import pytest
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.surroundings import (
     Surroundings,
+    base_directory,
     missing,
     of_unit,
     parse_environment,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import parse_files
 
 # As systemd 252 shows Debian's unit, with a line of its own and a directory.
 SHOWN = """\
@@ -58,6 +60,27 @@ def test_no_unit(shown: str) -> None:
 )
 def test_a_line_of_an_environment_file(line: str, value: str | None) -> None:
     assert parse_environment(f"{line}\n").get("A") == value
+
+
+@pytest.mark.parametrize(
+    ("default_path", "base"),
+    [
+        ("", "/run/home"),
+        ("default-path current", "/run/home"),
+        ("default-path config", "/etc/haproxy/conf.d"),
+        ("default-path parent", "/etc/haproxy"),
+        ("default-path origin /srv", "/srv"),
+        ("default-path origin /srv\n  default-path current", "/run/home"),
+    ],
+)
+def test_where_relative_paths_begin(default_path: str, base: str) -> None:
+    main = f"global\n  {default_path}\n".encode()
+    more = b"frontend f\n  default_backend b\n"
+    config = parse_files([("/etc/haproxy/haproxy.cfg", main), ("/etc/haproxy/conf.d/f.cfg", more)])
+    line = config.lines.index("frontend f\n")
+    assert base_directory(config, line, "/run/home") == base
+    known = default_path and "current" not in default_path
+    assert base_directory(config, line, None) == (base if known else None)
 
 
 def test_variables_that_nothing_sets() -> None:
