@@ -19,8 +19,8 @@ def backends(
     """See backends.yml beside this file."""
     try:
         found = thinking.backends(groups, hostvars, thinking.Ports(**ports))
-    except (TypeError, ValueError) as error:
-        raise AnsibleFilterError(f"backends: {error}") from error
+    except ValueError as error:
+        raise AnsibleFilterError(str(error)) from None
     return [thinking.as_data(backend) for backend in found]
 
 
@@ -34,7 +34,7 @@ def web_containers(count: int, first_port: int) -> list[dict[str, Any]]:
     try:
         return [asdict(container) for container in thinking.containers(count, first_port)]
     except ValueError as error:
-        raise AnsibleFilterError(f"web_containers: {error}") from error
+        raise AnsibleFilterError(str(error)) from None
 
 
 class FilterModule:

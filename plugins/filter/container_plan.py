@@ -27,7 +27,7 @@ def container_places(
         thinking.check_network(network, networks, listed, adopt)
         found = thinking.places(wanted, listed, address, adopt)
     except (KeyError, TypeError, ValueError) as error:
-        raise AnsibleFilterError(f"{_words(error)}. Nothing was changed.") from None
+        raise AnsibleFilterError(f"{_words(error)} Nothing was changed.") from None
     return [
         {
             "name": place.name,
@@ -54,7 +54,7 @@ def container_plan(
         found = thinking.places(wanted, listed, address, adopt)
         return dict(thinking.plan(found, answers, probes, host, address))
     except (KeyError, TypeError, ValueError) as error:
-        raise AnsibleFilterError(f"{_words(error)}. Nothing was changed.") from None
+        raise AnsibleFilterError(f"{_words(error)} Nothing was changed.") from None
 
 
 def _ports(place: thinking.Place) -> list[int]:
@@ -66,7 +66,7 @@ def _words(error: Exception) -> str:
     """A thing that is missing or of another kind is an error in what was given."""
     if isinstance(error, thinking.ContainerError):
         return str(error)
-    return f"web_containers_list: expected entries with name and port, got {error!r}"
+    return f"web_containers_list: expected entries with name and port, got {error!r}."
 
 
 class FilterModule:

@@ -33,7 +33,7 @@ def default_backend(text: str | None, frontend: str) -> str | None:
     try:
         found = read_default_backend(config, find_frontend(config, frontend))
     except HaproxyConfigError as error:
-        raise AnsibleFilterError(f"default_backend: {error}") from error
+        raise AnsibleFilterError(f"default_backend: {error}") from None
     return found.name
 
 

@@ -21,7 +21,7 @@ def docker_daemon_config(
     try:
         return docker_daemon.wanted(defaults, config, swarm)
     except docker_daemon.DaemonConfigError as error:
-        raise AnsibleFilterError(f"docker_ce_daemon: {error}.") from error
+        raise AnsibleFilterError(f"docker_ce_daemon: {error}.") from None
 
 
 class FilterModule:

@@ -17,7 +17,7 @@ def docker_packages(listing: Iterable[str], engine: list[str], **options: Any) -
     try:
         return packages.plan(listing, engine, **options)
     except packages.PackageError as error:
-        raise AnsibleFilterError(f"{error}.") from error
+        raise AnsibleFilterError(f"{error}.") from None
 
 
 class FilterModule:

@@ -22,7 +22,7 @@ def docker_source(
         docker_repository.check_key(key, fingerprints, key_url or "the key file")
         return docker_repository.source_text(docker_repository.Repository(**repository), key)
     except (docker_repository.RepositoryError, TypeError) as error:
-        raise AnsibleFilterError(f"docker_source: {error}.") from error
+        raise AnsibleFilterError(f"docker_source: {error}.") from None
 
 
 class FilterModule:

@@ -25,14 +25,13 @@ def firewall_rules(
     settings: Data,
 ) -> list[dict[str, Any]]:
     """See firewall_rules.yml beside this file."""
-    numbers = Ports(**{key: int(value) for key, value in ports.items()})
-    opened = Doors(**{**doors, "database_port": int(doors["database_port"])})
     own = {group: [host] for group, hosts in groups.items() if host in hosts}
     try:
-        listed = accesses(own, hostvars, numbers, opened)
+        listed = accesses(own, hostvars, Ports(**ports), Doors(**doors))
         made = firewall.rules(listed, groups, hostvars, firewall.Settings(**settings))
     except ValueError as error:
-        raise AnsibleFilterError(f"{error}. Nothing was changed.") from None
+        message = str(error).rstrip(".")
+        raise AnsibleFilterError(f"{message}. Nothing was changed.") from None
     return [rule.as_data() for rule in made]
 
 

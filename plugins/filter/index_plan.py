@@ -38,7 +38,7 @@ def index_plan(
     except KeyError as error:
         raise AnsibleFilterError(f"index_plan: the catalogue has no {error}.") from error
     except reading.PlanError as error:
-        raise AnsibleFilterError(f"index_plan: {error}") from error
+        raise AnsibleFilterError(f"db_optimize_indexes: {error}") from None
     return [{**asdict(step), "text": step.text} for step in steps]
 
 

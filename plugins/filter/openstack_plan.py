@@ -65,15 +65,16 @@ def rules(
 ) -> dict[str, list[dict[str, Any]]]:
     """See openstack_rules.yml beside this file."""
     names = openstack_description.Names(platform)
-    numbers = Ports(**{key: int(value) for key, value in ports.items()})
-    given = {**doors, "database_port": int(doors["database_port"])}
+    numbers = Ports(**ports)
+    given = dict(doors)
     whom = [given.pop(key) for key in ("ssh_cidrs", "admin_cidrs")]
     try:
         return openstack_rules.rules(
             names, _machines(entries), hostvars, numbers, Doors(**given), *whom
         )
     except ValueError as error:
-        raise AnsibleFilterError(f"{error}. Nothing was changed.") from None
+        message = str(error).rstrip(".")
+        raise AnsibleFilterError(f"{message}. Nothing was changed.") from None
 
 
 def plan(entries: Sequence[Data], platform: str, settings: Data, cloud: Data) -> dict[str, Any]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -22,8 +22,12 @@ def php_literal(value: Any) -> str:
     if isinstance(value, str):
         # In single quotes PHP knows just these two escapes.
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    # Ansible has types of its own for these.
+    kinds = ((Mapping, "dictionary"), (Sequence, "list"))
+    kind = next((name for type_, name in kinds if isinstance(value, type_)), type(value).__name__)
     raise AnsibleFilterError(
-        f"php_literal: expected text, a number, true, false or null, got {type(value).__name__}."
+        f"A config.php cannot hold a value that is a {kind}; expected text, a number,"
+        " true, false or null. See bookface_config."
     )
 
 

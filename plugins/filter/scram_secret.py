@@ -22,18 +22,24 @@ def scram_secret(password: str, iterations: int, salt: str) -> str:
     rounds = int(iterations)
     if not isinstance(password, str):
         raise AnsibleFilterError(
-            f"scram_secret: expected the password as text, got {type(password).__name__}: put it in"
-            " quotes."
+            f"The password of a database account is of type {type(password).__name__}; expected"
+            " text: put it in quotes."
         )
     if rounds < 1:
-        raise AnsibleFilterError(f"scram_secret: expected 1 or more iterations, got {rounds}.")
+        raise AnsibleFilterError(
+            f"bookface_db_scram_iterations is {rounds}; expected a number from 1."
+        )
     if not password.isascii():
-        raise AnsibleFilterError("scram_secret: the password has characters other than ASCII.")
+        raise AnsibleFilterError(
+            "The password of a database account has characters other than ASCII, which"
+            " bookface_db_scram_iterations does not support: change it, or set"
+            " bookface_db_scram_iterations to 0."
+        )
     if rounds < USUAL and len(password) < LONG:
         raise AnsibleFilterError(
-            f"scram_secret: {rounds} iterations for a password of {len(password)} characters. Fewer"
-            f" than {USUAL} are safe for a random password of {LONG} characters or more only: set a"
-            " longer password, or leave the iterations to PostgreSQL"
+            f"bookface_db_scram_iterations is {rounds} for a password of {len(password)}"
+            f" characters. Fewer than {USUAL} are safe for a random password of {LONG} characters"
+            " or more only: set a longer password, or leave the iterations to PostgreSQL"
             " (bookface_db_scram_iterations: 0)."
         )
     # RFC 5802, section 3

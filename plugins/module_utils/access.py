@@ -40,7 +40,7 @@ class AccessError(ValueError):
 
 @dataclass(frozen=True)
 class Doors:
-    """The ports of hosts that set no variables of their own.
+    """The ports of hosts that set no variables of their own; they are checked when they are used.
 
     The three C(bind) are addresses in HAProxy's form; an empty C(tls_bind) is none.
     """
@@ -139,9 +139,13 @@ def accesses(
                 # The manager that leads a run asks each node whether it serves.
                 allow(group, opened, [SWARM_MANAGERS])
 
-    for own in (known[host] for host in members[DATABASES]):
+    def database_port(host: str, own: Mapping[str, Any]) -> int:
+        given = own.get("bookface_db_port", doors.database_port)
+        return serving.port(f"bookface_db_port of {host}", given)
+
+    for host, own in ((host, known[host]) for host in members[DATABASES]):
         clients = [*own.get("database_client_groups", WEB), *own.get("database_owner_groups", ())]
-        allow(DATABASES, [int(own.get("bookface_db_port", doors.database_port))], clients)
+        allow(DATABASES, [database_port(host, own)], clients)
     for own in (known[host] for host in members[CACHES]):
         allow(CACHES, [MEMCACHED], own.get("cache_client_groups", WEB))
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -65,22 +65,58 @@ def address(name: str, host: HostVars) -> str:
     return str(host.get("bookface_address") or host.get("ansible_host") or name)
 
 
+class InventoryError(ValueError):
+    """A variable of the inventory is wrong."""
+
+
+def number(variable: str, value: object, expected: str) -> int:
+    """A number that a variable holds, perhaps as text."""
+    try:
+        return int(str(value))
+    except ValueError:
+        shown = "empty" if value in ("", None) else value
+        raise InventoryError(f"{variable} is {shown}; expected {expected}.") from None
+
+
+def port(variable: str, value: object) -> int:
+    """A port that a variable holds."""
+    expected = "a port from 1 to 65535"
+    found = number(variable, value, expected)
+    if not 1 <= found <= 65535:
+        raise InventoryError(f"{variable} is {found}; expected {expected}.")
+    return found
+
+
 def containers(count: int, first_port: int) -> list[Container]:
     """C(count) web containers on consecutive ports: bookface-web-1, bookface-web-2, ...
 
-    Raises ValueError where ports are outside 1-65535, or where one of them is 80: a container
+    Raises InventoryError where ports are outside 1-65535, or where one of them is 80: a container
     host keeps that one free for a web server of its own.
     """
-    count, first_port = int(count), int(first_port)
+    count = number("bookface_container_count", count, "a number from 1")
+    first_port = number("bookface_container_first_port", first_port, "a port, such as 32001")
     if count < 1:
-        raise ValueError(f"bookface_container_count is {count}; expected at least 1.")
+        raise InventoryError(f"bookface_container_count is {count}; expected a number from 1.")
     ports = range(first_port, first_port + count)
     if not (ports[0] >= 1 and ports[-1] <= 65535) or 80 in ports:
-        raise ValueError(
+        raise InventoryError(
             f"bookface_container_first_port {first_port} with {count} containers gives ports"
             f" {ports[0]}-{ports[-1]}; expected ports in 1-65535 without 80, such as 32001."
         )
     return [Container(f"bookface-web-{number}", port) for number, port in enumerate(ports, 1)]
+
+
+def listed_ports(host: str, listed: Any) -> list[int]:
+    """The ports of a host's C(web_containers_list)."""
+    variable = f"web_containers_list of {host}"
+    entries = listed if isinstance(listed, (list, tuple)) else [listed]
+    wrong = [one for one in entries if not (isinstance(one, Mapping) and "port" in one)]
+    if wrong:
+        raise InventoryError(
+            f"{variable} has {wrong[0]}; expected entries with name and port, such as"
+            " {name: web-1, port: 32001}."
+        )
+    return [port(f"port in {variable}", one["port"]) for one in entries]
 
 
 def container_server(host: str, port: int) -> str:
@@ -93,6 +129,8 @@ def backends(
 ) -> list[Backend]:
     """The backends in their fixed order: legacy, docker, swarm. Empty groups give none.
 
+    Raises InventoryError with all that is wrong.
+
     C(groups) and C(hostvars) are Ansible's. A host may carry its own C(bookface_legacy_port),
     C(bookface_container_count), C(bookface_container_first_port) or C(bookface_swarm_port), or
     name its containers one by one in C(web_containers_list).
@@ -102,31 +140,55 @@ def backends(
         hosts = dict.fromkeys(host for name in GROUPS[backend] for host in groups.get(name, ()))
         return [(host, hostvars[host]) for host in hosts]
 
-    def of_host(host: HostVars, key: str) -> int:
-        return int(host.get(f"bookface_{key}", getattr(defaults, key)))
+    def value(host: HostVars, key: str) -> Any:
+        return host.get(f"bookface_{key}", getattr(defaults, key))
 
-    def container_ports(host: HostVars) -> list[int]:
+    def one_port(key: str) -> Callable[[str, HostVars], list[int]]:
+        return lambda name, host: [
+            port(f"bookface_{key}{_of(name, host, key)}", value(host, key)),
+        ]
+
+    def container_ports(name: str, host: HostVars) -> list[int]:
         if listed := host.get("web_containers_list"):
-            return [int(container["port"]) for container in listed]
-        count, first = of_host(host, "container_count"), of_host(host, "container_first_port")
-        return [container.port for container in containers(count, first)]
+            return listed_ports(name, listed)
+        count, first = value(host, "container_count"), value(host, "container_first_port")
+        try:
+            return [container.port for container in containers(count, first)]
+        except InventoryError as error:
+            where = _of(name, host, "container_count", "container_first_port")
+            remedy = f" Set it in the variables{where}." if where else ""
+            raise InventoryError(f"{error}{remedy}") from None
 
-    legacy = [
-        Server(name, name, address(name, host), of_host(host, "legacy_port"))
-        for name, host in members(LEGACY)
+    faults: dict[str, None] = {}
+
+    def servers(
+        backend: str,
+        ports: Callable[[str, HostVars], list[int]],
+        title: Callable[[str, int], str] = lambda name, _port: name,
+    ) -> tuple[Server, ...]:
+        made = []
+        for name, host in members(backend):
+            try:
+                found = ports(name, host)
+            except InventoryError as error:
+                faults[str(error)] = None
+                continue
+            made += [Server(title(name, one), name, address(name, host), one) for one in found]
+        return tuple(made)
+
+    found = [
+        Backend(LEGACY, servers(LEGACY, one_port("legacy_port"))),
+        Backend(DOCKER, servers(DOCKER, container_ports, container_server)),
+        Backend(SWARM, servers(SWARM, one_port("swarm_port"))),
     ]
-    docker = [
-        Server(container_server(name, port), name, address(name, host), port)
-        for name, host in members(DOCKER)
-        for port in container_ports(host)
-    ]
-    swarm = [
-        Server(name, name, address(name, host), of_host(host, "swarm_port"))
-        for name, host in members(SWARM)
-    ]
-    found = [Backend(LEGACY, tuple(legacy)), Backend(DOCKER, tuple(docker))]
-    found.append(Backend(SWARM, tuple(swarm)))
+    if faults:
+        raise InventoryError(" ".join(faults))
     return [backend for backend in found if backend.servers]
+
+
+def _of(name: str, host: HostVars, *keys: str) -> str:
+    """Whose variables these are: a default is nobody's."""
+    return f" of {name}" if any(f"bookface_{key}" in host for key in keys) else ""
 
 
 def as_data(backend: Backend) -> dict[str, Any]:

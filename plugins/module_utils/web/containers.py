@@ -36,6 +36,11 @@ FIRST_PORT, LAST_PORT = 1024, 65535
 _IN_PLACE = frozenset({"started", "set_paused"})
 _STATE = frozenset({"running", "paused"})
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
+# Labels with which others say whose a container is.
+_OWNERS = (
+    ("com.docker.compose.project", "Compose project"),
+    ("com.docker.swarm.service.name", "swarm service"),
+)
 _EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (compared with, not listened on)
 
 Entry = Mapping[str, Any]
@@ -56,6 +61,8 @@ class Container:
     published: tuple[tuple[str, int], ...]
     running: bool
     sound: bool
+    # Its image, and the project or service that it belongs to.
+    whose: tuple[str, ...] = ()
 
     @property
     def aside(self) -> bool:
@@ -104,13 +111,13 @@ def checked(wanted: Iterable[Entry]) -> tuple[Place, ...]:
             raise ContainerError(
                 f"web_containers_list has the name {place.name!r}; expected two or more letters,"
                 f" digits, '_', '.' or '-', a letter or digit first, and not '{BEFORE}' at the end:"
-                " that is how one is called while it is replaced"
+                " that is how one is called while it is replaced."
             )
         if not FIRST_PORT <= place.port <= LAST_PORT:
             raise ContainerError(
                 f"web_containers_list has port {place.port} for {place.name}; expected one of"
                 f" {FIRST_PORT}-{LAST_PORT}, such as 32001: those below belong to services of the"
-                " machine itself"
+                " machine itself."
             )
     for what, values in (
         ("name", [place.name for place in places]),
@@ -120,7 +127,7 @@ def checked(wanted: Iterable[Entry]) -> tuple[Place, ...]:
         if twice:
             raise ContainerError(
                 f"web_containers_list has the {what} {', '.join(twice)} more than once; each"
-                f" container needs a {what} of its own"
+                f" container needs a {what} of its own."
             )
     return places
 
@@ -142,6 +149,10 @@ def read(entry: Entry) -> Container:
         # A health check cannot ask one that is paused, and takes that for an answer.
         sound=entry["State"] == "paused"
         or (entry["State"] == "running" and "(unhealthy)" not in entry["Status"]),
+        whose=(
+            *([f"image {image}"] if (image := entry.get("Image")) else []),
+            *(f"{what} {labels[label]}" for label, what in _OWNERS if labels.get(label)),
+        ),
     )
 
 
@@ -158,6 +169,7 @@ def places(
     """
     asked = checked(wanted)
     found = [read(entry) for entry in listed]
+    hindrances = []
     for place in asked:
         for number, other in enumerate(found):
             hindrance = _hindrance(place, other, address)
@@ -166,7 +178,9 @@ def places(
             }:
                 found[number] = replace(other, ours=True)
             elif hindrance:
-                raise ContainerError(hindrance)
+                hindrances.append(hindrance)
+    if hindrances:
+        raise ContainerError(" ".join(hindrances))
     ours = sorted((one for one in found if one.ours), key=lambda one: one.name)
     standing = [one for one in ours if not one.aside]
     aside = [one for one in ours if one.aside]
@@ -204,7 +218,7 @@ def check_network(
     raise ContainerError(
         f"web_containers_network is {name}, but the network that has this name is not ours: it"
         f" lacks the label {MADE}={MAKER}. Choose another name, or adopt it with"
-        f" web_containers_adopt: [{handle}]: then the containers join it, and it stays as it is"
+        f" web_containers_adopt: [{handle}]: then the containers join it, and it stays as it is."
     )
 
 
@@ -226,20 +240,20 @@ def _hindrance(place: Place, other: Container, address: str) -> str:
     """Why a container of somebody else's is in the way, or nothing. It is not removed for that."""
     if other.ours:
         return ""
-    remedy = (
-        "remove or change it, choose another in web_containers_list, or adopt it with"
-        f" web_containers_adopt: [{_handle(other.name)}]: then one of the site's replaces it"
-    )
+    adopted = f"or let the site replace it, with web_containers_adopt: [{_handle(other.name)}]."
+    whose = f"the container {other.name} ({', '.join([other.id[:12], *other.whose])})"
     if other.name in (place.name, place.name + BEFORE):
         return (
-            f"the name {other.name} is held by a container without the label {ROLE}={WEB}, so it is"
-            f" not ours ({other.id[:12]}); {remedy}"
+            f"The name {other.name}, expected for a container of the site, is held by {whose},"
+            f" which is not ours: it lacks the label {ROLE}={WEB}. Rename it (docker rename"
+            f" {other.name} NAME), choose another name in web_containers_list, {adopted}"
         )
     for ip, port in other.published:
         if port == place.port and (ip in (*_EVERYWHERE, address) or address in _EVERYWHERE):
             return (
-                f"port {port}, expected for {place.name}, is published by the container"
-                f" {other.name}, which is not ours; {remedy}"
+                f"Port {port}, expected for {place.name}, is published by {whose}, which is not"
+                " ours. Publish another port of it, choose another port in web_containers_list"
+                f" or bookface_container_first_port, {adopted}"
             )
     return ""
 

@@ -149,11 +149,11 @@ def test_what_is_refused_before_anything_is_touched(site: Site) -> None:
         cases |= {
             "name": (
                 wanting("rolling-3", third),
-                "the name rolling-3 is held by a container without the label",
+                f"by the container rolling-3 ({named[:12]}, image {site.image}), which is not ours",
             ),
             "port": (
                 wanting("rolling-4", fourth),
-                f"port {fourth}, expected for rolling-4, is published by the container",
+                f"Port {fourth}, expected for rolling-4, is published by the container",
             ),
             "process": (
                 wanting("rolling-5", fifth),

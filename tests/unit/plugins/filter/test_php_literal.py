@@ -44,7 +44,7 @@ def test_no_text_ends_its_quotes_early(value: str) -> None:
 
 
 def test_lists_are_refused() -> None:
-    with pytest.raises(AnsibleFilterError, match="got list"):
+    with pytest.raises(AnsibleFilterError, match="a value that is a list; expected text"):
         php_literal(["a"])
 
 

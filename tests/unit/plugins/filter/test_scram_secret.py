@@ -27,7 +27,7 @@ def test_iterations_and_salt_are_told(iterations: int) -> None:
 @pytest.mark.parametrize(
     ("password", "iterations", "complaint"),
     [
-        (LONG, 0, "1 or more"),
+        (LONG, 0, "is 0; expected a number from 1"),
         ("passørd" * 4, 4096, "other than ASCII"),
         ("p" * 19, 64, "set a longer password"),
     ],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from ansible_collections.bookface.platform.plugins.module_utils.web.backends import (
     Container,
+    InventoryError,
     Ports,
     Server,
     address,
@@ -76,6 +78,34 @@ def test_a_host_may_have_ports_of_its_own() -> None:
     }
     found = backends({"docker_hosts": ["docker1"], "legacy_web": ["web1"]}, hosts, PORTS)
     assert [server.port for backend in found for server in backend.servers] == [8000, 40000]
+
+
+def test_all_that_is_wrong_is_named_with_its_host() -> None:
+    hosts = {
+        "web1": {"bookface_legacy_port": "eighty"},
+        "web2": {"bookface_legacy_port": 0},
+        "docker1": {"bookface_container_count": "two"},
+        "docker2": {"web_containers_list": [{"name": "a"}]},
+        "docker3": {"web_containers_list": [{"name": "a", "port": "b"}]},
+        "swarm1": {},
+    }
+    groups = {
+        "legacy_web": ["web1", "web2"],
+        "docker_hosts": ["docker1", "docker2", "docker3"],
+        "swarm_managers": ["swarm1"],
+    }
+    with pytest.raises(InventoryError) as error:
+        backends(groups, hosts, replace(PORTS, swarm_port=None))  # type: ignore[arg-type]
+    for sentence in (
+        "bookface_legacy_port of web1 is eighty; expected a port from 1 to 65535.",
+        "bookface_legacy_port of web2 is 0; expected a port from 1 to 65535.",
+        "bookface_container_count is two; expected a number from 1. Set it in the variables of"
+        " docker1.",
+        "web_containers_list of docker2 has {'name': 'a'}; expected entries with name and port",
+        "port in web_containers_list of docker3 is b; expected a port from 1 to 65535.",
+        "bookface_swarm_port is empty; expected a port from 1 to 65535.",
+    ):
+        assert sentence in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -316,9 +316,20 @@ def test_swapped_names_go_by_way_of_a_third() -> None:
 @pytest.mark.parametrize(
     ("stranger", "message"),
     [
-        (container("web-1", None, ours=False), "the name web-1 is held by a container without"),
-        (container("web-1-before", None, ours=False), "the name web-1-before is held"),
-        (container("x", 32001, ours=False), "port 32001, expected for web-1, is published by"),
+        (
+            container("web-1", None, ours=False) | {"Image": "nginx:1.27"},
+            r"^The name web-1, .* the container web-1 \(id-of-web-1, image nginx:1.27\), which is"
+            r" not ours.* Rename it \(docker rename web-1 NAME\), choose another name in"
+            r" web_containers_list, or .*web_containers_adopt: \[container/web-1\]\.$",
+        ),
+        (container("web-1-before", None, ours=False), "^The name web-1-before, expected"),
+        (
+            container("x", 32001, ours=False)
+            | {"Labels": {"com.docker.compose.project": "shop", "com.docker.x": "y"}},
+            r"^Port 32001, expected for web-1, is published by the container x \(id-of-x, Compose"
+            r" project shop\), which is not ours.* choose another port in web_containers_list or"
+            r" bookface_container_first_port, or let .*web_containers_adopt: \[container/x\]\.$",
+        ),
     ],
 )
 def test_a_stranger_in_the_way_stays(stranger: Data, message: str) -> None:
@@ -326,13 +337,19 @@ def test_a_stranger_in_the_way_stays(stranger: Data, message: str) -> None:
         places(WANTED, [stranger], ADDRESS)
 
 
+def test_all_strangers_in_the_way_are_named_at_once() -> None:
+    strangers = [container("web-1", None, ours=False), container("x", 32002, ours=False)]
+    with pytest.raises(ContainerError, match=r"The name web-1, .* Port 32002, expected for web-2"):
+        places(WANTED, strangers, ADDRESS)
+
+
 def test_a_stranger_on_another_address_is_not_in_the_way() -> None:
     stranger = container("x", 32001, ours=False)
     assert places(WANTED, [stranger], "192.0.2.99").leftovers == ()
-    with pytest.raises(ContainerError, match="port 32001"):
+    with pytest.raises(ContainerError, match="Port 32001"):
         places(WANTED, [stranger], "0.0.0.0")  # noqa: S104
     stranger["Ports"][0]["IP"] = "0.0.0.0"  # noqa: S104
-    with pytest.raises(ContainerError, match="port 32001"):
+    with pytest.raises(ContainerError, match="Port 32001"):
         places(WANTED, [stranger], "192.0.2.99")
 
 
