@@ -7,6 +7,7 @@ import hashlib
 import json
 import subprocess
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,16 @@ PLAY = """
 - hosts: all
   connection: local
   gather_facts: false
-  environment: {DOCKER_HOST: "{{ engine }}"}
+  vars: {bookface_docker_host: "{{ engine }}"}
   roles: [bookface.platform.base_image]
 """
+
+PLAY_RENEWAL = PLAY.replace(
+    "roles: [bookface.platform.base_image]",
+    """tasks:
+    - ansible.builtin.include_role: {name: bookface.platform.base_image, tasks_from: name.yml}
+    - ansible.builtin.include_role: {name: bookface.platform.base_image, tasks_from: renew.yml}""",
+)
 
 
 @pytest.fixture
@@ -135,6 +143,44 @@ def test_an_archive_is_loaded_if_it_holds_the_image(
     for case, given in hosts.items():
         labels = engine.inspect(str(given["base_image_name"]))["Config"]["Labels"]
         assert labels["platform.bookface.base"] == given["base_image_pull"], case
+
+
+def test_an_archive_is_newer_than_layers_that_were_renewed_after_it(
+    engine: Engine, origins: dict[str, str], base: str, tmp_path: Path
+) -> None:
+    """A renewal dates the image, not what is in it. One with older layers is not loaded."""
+    archive, away = tmp_path / "newer.tar", f"{origins['one']}-gone"
+    given = {"base_image_name": base, "base_image_pull": away, "base_image_refresh": True}
+    host = {"one": {"engine": engine.address, **given, "base_image_archive": str(archive)}}
+
+    def layers() -> Any:
+        return engine.inspect(base)["RootFS"]["Layers"]
+
+    # Dates have seconds.
+    time.sleep(1.1)
+    with tarfile.open(tmp_path / "tree.tar", "w") as tree:
+        tree.add(tmp_path / "config.yml", "newer")
+    engine("import", str(tmp_path / "tree.tar"), base)
+    newer = layers()
+    engine("save", "--output", str(archive), base)
+    engine("tag", origins["one"], base)
+    older = layers()
+    time.sleep(1.1)
+    assert play(PLAY_RENEWAL, host).ok().changed["one"] == 1
+    assert (layers() == older, engine.inspect(base)["Created"] != "") == (True, True)
+    assert play(PLAY, host).ok().changed["one"] == 1
+    assert layers() == newer
+    assert play(PLAY, host).ok().changed["one"] == 0
+    # The other way round.
+    engine("tag", origins["one"], f"{base}-kept")
+    try:
+        engine("tag", origins["one"], base)
+        engine("save", "--output", str(archive), base)
+        engine("import", str(tmp_path / "tree.tar"), base)
+        assert play(PLAY, host).ok().changed["one"] == 0
+        assert layers() == newer
+    finally:
+        engine("rmi", f"{base}-kept", base)
 
 
 def test_packages_that_nobody_can_verify_make_no_image(tmp_path: Path) -> None:
