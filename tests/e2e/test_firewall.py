@@ -121,6 +121,29 @@ def test_rules_that_shut_ansible_out_change_nothing(platform: Platform) -> None:
     assert packets.sub("", after) == packets.sub("", before)
 
 
+HALVES = {
+    "no unit": "rm /etc/systemd/system/bookface-firewall.service; systemctl daemon-reload",
+    "no file of rules": "rm /etc/bookface-firewall.nft",
+    "rules alone": "rm /etc/bookface-firewall.nft $(find /etc/systemd -name 'bookface-firewall*')",
+    "files alone": f"systemctl disable --now bookface-firewall; nft delete table {TABLE} || true",
+}
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_what_is_left_of_it_is_removed(platform: Platform, half: str) -> None:
+    """As a removal by hand, or one that was cut off, leaves it."""
+    try:
+        platform.node("web1", HALVES[half])
+        run = role("web1", firewall_state="absent").ok()
+        assert run.output.count("CHANGED") + run.output.count("changed: true") > 0
+        assert TABLE not in tables(platform, "web1")
+        assert platform.node("web1", "find /etc -name 'bookface-firewall*'") == ""
+        assert reaches(platform, "db1", "web1", 80)
+    finally:
+        role("web1").ok()
+    assert not reaches(platform, "db1", "web1", 80)
+
+
 def test_its_removal_leaves_what_is_not_ours(platform: Platform) -> None:
     with table_of_the_user(platform, "web1"):
         before = tables(platform, "web1")
