@@ -172,6 +172,13 @@ version:
   returned: always
   type: str
   sample: 28.5.1
+elsewhere:
+  description: >-
+    What leads the Docker client of this account to another engine, E(DOCKER_HOST) or a docker
+    context with its address. Empty if nothing does, or with O(client).
+  returned: always
+  type: str
+  sample: the docker context rootless (unix:///run/user/1000/docker.sock)
 images:
   description: Those of O(images) that the engine has.
   returned: always
@@ -206,6 +213,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.docker.daemon im
 )
 from ansible_collections.bookface.platform.plugins.module_utils.docker.engine import (
     PENDING,
+    SOCKET,
     Engine,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.docker.plan import (
@@ -269,6 +277,13 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     distribution, suite = docker_repository.machine(release)
     engine = Engine(module)
     version = engine.version(module.params["client"])
+    elsewhere = "" if module.params["client"] else engine.elsewhere()
+    if elsewhere:
+        module.warn(
+            "The Docker client of this account does not ask the engine of this host, but follows"
+            f" {elsewhere}. Roles ask the engine of this host, at unix://{SOCKET}. By hand, use"
+            " docker --host with that address, or undo it with docker context use default."
+        )
     interrupted, unfinished = Dpkg(module).interrupted()
     apt = set(sources.without_docker([module.params["base"]]))
     if sources.OWN.exists():
@@ -286,6 +301,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         "members": members(),
         "installed": engine.installed(),
         "version": version,
+        "elsewhere": elsewhere,
         "images": [name for name in module.params["images"] if version and engine.has_image(name)],
         "pending": PENDING.exists(),
         **engine.state(),

@@ -30,6 +30,7 @@ PENDING = Path("/run/bookface-docker-daemon.pending")
 # This host's engine, whatever contexts and variables of the environment the client follows.
 SOCKET = "/var/run/docker.sock"
 DOCKER = ("docker", "--host", f"unix://{SOCKET}")
+ADDRESSES = (f"unix://{SOCKET}", "unix:///run/docker.sock")
 _RECORD = ".record.json"
 
 
@@ -112,6 +113,21 @@ class Engine:
             return version
         code, said = self.run("docker", "version", "--format", "{{.Server.Version}}")
         return said.strip() if code == 0 else ""
+
+    def elsewhere(self) -> str:
+        """What leads the client of this account to another engine; empty if nothing does."""
+        host = os.environ.get("DOCKER_HOST", "")
+        if host:
+            return "" if host in ADDRESSES else f"DOCKER_HOST={host}"
+        if not self.module.get_bin_path("docker"):
+            return ""
+        shown = "{{.Name}} {{.Endpoints.docker.Host}}"
+        code, said = self.run("docker", "context", "inspect", "--format", shown)
+        if code:
+            # Such as one that was removed while it was used.
+            return f"a docker context that cannot be read ({' '.join(said.split())})"
+        name, _, address = said.strip().partition(" ")
+        return "" if address in ADDRESSES else f"the docker context {name} ({address})"
 
     def has_image(self, reference: str) -> bool:
         """Whether an engine that answers has an image of this name."""

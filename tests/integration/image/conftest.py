@@ -46,7 +46,7 @@ PLAY = """
   connection: local
   gather_facts: true
   gather_subset: [min]
-  environment: {DOCKER_HOST: "{{ engine }}"}
+  vars: {bookface_docker_host: "{{ engine }}"}
   roles: [bookface.platform.bookface_image]
 """
 

@@ -23,7 +23,7 @@ PLAY = """
 - hosts: all
   connection: local
   gather_facts: false
-  vars: {bookface_docker_host: "{{ engine }}"}
+  vars: {base_image_docker_host: "{{ engine }}"}
   roles: [bookface.platform.base_image]
 """
 
