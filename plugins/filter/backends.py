@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -29,6 +30,22 @@ def addresses(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
     return [thinking.address(host["inventory_hostname"], host) for host in hosts]
 
 
+def serving_backends(
+    results: Iterable[Mapping[str, Any]], names: Iterable[str], addresses: Iterable[str], port: int
+) -> list[dict[str, str]]:
+    """See serving_backends.yml beside this file."""
+    known, places = {*names}, {f"{address}:{port}" for address in addresses}
+    return [
+        {"loadbalancer": result["item"], "backend": name}
+        for result in results
+        for name, backend in (result.get("backends") or {}).items()
+        if any(
+            server["name"] in known or re.sub(r"[\[\]]", "", server["address"]) in places
+            for server in backend["servers"]
+        )
+    ]
+
+
 def web_containers(count: int, first_port: int) -> list[dict[str, Any]]:
     """See web_containers.yml beside this file."""
     try:
@@ -42,4 +59,9 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name in Jinja → function."""
-        return {"addresses": addresses, "backends": backends, "web_containers": web_containers}
+        return {
+            "addresses": addresses,
+            "backends": backends,
+            "serving_backends": serving_backends,
+            "web_containers": web_containers,
+        }

@@ -98,7 +98,9 @@ ready:
   returned: always
   type: dict
 members:
-  description: On a manager, for the ID of each node its C(name) and C(addresses).
+  description: >-
+    On a manager, for the ID of each node its C(name), C(addresses) and C(availability), such as
+    V(active) or V(drain).
   returned: always
   type: dict
 cluster:

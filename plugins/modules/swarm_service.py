@@ -15,6 +15,7 @@ description:
     of processes, for one.
   - A service that exists is updated as one step, which C(docker service rollback) takes back. It is
     never recreated.
+  - An update that Docker has paused is continued, even if the specification is the same.
   - Runs on a manager of the swarm.
 options:
   spec:
@@ -61,7 +62,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: Names of the settings that differed. Empty for a service that is new.
+  description: >-
+    Names of the settings that differed, and V(paused update) if Docker had paused the last update.
+    Empty for a service that is new.
   returned: success
   type: list
   elements: str
@@ -82,6 +85,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.service impo
     arguments,
     differences,
     following,
+    paused,
     with_ids,
 )
 
@@ -105,7 +109,8 @@ def run(api: Any, given: dict[str, Any], check: bool, tries: int = TRIES) -> dic
         diff = {"before": {}, "after": {"name": name}}
         return {"changed": True, "changes": [], "replaces": True, "diff": diff}
     found = differences(spec, service["Spec"])
-    if found and not check:
+    stuck = paused(service)
+    if (found or stuck) and not check:
         seen = service["Version"]["Index"]
         try:
             api.update_service(service["ID"], seen, **arguments(following(spec, service["Spec"])))
@@ -114,9 +119,10 @@ def run(api: Any, given: dict[str, Any], check: bool, tries: int = TRIES) -> dic
                 raise
             return run(api, given, check, tries - 1)
     return {
-        "changed": bool(found),
-        "changes": sorted({one.name for one in found}),
-        "replaces": bool(differences({"TaskTemplate": spec["TaskTemplate"]}, service["Spec"])),
+        "changed": bool(found) or stuck,
+        "changes": sorted({one.name for one in found} | ({"paused update"} if stuck else set())),
+        "replaces": stuck
+        or bool(differences({"TaskTemplate": spec["TaskTemplate"]}, service["Spec"])),
         "diff": {
             "before": {one.name: one.found for one in found},
             "after": {one.name: one.wanted for one in found},

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from conftest import Platform
 
+from tests.support.commands import Run
 from tests.support.engine import docker
 from tests.support.load import Load, Summary
 from tests.support.waiting import until
@@ -153,6 +154,33 @@ def test_what_cannot_be_is_refused(platform: Platform, swarm: Swarm, tmp_path: P
 
 @pytest.mark.load
 @pytest.mark.usefixtures("on_swarm")
+def test_a_drained_node_is_put_back_without_a_task(platform: Platform, swarm: Swarm) -> None:
+    """Docker has moved its task away, and moves none back: there is no check to wait for."""
+    node = swarm.serving()[-1] if swarm.publish_mode() == "host" else swarm.workers[-1]
+
+    def availability(state: str) -> None:
+        update = ["docker", "node", "update", "--availability", state, node]
+        docker("exec", swarm.container(swarm.manager), *update)
+
+    def drain(*arguments: str) -> Run:
+        return platform.playbook("playbooks/drain.yml", "-e", f"server=swarm/{node}", *arguments)
+
+    drain().ok()
+    availability("drain")
+    try:
+        until(lambda: node not in swarm.serving() and len(swarm.serving()) == 2, "moved", 60)
+        # As many tasks as nodes, and one of them takes none.
+        nodes = len(swarm.workers) + 1
+        refused = platform.playbook("site.yml", "--limit", SWARM, "-e", f"swarm_replicas={nodes}")
+        if swarm.publish_mode() == "host":
+            assert f"of {nodes} nodes can run tasks, one each: {node} is drained" in refused.text
+            assert set(refused.changed.values()) == {0}
+    finally:
+        availability("active")
+    assert "It runs no task of the swarm now" in drain("-e", "state=ready").ok().text
+    swarm.scale()
+
+
 def test_a_change_that_is_not_ready_gets_no_traffic(platform: Platform, swarm: Swarm) -> None:
     """A wrong password: every task would live, none would be ready."""
     before = swarm.tasks()

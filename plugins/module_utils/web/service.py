@@ -18,6 +18,10 @@ Spec = Mapping[str, Any]
 Entry = Mapping[str, Any]
 # What is below these is named by them: its own keys are the user's.
 _WHOLE = ("Labels", "Options", "DriverConfig")
+# What is below these has names that say nothing without them.
+_TOGETHER = ("Reservations", "Placement")
+# An update that Docker does not go on with by itself.
+_PAUSED = ("paused", "rollback_paused")
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,11 @@ def canary(spec: Spec, name: str, node: str) -> dict[str, Any]:
     }
 
 
+def paused(service: Entry) -> bool:
+    """Whether the last update of a service has stopped half-way. Another one goes on with it."""
+    return (service.get("UpdateStatus") or {}).get("State") in _PAUSED
+
+
 def runs_tasks(node: Entry) -> bool:
     """Whether a node of the swarm takes tasks: not one that is down, paused or drained."""
     ready: bool = node["Status"]["State"] == "ready"
@@ -130,8 +139,13 @@ def _compare(key: str, wanted: Any, found: Any) -> Iterator[Difference]:
             if any(there.get(name) != value for name, value in wanted.items()):
                 yield Difference(_name(key), found, wanted)
             return
-        for name, value in wanted.items():
-            yield from _compare(name, value, there.get(name))
+        inner = [
+            one for name, value in wanted.items() for one in _compare(name, value, there.get(name))
+        ]
+        if inner and key in _TOGETHER:
+            yield Difference(_name(key), found, wanted)
+        else:
+            yield from inner
     elif isinstance(wanted, list):
         if not _same_items(wanted, found or []):
             yield Difference(_name(key), found, wanted)

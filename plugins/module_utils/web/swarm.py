@@ -23,6 +23,9 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.labels impor
 OVERLAY = "overlay"
 # How ports are published.
 HOST, INGRESS = "host", "ingress"
+# A node that takes tasks, and what the others are called.
+ACTIVE = "active"
+_UNAVAILABLE = {"drain": "drained", "pause": "paused"}
 # Value of the label MADE on what the role creates.
 SWARM = "swarm"
 # Docker makes its subnets of this size, and takes no smaller pool.
@@ -175,11 +178,15 @@ def _network(found: Entry) -> dict[str, Any]:
 
 
 def _member(found: Entry) -> dict[str, Any]:
-    """Name and addresses of a node; a manager's own may be given as 0.0.0.0."""
+    """Who and where a node is; a manager's own address may be given as 0.0.0.0."""
     given = [found["Status"].get("Addr", "")]
     if manager := (found.get("ManagerStatus") or {}).get("Addr"):
         given.append(manager.rpartition(":")[0].strip("[]"))
-    return {"name": found["Description"]["Hostname"], "addresses": sorted(set(filter(None, given)))}
+    return {
+        "name": found["Description"]["Hostname"],
+        "addresses": sorted(set(filter(None, given))),
+        "availability": (found.get("Spec") or {}).get("Availability", ACTIVE),
+    }
 
 
 def _cluster(found: Entry) -> dict[str, Any]:
@@ -267,6 +274,7 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
         "old_secrets": max(_versions(known.secrets), default=0) > _VERSIONS_KEPT,
         "errors": [
             *_publishing(given, mode, without_ipvs, known),
+            *_room(given, nodes, mode, known),
             *_other_networks(given, nodes),
             *_membership(given, nodes, leaders, lead, known),
             *_wrong_adoptions(given),
@@ -336,6 +344,42 @@ def _publishing(
             f" at most if ports are published with mode host{why}. Use fewer replicas, or add"
             " nodes."
         )
+
+
+def _unavailable(nodes: Mapping[str, Node], known: Node) -> dict[str, str]:
+    """The members of the swarm that take no tasks, by name, and why."""
+    here = {node.id for node in nodes.values()}
+    found = {}
+    for id_, member in known.members.items():
+        why = _UNAVAILABLE.get(member.get("availability", ACTIVE), "")
+        # A host of this run is waited for, if it is down.
+        if not (why or known.ready.get(id_) or id_ in here):
+            why = "down"
+        if why:
+            found[member["name"]] = why
+    return found
+
+
+def _room(given: Settings, nodes: Mapping[str, Node], mode: str, known: Node) -> Iterable[str]:
+    """Tasks that no node takes would be waited for in vain."""
+    out = _unavailable(nodes, known)
+    joining = [host for host, node in nodes.items() if node.id not in known.members]
+    free = len(known.members) - len(out) + len(joining)
+    wanted = given.replicas if mode == HOST else 1
+    if not out or free >= wanted or given.replicas > len({*given.managers, *given.workers}):
+        return
+    total = len(known.members) + len(joining)
+    takers = (
+        f"only {free} of {total} nodes can run tasks, one each" if free else "no node can run tasks"
+    )
+    states = ", ".join(f"{name} is {why}" for name, why in sorted(out.items()))
+    closed = [name for name, why in sorted(out.items()) if why != "down"]
+    remedies = [f"docker node update --availability active {name}" for name in closed]
+    remedy = f"Let them take tasks again ({'; '.join(remedies)})" if closed else "Bring them back"
+    yield (
+        f"swarm_replicas is {given.replicas}, but {takers}: {states}. {remedy}, or"
+        f" {'set fewer replicas, or ' if free else ''}add nodes."
+    )
 
 
 def _other_networks(given: Settings, nodes: Mapping[str, Node]) -> Iterable[str]:

@@ -40,6 +40,7 @@ def look(api, name):
     return {
         "wanted": wanted,
         "running": len(running),
+        "serving": sum(task["Status"]["State"] == "running" for task in tasks),
         "begun": bool(running),
         "settled": len(running) == len(tasks) == wanted and update.get("State") not in UNDONE,
         "rolled_back": update.get("State") in ROLLED_BACK,
@@ -55,7 +56,8 @@ def wait(name, seconds, wished):
     while True:
         late = time.monotonic() >= end
         try:
-            state = look(docker.APIClient(version="auto"), name)
+            api = docker.APIClient(version="auto", **docker.utils.kwargs_from_env())
+            state = look(api, name)
             if late or state[wished]:
                 return state
         # While managers choose another leader, none of them answers.

@@ -48,7 +48,7 @@ class Swarm:
 
     def __init__(self, own: OwnEngine, directory: Path) -> None:
         self.own, self.docker, self.directory = own, own.docker, directory
-        self.socket = directory / "admin.sock"
+        self.socket, self.balanced = directory / "admin.sock", directory / "haproxy.cfg"
         self.variables: dict[str, Any] = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
@@ -65,16 +65,22 @@ class Swarm:
             "swarm_start_timeout": 60,
         }
 
-    def _command(self, wishes: list[dict[str, Any]], variables: dict[str, Any]) -> list[str]:
+    def _tasks(self, wishes: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The role, once for each wish; but for the last one a failure is told and forgotten."""
         role = {"ansible.builtin.include_role": {"name": "bookface.platform.swarm"}}
         say = {"ansible.builtin.debug": {"msg": "refused: {{ ansible_failed_result.msg }}"}}
         tasks: list[dict[str, Any]] = [
             {"block": [role | {"vars": wish}], "rescue": [say]} for wish in wishes[:-1]
         ]
-        tasks.append(role | {"vars": wishes[-1]})
+        return [*tasks, role | {"vars": wishes[-1]}]
+
+    def _command(self, tasks: list[dict[str, Any]], variables: dict[str, Any]) -> list[str]:
         playbook, extra = self.directory / "play.yml", self.directory / "extra.json"
-        haproxy = {"bookface.platform.haproxy_proof": {"socket": str(self.socket)}}
+        socket = {"socket": str(self.socket)}
+        haproxy = {
+            "bookface.platform.haproxy_proof": socket,
+            "bookface.platform.haproxy_info": socket | {"config": str(self.balanced)},
+        }
         play = {"hosts": "all", "tasks": tasks, "module_defaults": haproxy}
         playbook.write_text(json.dumps([play]))
         extra.write_text(json.dumps(self.variables | variables))
@@ -83,12 +89,12 @@ class Swarm:
 
     def _ansible(
         self,
-        wishes: list[dict[str, Any]],
+        tasks: list[dict[str, Any]],
         variables: dict[str, Any],
         more: Mapping[str, str],
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self._command(wishes, variables),
+            self._command(tasks, variables),
             cwd=ROOT,
             check=False,
             capture_output=True,
@@ -96,9 +102,17 @@ class Swarm:
             env={**environment(), **more},
         )
 
-    def run(self, *wishes: dict[str, Any], **variables: Any) -> Run:
+    def play(
+        self, tasks: list[dict[str, Any]], variables: dict[str, Any], more: Mapping[str, str]
+    ) -> Run:
+        """These tasks to their end, with C(more) in their environment."""
+        return Run.of(self._ansible(tasks, variables, more))
+
+    def run(
+        self, *wishes: dict[str, Any], more: Mapping[str, str] | None = None, **variables: Any
+    ) -> Run:
         """The role to its end, once for each wish."""
-        return Run.of(self._ansible(list(wishes) or [{}], variables, {}))
+        return self.play(self._tasks(list(wishes) or [{}]), variables, more or {})
 
     def killed_at(self, task: str, *wishes: dict[str, Any], **variables: Any) -> str:
         """Run the role, kill it before it begins the task with this name; what it has printed."""
@@ -106,7 +120,7 @@ class Swarm:
             "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/support/ansible"),
             "BOOKFACE_KILL_AT": task,
         }
-        done = self._ansible(list(wishes) or [{}], variables, killing)
+        done = self._ansible(self._tasks(list(wishes) or [{}]), variables, killing)
         assert done.returncode == -signal.SIGKILL, done.stdout[-3000:] + done.stderr
         return " ".join(done.stdout.split())
 
@@ -128,7 +142,7 @@ class Swarm:
     @contextlib.contextmanager
     def balancer(self) -> Iterator[str]:
         """A load balancer before it; where it is reached."""
-        config, (front, stats) = self.directory / "haproxy.cfg", free_ports(2)
+        config, (front, stats) = self.balanced, free_ports(2)
         map_file = self.directory / "default_backend.map"
         map_file.write_text("# Empty on disk.\n")
         server = {"name": HOST, "address": ADDRESS, "port": 8080}
@@ -137,8 +151,9 @@ class Swarm:
             "haproxy_bind": f"{LOOPBACK}:{front}",
             "haproxy_stats_bind": f"{LOOPBACK}:{stats}",
             "haproxy_stats_password": "for-the-test",
-            "haproxy_backends": [{"name": "swarm", "servers": [server]}],
-            "__haproxy_default": "swarm",
+            # A name that the user has chosen.
+            "haproxy_backends": [{"name": "cluster", "servers": [server]}],
+            "__haproxy_default": "cluster",
             "__haproxy_socket": str(self.socket),
             "__haproxy_map": str(map_file),
         }
@@ -279,7 +294,30 @@ def test_a_release_that_fails_with_clients_is_rolled_back(swarm: Swarm) -> None:
         done = swarm.run(**ADOPTED, bookface_frontpage_limit=7, **failing)
     print(f"\n{counted['failed']} of {counted['requests']} requests failed")
     assert done.code != 0
-    assert "answers from the servers of swarm to all clients were errors" in done.text
+    assert "answers from the servers of cluster to all clients were errors" in done.text
     assert "The change of image, labels was rolled back." in done.text
     after = swarm.inspect("service", THEIRS[0])["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
     assert after == before
+
+
+@pytest.mark.parametrize("way", ["context", "variable"])
+def test_the_engine_of_the_node_is_asked_wherever_its_client_points(
+    swarm: Swarm, tmp_path: Path, way: str
+) -> None:
+    """As a rootless engine, or docker context use, leaves it."""
+    good = {**ADOPTED, "bookface_frontpage_limit": 7}
+    swarm.run(good).ok()
+    before = swarm.services()
+    away = "tcp://127.0.0.1:9"
+    docker = [*swarm.own.inside(["docker"]), "--config", str(tmp_path), "context"]
+    subprocess.run([*docker, "create", "away", "--docker", f"host={away}"], check=True)
+    subprocess.run([*docker, "use", "away"], check=True)
+    more, name = {
+        "context": ({"DOCKER_CONFIG": str(tmp_path)}, f"the docker context away ({away})"),
+        "variable": ({"DOCKER_HOST": away}, f"DOCKER_HOST={away}"),
+    }[way]
+    swarm.run(good, more=more).ok()
+    assert swarm.services() == before
+    task = {"bookface.platform.docker_ce_info": {}}
+    done = swarm.play([task], {}, more).ok()
+    assert f"but follows {name}. Roles ask the engine of this host" in done.text

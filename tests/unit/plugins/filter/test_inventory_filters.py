@@ -21,6 +21,24 @@ def test_backends_are_plain_data() -> None:
     assert found[0]["servers"][0]["address"] == "web1"
 
 
+def test_backends_of_load_balancers_are_known_by_their_servers() -> None:
+    def backend(**servers: str) -> dict[str, object]:
+        return {"servers": [{"name": name, "address": at} for name, at in servers.items()]}
+
+    results = [
+        {"item": "lb1", "backends": {"web": backend(a="192.0.2.1:8080"), "x": backend(b="")}},
+        {"item": "lb2", "backends": {"six": backend(c="[fd00::1]:8080"), "n": backend(node1="")}},
+        {"item": "lb3", "backends": {"other": backend(a="192.0.2.1:80")}},
+        {"item": "lb4", "failed": True, "msg": "HAProxy does not answer"},
+    ]
+    found = FILTERS["serving_backends"](results, ["node1"], ["192.0.2.1", "fd00::1"], 8080)
+    assert [(one["loadbalancer"], one["backend"]) for one in found] == [
+        ("lb1", "web"),
+        ("lb2", "six"),
+        ("lb2", "n"),
+    ]
+
+
 def test_wrong_ports_are_an_error_of_the_filter() -> None:
     with pytest.raises(AnsibleFilterError, match="without 80"):
         FILTERS["web_containers"](2, 80)

@@ -24,6 +24,7 @@ class Docker:
         # How many updates it refuses, and by how much others change the version before each.
         self.refuses, self.meanwhile = refuses, meanwhile
         self.asked: list[tuple[Any, ...]] = []
+        self.update = "completed"
 
     def networks(self, filters: dict[str, str]) -> list[dict[str, str]]:
         assert filters == {"scope": "swarm"}
@@ -38,7 +39,13 @@ class Docker:
             "ForceUpdate": 2,
         }
         spec = {"Name": name, "Labels": {"a": "b"}, "TaskTemplate": template}
-        return {"ID": "s1", "Version": {"Index": self.version}, "Spec": spec}
+        status = {"State": self.update}
+        return {
+            "ID": "s1",
+            "Version": {"Index": self.version},
+            "Spec": spec,
+            "UpdateStatus": status,
+        }
 
     def create_service(self, **given: Any) -> None:
         self.asked.append(("create", given["name"], given["task_template"]))
@@ -74,6 +81,17 @@ def test_a_service_that_is_as_described_stays() -> None:
     docker = Docker("sha256:1")
     done = run(docker, WANTED, check=False)
     assert (done["changed"], done["replaces"], docker.asked) == (False, False, [])
+
+
+@pytest.mark.parametrize("state", ["paused", "rollback_paused"])
+@pytest.mark.parametrize("check", [False, True])
+def test_an_update_that_was_paused_goes_on(state: str, check: bool) -> None:
+    """Though the service is as described. Docker goes on with the next update, whatever it is."""
+    docker = Docker("sha256:1")
+    docker.update = state
+    done = run(docker, WANTED, check)
+    assert (done["changed"], done["changes"], done["replaces"]) == (True, ["paused update"], True)
+    assert [one[0] for one in docker.asked] == ([] if check else ["update"])
 
 
 def test_a_change_that_replaces_no_task() -> None:

@@ -26,7 +26,11 @@ WANTED: dict[str, Any] = {
             "Env": ["A=1", "B=2"],
             "Secrets": [{"SecretID": "k1", "File": {"Name": "/a"}}, {"SecretID": "k2"}],
         },
-        "Resources": {"Limits": {"MemoryBytes": 1024, "Pids": 200}},
+        "Resources": {
+            "Limits": {"MemoryBytes": 1024, "Pids": 200},
+            "Reservations": {"MemoryBytes": 0, "GenericResources": []},
+        },
+        "Placement": {"Constraints": [], "MaxReplicas": 0},
         "RestartPolicy": {"Condition": "any", "MaxAttempts": 0},
         "Networks": [{"Target": "n1"}],
     },
@@ -41,6 +45,7 @@ def found() -> dict[str, Any]:
     container["Secrets"].reverse()
     container["Isolation"] = "default"
     del spec["TaskTemplate"]["RestartPolicy"]["MaxAttempts"]
+    del spec["TaskTemplate"]["Placement"]
     spec["TaskTemplate"]["ForceUpdate"] = 3
     return spec
 
@@ -74,6 +79,11 @@ CONTAINER = ("TaskTemplate", "ContainerSpec")
         (change("TaskTemplate", "Networks", to=[{"Target": "n2"}]), "networks"),
         (change("Mode", to={"Replicated": {"Replicas": 3}}), "replicas"),
         (change("Labels", to=None), "labels"),
+        (
+            change("TaskTemplate", "Resources", "Reservations", to={"MemoryBytes": 1}),
+            "reservations",
+        ),
+        (change("TaskTemplate", "Placement", to={"Constraints": ["node.id==x"]}), "placement"),
     ],
 )
 def test_what_differs_is_named(changed: dict[str, Any], name: str) -> None:

@@ -385,6 +385,7 @@ def node(name: str, address: str, **more: Any) -> dict[str, Any]:
     return {
         "ID": name,
         "Description": {"Hostname": f"host-{name}"},
+        "Spec": {"Availability": "drain" if name == "w1" else "active"},
         "Status": {"State": "ready", "Addr": address},
         **more,
     }
@@ -465,8 +466,12 @@ def test_look_at_a_manager() -> None:
         managers={"m1": True, "w1": False},
         ready={"m1": True, "w1": False},
         members={
-            "m1": {"name": "host-m1", "addresses": ["0.0.0.0", "fd00::1"]},  # noqa: S104
-            "w1": {"name": "host-w1", "addresses": ["192.0.2.2"]},
+            "m1": {
+                "name": "host-m1",
+                "addresses": ["0.0.0.0", "fd00::1"],  # noqa: S104
+                "availability": "active",
+            },
+            "w1": {"name": "host-w1", "addresses": ["192.0.2.2"], "availability": "drain"},
         },
         cluster={"id": "c1", "ours": True, "pools": ["10.0.0.0/8"]},
         service=SERVICE,
@@ -500,3 +505,59 @@ def test_who_must_answer() -> None:
         "swarm1",
         "swarm2",
     ]
+
+
+def members(**states: str) -> dict[str, dict[str, Any]]:
+    """The nodes of a swarm by their availability."""
+    return {
+        id_: {"name": f"node-{id_}", "addresses": [], "availability": state}
+        for id_, state in states.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("mode", "replicas", "known", "said"),
+    [
+        (
+            "host",
+            2,
+            members(m1="active", w1="drain"),
+            "swarm_replicas is 2, but only 1 of 2 nodes can run tasks, one each: node-w1 is"
+            " drained. Let them take tasks again (docker node update --availability active"
+            " node-w1), or set fewer replicas, or add nodes.",
+        ),
+        (
+            "ingress",
+            2,
+            members(m1="pause", w1="drain"),
+            "swarm_replicas is 2, but no node can run tasks: node-m1 is paused, node-w1 is",
+        ),
+        # One that the inventory does not know is down.
+        ("host", 2, members(m1="active", w1="active", x1="active"), ""),
+        ("host", 1, members(m1="active", w1="drain"), ""),
+        ("ingress", 5, members(m1="active", w1="drain"), ""),
+    ],
+)
+def test_nodes_that_take_no_tasks_are_counted(
+    mode: str, replicas: int, known: dict[str, Any], said: str
+) -> None:
+    lead = replace(LEAD, members=known)
+    found = plan({"swarm1": lead, "swarm2": WORKER}, publish_mode=mode, replicas=replicas)
+    assert (said in " ".join(found["errors"])) if said else not found["errors"], found["errors"]
+    assert len(found["errors"]) <= 1
+
+
+def test_a_node_that_joins_takes_tasks() -> None:
+    lead = replace(LEAD, members=members(m1="drain"))
+    nodes = {"swarm1": lead, "swarm2": BARE}
+    assert plan(nodes, publish_mode="host", replicas=1)["errors"] == []
+    [said] = plan(nodes, publish_mode="host", replicas=2)["errors"]
+    assert "only 1 of 2 nodes can run tasks, one each: node-m1 is drained" in said
+
+
+def test_a_node_that_is_down_and_not_in_the_run_is_not_waited_for() -> None:
+    known = members(m1="active", w1="active")
+    lead = replace(LEAD, members=known, ready={"m1": True, "w1": False})
+    [said] = plan({"swarm1": lead}, publish_mode="host", replicas=2)["errors"]
+    assert "node-w1 is down. Bring them back, or set fewer replicas" in said
+    assert plan({"swarm1": lead, "swarm2": WORKER}, publish_mode="host")["errors"] == []
