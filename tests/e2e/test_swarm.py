@@ -152,8 +152,6 @@ def test_what_cannot_be_is_refused(platform: Platform, swarm: Swarm, tmp_path: P
     assert swarm.serving() == before
 
 
-@pytest.mark.load
-@pytest.mark.usefixtures("on_swarm")
 def test_a_drained_node_is_put_back_without_a_task(platform: Platform, swarm: Swarm) -> None:
     """Docker has moved its task away, and moves none back: there is no check to wait for."""
     node = swarm.serving()[-1] if swarm.publish_mode() == "host" else swarm.workers[-1]
@@ -181,6 +179,8 @@ def test_a_drained_node_is_put_back_without_a_task(platform: Platform, swarm: Sw
     swarm.scale()
 
 
+@pytest.mark.load
+@pytest.mark.usefixtures("on_swarm")
 def test_a_change_that_is_not_ready_gets_no_traffic(platform: Platform, swarm: Swarm) -> None:
     """A wrong password: every task would live, none would be ready."""
     before = swarm.tasks()
