@@ -139,3 +139,27 @@ def needs(role: str) -> set[str]:
 def test_filters_are_loaded_before_the_workers_start(role: str) -> None:
     """Or each of them would load all again."""
     assert "filters" in needs(role)
+
+
+# Tasks that ask a Docker engine, by module or by its program.
+ASKS_DOCKER = re.compile(
+    r"community\.docker\.|\[docker,|'docker',|- docker\n| docker (?!ps --no-)\w+ "
+)
+# The lab is made on the engine that the user's client asks; docker_ce names the engine at the task.
+OF_THEIR_OWN = {"lab", "docker_ce"}
+
+
+def asking() -> list[Path]:
+    """Task files that ask an engine."""
+    return [
+        path
+        for path in sorted((ROOT / "roles").glob("*/tasks/*.yml"))
+        if path.parts[-3] not in OF_THEIR_OWN and ASKS_DOCKER.search(path.read_text())
+    ]
+
+
+@pytest.mark.parametrize("path", asking(), ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+def test_the_engine_that_is_asked_is_not_left_to_root_s_client(path: Path) -> None:
+    """By the file itself, or by the block of the whole role."""
+    texts = [path.read_text(), (path.parent / "main.yml").read_text()]
+    assert any(re.search(r'environment: "\{\{ \w+_environment \}\}"', text) for text in texts)
