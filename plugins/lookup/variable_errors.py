@@ -79,6 +79,7 @@ def evaluate(value: Any) -> None:
 
 def message(error: AnsibleError) -> str:
     """What the plugin itself has said: Ansible wraps its error, more than once."""
-    while isinstance(error.__cause__, AnsibleError):
-        error = error.__cause__
+    # Before ansible-core 2.19 it does not say that the one is the cause of the other.
+    while isinstance(cause := error.__cause__ or error.__context__, AnsibleError):
+        error = cause
     return str(error)

@@ -126,7 +126,7 @@ class Engine:
         if code:
             # Such as one that was removed while it was used.
             return f"a docker context that cannot be read ({' '.join(said.split())})"
-        name, _, address = said.strip().partition(" ")
+        name, address = [*said.split(), "", ""][:2]
         return "" if address in ADDRESSES else f"the docker context {name} ({address})"
 
     def has_image(self, reference: str) -> bool:

@@ -87,20 +87,27 @@ def port(variable: str, value: object) -> int:
     return found
 
 
-def containers(count: int, first_port: int) -> list[Container]:
+def containers(
+    count: int, first_port: int, of_count: str = "", of_first: str = ""
+) -> list[Container]:
     """C(count) web containers on consecutive ports: bookface-web-1, bookface-web-2, ...
 
-    Raises InventoryError where ports are outside 1-65535, or where one of them is 80: a container
-    host keeps that one free for a web server of its own.
+    Messages name the variables with C(of_count) and C(of_first), such as C( of docker1). Raises
+    InventoryError where ports are outside 1-65535, or where one of them is 80: a container host
+    keeps that one free for a web server of its own.
     """
-    count = number("bookface_container_count", count, "a number from 1")
-    first_port = number("bookface_container_first_port", first_port, "a port, such as 32001")
+    counted, first = (
+        f"bookface_container_count{of_count}",
+        f"bookface_container_first_port{of_first}",
+    )
+    count = number(counted, count, "a number from 1")
+    first_port = number(first, first_port, "a port, such as 32001")
     if count < 1:
-        raise InventoryError(f"bookface_container_count is {count}; expected a number from 1.")
+        raise InventoryError(f"{counted} is {count}; expected a number from 1.")
     ports = range(first_port, first_port + count)
     if not (ports[0] >= 1 and ports[-1] <= 65535) or 80 in ports:
         raise InventoryError(
-            f"bookface_container_first_port {first_port} with {count} containers gives ports"
+            f"{first} is {first_port}, which with {count} containers gives ports"
             f" {ports[0]}-{ports[-1]}; expected ports in 1-65535 without 80, such as 32001."
         )
     return [Container(f"bookface-web-{number}", port) for number, port in enumerate(ports, 1)]
@@ -151,13 +158,10 @@ def backends(
     def container_ports(name: str, host: HostVars) -> list[int]:
         if listed := host.get("web_containers_list"):
             return listed_ports(name, listed)
-        count, first = value(host, "container_count"), value(host, "container_first_port")
-        try:
-            return [container.port for container in containers(count, first)]
-        except InventoryError as error:
-            where = _of(name, host, "container_count", "container_first_port")
-            remedy = f" Set it in the variables{where}." if where else ""
-            raise InventoryError(f"{error}{remedy}") from None
+        keys = ("container_count", "container_first_port")
+        count, first = (value(host, key) for key in keys)
+        found = containers(count, first, *(_of(name, host, key) for key in keys))
+        return [container.port for container in found]
 
     faults: dict[str, None] = {}
 
@@ -186,9 +190,9 @@ def backends(
     return [backend for backend in found if backend.servers]
 
 
-def _of(name: str, host: HostVars, *keys: str) -> str:
-    """Whose variables these are: a default is nobody's."""
-    return f" of {name}" if any(f"bookface_{key}" in host for key in keys) else ""
+def _of(name: str, host: HostVars, key: str) -> str:
+    """Whose variable this is: a default is nobody's."""
+    return f" of {name}" if f"bookface_{key}" in host else ""
 
 
 def as_data(backend: Backend) -> dict[str, Any]:

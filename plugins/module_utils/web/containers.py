@@ -150,7 +150,7 @@ def read(entry: Entry) -> Container:
         sound=entry["State"] == "paused"
         or (entry["State"] == "running" and "(unhealthy)" not in entry["Status"]),
         whose=(
-            *([f"image {image}"] if (image := entry.get("Image")) else []),
+            *([f"image {entry['Image']}"] if entry.get("Image") else []),
             *(f"{what} {labels[label]}" for label, what in _OWNERS if labels.get(label)),
         ),
     )

@@ -25,7 +25,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "range": (
         "web_containers/main",
         {"bookface_container_first_port": 65535},
-        "bookface_container_first_port 65535 with 2 containers gives ports 65535-65536; expected",
+        "bookface_container_first_port is 65535, which with 2 containers gives ports 65535-65536;",
     ),
     "iterations": (
         "toolbox/preflight",

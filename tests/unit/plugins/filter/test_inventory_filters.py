@@ -42,7 +42,9 @@ def test_backends_of_load_balancers_are_known_by_their_servers() -> None:
 def test_wrong_ports_are_an_error_of_the_filter() -> None:
     with pytest.raises(AnsibleFilterError, match="without 80"):
         FILTERS["web_containers"](2, 80)
-    with pytest.raises(AnsibleFilterError, match=r"^bookface_container_first_port .*without 80"):
+    with pytest.raises(
+        AnsibleFilterError, match=r"^bookface_container_first_port is 79, .*without 80"
+    ):
         FILTERS["backends"](
             {"docker_hosts": ["docker1"]},
             {"docker1": {}},

@@ -99,8 +99,7 @@ def test_all_that_is_wrong_is_named_with_its_host() -> None:
     for sentence in (
         "bookface_legacy_port of web1 is eighty; expected a port from 1 to 65535.",
         "bookface_legacy_port of web2 is 0; expected a port from 1 to 65535.",
-        "bookface_container_count is two; expected a number from 1. Set it in the variables of"
-        " docker1.",
+        "bookface_container_count of docker1 is two; expected a number from 1.",
         "web_containers_list of docker2 has {'name': 'a'}; expected entries with name and port",
         "port in web_containers_list of docker3 is b; expected a port from 1 to 65535.",
         "bookface_swarm_port is empty; expected a port from 1 to 65535.",
