@@ -90,3 +90,30 @@ def test_a_node_that_takes_no_tasks_is_refused_at_once(swarm: Swarm, availabilit
     assert "docker node update --availability active" in said
     assert done.changed == {HOST: 0}
     swarm.run().ok()
+
+
+def test_a_server_without_a_task_is_put_back_and_not_waited_for(swarm: Swarm) -> None:
+    """What playbooks/drain.yml does with a node that was drained, and gets no task back yet."""
+    swarm.docker("service", "scale", "--detach", f"{SERVICE}=0")
+    until(lambda: running(swarm) == 0, "no task", 30)
+    given = {
+        "haproxy_drain_server": f"cluster/{HOST}",
+        "haproxy_drain_wait": 5,
+        "__haproxy_config": str(swarm.balanced),
+        "__haproxy_socket": str(swarm.socket),
+    }
+    role = {"name": "bookface.platform.haproxy", "tasks_from": "drain"}
+    tasks = [
+        {"ansible.builtin.add_host": {"name": HOST, "groups": ["swarm_managers"]}},
+        *(
+            {
+                "ansible.builtin.include_role": role,
+                "vars": {"haproxy_drain_state": state, "haproxy_drain_force": True},
+            }
+            for state in ("drain", "ready")
+        ),
+    ]
+    with swarm.balancer():
+        done = swarm.play(tasks, given, {}).ok()
+    assert f"cluster/{HOST} is in state ready" in done.text
+    assert "It runs no task of the swarm now, so nobody has waited for its check" in done.text

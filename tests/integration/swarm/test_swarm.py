@@ -145,7 +145,7 @@ class Swarm:
         config, (front, stats) = self.balanced, free_ports(2)
         map_file = self.directory / "default_backend.map"
         map_file.write_text("# Empty on disk.\n")
-        server = {"name": HOST, "address": ADDRESS, "port": 8080}
+        server = {"name": HOST, "address": self.own.address, "port": 8080}
         given = {
             "haproxy_frontend": "bookface",
             "haproxy_bind": f"{LOOPBACK}:{front}",
