@@ -55,7 +55,8 @@ class Surroundings:
 def of_process(files: Iterable[str], processes: Iterable[int] | None = None) -> Surroundings | None:
     """Those of an HAProxy on this machine that has loaded one of the files.
 
-    One in a container has a program of its own, which cannot be run here.
+    One in a container has a program of its own, which cannot be run here. What a process says of
+    itself decides what the validation executes, so that only root's processes and our own count.
     """
     wanted = {os.path.realpath(file) for file in files}
     if processes is None:
@@ -65,7 +66,7 @@ def of_process(files: Iterable[str], processes: Iterable[int] | None = None) -> 
         # Most are something else, and any may end meanwhile.
         with suppress(OSError):
             program = program_of(pid)
-            if not Path(program).name.startswith("haproxy"):
+            if not Path(program).name.startswith("haproxy") or not _trusted(pid):
                 continue
             words = command_line(pid)
             shared = [file for file in wanted.intersection(_files(loads(pid))) if sees(pid, file)]
@@ -81,6 +82,13 @@ def of_process(files: Iterable[str], processes: Iterable[int] | None = None) -> 
                 program if sees(pid, program) else None,
             )
     return None
+
+
+def _trusted(pid: int) -> bool:
+    # Not the owner of its files in /proc: a process can have root become that.
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    found = re.search(r"^Uid:((?:\t\d+)+)$", status, re.MULTILINE)
+    return found is not None and set(map(int, found[1].split())) <= {0, os.geteuid()}
 
 
 def _files(paths: Sequence[str]) -> set[str]:

@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.surroundings import (
+    of_process,
+)
 from conftest import haproxy_program
 
 if TYPE_CHECKING:
@@ -93,3 +98,23 @@ def test_a_variable_of_ours_is_not_the_services(
     lab.config.write_text(lab.text() + LATER)
     monkeypatch.setenv("LATER_PORT", "1234")
     assert "It uses ${LATER_PORT}" in lab.switch("docker")["msg"]
+
+
+def test_a_process_of_somebody_elses_decides_nothing(stopped: Lab) -> None:
+    """Else root would execute what any account calls haproxy, in an environment of its choice."""
+    files = [str(stopped.config)]
+    with tempfile.TemporaryDirectory() as directory:
+        public = Path(directory)
+        public.chmod(0o755)
+        shutil.copy("/bin/sh", public / "haproxy")
+        (public / "wait").write_text("read -r line")
+        command = [str(public / "haproxy"), str(public / "wait"), "-f", *files]
+        found = []
+        for user in ("root", "nobody"):
+            with subprocess.Popen(command, stdin=subprocess.PIPE, user=user) as stranger:
+                found.append(of_process(files, [stranger.pid]))
+                stranger.kill()
+    ours, other = found
+    assert ours
+    assert ours.program == command[0]
+    assert other is None
