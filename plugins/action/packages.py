@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.bookface.platform.plugins.module_utils import apt
 
 QUERY = ["dpkg-query", "--show", "--showformat", r"${db:Status-Status} ${Package}\n"]
 # Prints something if dpkg was interrupted, or is at work: a package in an intermediate state, or a
@@ -32,18 +33,27 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Look, and install what is missing."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _spec, arguments = self.validate_argument_spec(
-            {"name": {"type": "list", "elements": "str", "default": []}, "repair": {"type": "bool"}}
+            {
+                "name": {"type": "list", "elements": "str", "default": []},
+                "upgrade": {"type": "bool", "default": False},
+                "repair": {"type": "bool"},
+            }
         )
-        names = arguments["name"]
+        names, upgrade = arguments["name"], arguments["upgrade"]
         missing = self._missing(names) if names else []
-        result |= {"changed": False, "missing": missing, "pending": False}
-        if missing or not names:
+        result |= {"changed": False, "missing": missing, "upgrades": [], "pending": False}
+        if missing or upgrade or not names:
             result |= self._repair(arguments["repair"], task_vars)
         if missing and not result.get("failed"):
             repaired = result["changed"]
             result |= self._install(missing, task_vars)
             result["pending"] = self._task.check_mode and result["changed"]
             result["changed"] |= repaired
+        installed = [name for name in names if name not in missing]
+        if upgrade and installed and not result.get("failed"):
+            before = result["changed"]
+            result |= self._upgrade(installed, task_vars)
+            result["changed"] |= before
         return result
 
     def _repair(self, repair: bool | None, task_vars: dict[str, Any] | None) -> dict[str, Any]:
@@ -80,6 +90,24 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return refreshed
         wanted = {"name": names, "install_recommends": False}
         return self._apt(wanted, self._task.check_mode, task_vars)
+
+    def _upgrade(self, names: list[str], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """Updates of installed packages. Those that are held stay."""
+        held = self._low_level_execute_command(shlex.join(["apt-mark", "showhold", *names]))
+        wanted = {
+            "name": [name for name in names if name not in held["stdout"].split()],
+            "state": "latest",
+            "only_upgrade": True,
+            "install_recommends": False,
+        }
+        refreshed = self._apt({"update_cache": True}, False, task_vars)
+        if refreshed.get("failed") or not wanted["name"]:
+            return {**refreshed, "changed": False}
+        done = self._apt(wanted, True, task_vars)
+        upgrades = apt.changes(str(done.get("stdout", "")).splitlines())
+        if upgrades and not self._task.check_mode:
+            done = self._apt(wanted, False, task_vars)
+        return {**done, "upgrades": [one.as_data()["text"] for one in upgrades]}
 
     def _apt(
         self, arguments: dict[str, Any], check: bool, task_vars: dict[str, Any] | None

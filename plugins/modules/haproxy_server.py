@@ -17,12 +17,14 @@ description:
 options:
   server:
     description:
-      - Name of the server.
-    type: str
+      - Name of the server, or names of several that change together. None of them counts for
+        O(keep).
+    type: list
+    elements: str
     required: true
   backend:
     description:
-      - Name of its backend. By default the server is changed in every backend that has it.
+      - Name of the backend. By default a server is changed in every backend that has it.
     type: str
   state:
     description:
@@ -49,7 +51,7 @@ options:
     default: 1
   keep:
     description:
-      - Minimum number of other servers of its backend that pass their checks. With fewer the
+      - Minimum number of other servers of a backend that pass their checks. With fewer the
         module fails. V(0) disables this check.
       - Applies only to a backend that gets traffic, by the rules in O(config) and the live maps. If
         these are inconclusive, or HAProxy has files or frontends that O(config) does not name,
@@ -81,7 +83,7 @@ options:
     description:
       - What to do if no such server exists, because HAProxy is not running or its configuration
         does not name the server. V(fail) fails. V(ignore) succeeds without a change and returns an
-        empty RV(servers).
+        empty RV(servers). Of several servers, V(ignore) changes those that exist.
       - HAProxy counts as not running if its socket is absent or refuses connections for two
         seconds. Any other problem with the socket is a failure in both cases.
     type: str
@@ -131,6 +133,11 @@ EXAMPLES = r"""
     server: web1
     state: maint
     wait: 600
+
+- name: Take all containers of a machine out together
+  bookface.platform.haproxy_server:
+    server: [docker1-32001, docker1-32002]
+    state: drain
 
 - name: Drain a container in a load balancer that may not have it yet
   bookface.platform.haproxy_server:
@@ -199,6 +206,7 @@ waited:
 
 import time
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -278,12 +286,13 @@ class Shell:
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
         self.params: dict[str, Any] = module.params
+        self.names = list(dict.fromkeys(self.params["server"]))
         self.files = loaded_files(self.params["config"])
         self.stats = HaproxySocket(self.params["socket"])
         self.master = master_socket(self.params["master_socket"])
 
-    def known(self) -> bool:
-        """Whether HAProxy runs and has the server."""
+    def known(self) -> list[str]:
+        """Those of the servers that a running HAProxy has."""
         deadline = Deadline(SILENCE)
         while True:
             try:
@@ -292,21 +301,20 @@ class Shell:
                 if error.reason != "unreachable":
                     raise
                 if deadline.expired:
-                    return False
+                    return []
                 deadline.sleep(0.2)
                 continue
             backend = self.params["backend"]
-            return any(
-                one.name == self.params["server"] and backend in (None, one.backend)
-                for one in servers
-            )
+            there = {one.name for one in servers if backend in (None, one.backend)}
+            return [name for name in self.names if name in there]
 
     def chosen(self) -> tuple[Administered, ...]:
         # A backend that is disabled in the file has servers with a state, but is not running.
         running = {(server.backend, server.name) for server in self.stats.stat(PATIENCE).servers}
         known = self.stats.read("show servers state", parse_states, PATIENCE)
         states = [one for one in known if (one.backend, one.name) in running]
-        return choose(states, self.params["backend"], self.params["server"])
+        chosen = [choose(states, self.params["backend"], name) for name in self.names]
+        return tuple(chain.from_iterable(chosen))
 
     def config(self) -> Config:
         return parse_files((path, read_file(path).data) for path in self.files)
@@ -422,7 +430,9 @@ class Shell:
 
     def run(self) -> dict[str, Any]:
         state = self.params["state"]
-        if self.params["missing"] == "ignore" and not self.known():
+        if self.params["missing"] == "ignore":
+            self.names = self.known()
+        if not self.names:
             return {
                 "changed": False,
                 "servers": [],
@@ -508,7 +518,7 @@ def main() -> None:
         argument_spec={
             **HAPROXY_ARGUMENTS,
             **MASTER_ARGUMENTS,
-            "server": {"type": "str", "required": True},
+            "server": {"type": "list", "elements": "str", "required": True},
             "backend": {"type": "str"},
             "state": {"type": "str", "required": True, "choices": ["ready", "drain", "maint"]},
             "persistent": {"type": "str", "default": DRAIN, "choices": [DRAIN, MAINT]},

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: packages
 author:
   - The bookface.platform authors (@bookface-platform)
-short_description: Install Debian packages
+short_description: Install and update Debian packages
 version_added: 0.1.0
 description:
   - Installs packages without their recommendations. If any of them is missing, the package lists
@@ -25,6 +25,12 @@ options:
     type: list
     elements: str
     default: []
+  upgrade:
+    description:
+      - Whether to install updates of those that are installed, after refreshing the package lists.
+        Packages on hold stay as they are.
+    type: bool
+    default: false
   repair:
     description:
       - Whether C(dpkg --configure) repairs what an interrupted C(dpkg) has left. Configuration
@@ -76,6 +82,12 @@ missing:
   type: list
   elements: str
   returned: always
+upgrades:
+  description: Updates of installed packages, in check mode those that there are.
+  type: list
+  elements: str
+  returned: always
+  sample: ["haproxy 2.6.12-1+deb12u3 -> 2.6.12-1+deb12u4"]
 pending:
   description:
     - Whether packages are still missing because this is a check. Tasks that depend on them cannot
@@ -100,6 +112,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "list", "elements": "str", "default": []},
+            "upgrade": {"type": "bool", "default": False},
             "repair": {"type": "bool"},
         },
         supports_check_mode=True,

@@ -92,7 +92,7 @@ def parse_states(reply: str) -> tuple[Administered, ...] | None:
 def choose(
     states: Collection[Administered], backend: str | None, name: str
 ) -> tuple[Administered, ...]:
-    """The selected servers: one of a backend, or those of this name in all."""
+    """The servers of this name: of one backend, or of all."""
     chosen = tuple(
         server for server in states if server.name == name and backend in (None, server.backend)
     )
@@ -157,7 +157,7 @@ def _targets(config: Config, section: Section, entries: Entries) -> set[str] | N
 
 def check_others(
     stat: Stat,
-    leaving: Iterable[Administered],
+    leaving: Collection[Administered],
     used: frozenset[str] | None,
     keep: int,
     unknown: str = "",
@@ -169,13 +169,14 @@ def check_others(
     for server in leaving:
         if used is not None and server.backend not in used:
             continue
-        others = [other for other in stat.servers_of(server.backend) if other.name != server.name]
+        names = [one.name for one in leaving if one.backend == server.backend]
+        others = [other for other in stat.servers_of(server.backend) if other.name not in names]
         serving = [other for other in others if other.passed and not other.undecided]
         if len(serving) < keep:
             seen = ", ".join(f"{other.name} {other.status}" for other in others) or "none"
             gets = f"may get traffic ({unknown})" if unknown else "gets traffic"
             raise TooFewServersError(
-                f"backend {server.backend} {gets}: without {server.name}, expected at least "
+                f"backend {server.backend} {gets}: without {', '.join(names)}, expected at least "
                 f"{keep} other servers that pass their checks, got {len(serving)} (others: {seen})",
                 remedy or "Bring another server up first, or lower keep",
             )

@@ -85,7 +85,7 @@ def pair(stopped: Lab, held: Held) -> Lab:
     return stopped
 
 
-def server(lab: Lab, state: str, name: str = "held", check: bool = False, **more: Any) -> Any:
+def server(lab: Lab, state: str, name: str | list[str] = "held", check: bool = False, **more: Any) -> Any:
     arguments = lab.arguments(server=name, state=state, **{"backend": "docker", **more})
     del arguments["frontend"]
     return lab.end(
@@ -187,6 +187,19 @@ def test_the_last_that_serves_is_kept(pair: Lab) -> None:
     assert seen(lab) == {"status 503"}
     assert server(lab, "ready")["changed"]
     assert seen(lab) == {"held"}
+
+
+def test_servers_that_leave_together_do_not_count_for_each_other(pair: Lab) -> None:
+    both = ["docker1", "held"]
+    refused = server(pair, "drain", name=both)
+    assert "without docker1, held, expected at least 1 other" in refused["msg"]
+    assert refused["reason"] == "too_few_servers"
+    assert (status(pair, "docker1"), status(pair)) == ("UP", "UP")
+    done = server(pair, "drain", name=[*both, "nosuch"], keep=0, missing="ignore")
+    assert [one["name"] for one in done["servers"]] == both
+    assert (status(pair, "docker1"), status(pair)) == ("DRAIN", "DRAIN")
+    assert "no server docker/nosuch" in server(pair, "ready", name=[*both, "nosuch"])["msg"]
+    assert server(pair, "ready", name=both)["changed"]
 
 
 def test_a_dead_server_is_drained_at_once(pair: Lab) -> None:

@@ -18,19 +18,34 @@ Calls = list[tuple[dict[str, Any], bool]]
 class Host:
     """A host with some packages, whose apt is asked by the plugin."""
 
-    def __init__(self, *installed: str, refresh: str = "", unfinished: str = "") -> None:
+    def __init__(
+        self,
+        *installed: str,
+        refresh: str = "",
+        unfinished: str = "",
+        held: str = "",
+        simulated: str = "",
+    ) -> None:
         self.installed = installed
+        self.held = held
+        self.simulated = simulated
         self.refresh = refresh
         self.unfinished = unfinished
         self.calls: Calls = []
         self.status = 0 if installed else 1
 
     def run(
-        self, *names: str, check: bool = False, repair: bool | None = None, variable: bool = False
+        self,
+        *names: str,
+        check: bool = False,
+        repair: bool | None = None,
+        variable: bool = False,
+        upgrade: bool = False,
     ) -> dict[str, Any]:
         """What the task returns."""
         task = SimpleNamespace(
-            args={"name": list(names)} | ({} if repair is None else {"repair": repair}),
+            args={"name": list(names), "upgrade": upgrade}
+            | ({} if repair is None else {"repair": repair}),
             check_mode=check,
             async_val=0,
             environment=None,
@@ -49,6 +64,8 @@ class Host:
         def query(command: str) -> dict[str, Any]:
             if command == UNFINISHED:
                 return {"rc": 1, "stdout": self.unfinished, "stderr": ""}
+            if command.startswith("apt-mark showhold "):
+                return {"rc": 0, "stdout": self.held, "stderr": ""}
             assert command.split()[-len(names) :] == list(names)
             known = "\n".join([f"installed {name}" for name in self.installed])
             return {"rc": self.status, "stdout": f"{known}\nconfig-files half\n", "stderr": "no"}
@@ -64,7 +81,10 @@ class Host:
             assert module_name == "ansible.builtin.apt"
             if "update_cache" in module_args and self.refresh:
                 return {"failed": True, "msg": self.refresh}
-            return {"changed": "name" in module_args, "diff": {"prepared": "new"}}
+            changed = "name" in module_args
+            if module_args.get("only_upgrade"):
+                changed = bool(self.simulated)
+            return {"changed": changed, "diff": {"prepared": "new"}, "stdout": self.simulated}
 
         action._low_level_execute_command = query
         action._execute_module = apt
@@ -153,3 +173,37 @@ def test_a_host_without_dpkg_is_refused(status: int) -> None:
     with pytest.raises(AnsibleActionFail, match=f"status {status}: no"):
         host.run("memcached")
     assert host.calls == []
+
+
+SIMULATED = "Inst haproxy [2.6-3] (2.6-4 Debian [amd64])\n"
+REFRESH = ({"update_cache": True}, False)
+LATEST = {"state": "latest", "only_upgrade": True, "install_recommends": False}
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_updates_of_what_is_installed_and_not_held(check: bool) -> None:
+    host = Host("haproxy", "varnish", held="varnish\n", simulated=SIMULATED)
+    result = host.run("haproxy", "varnish", upgrade=True, check=check)
+    assert (result["changed"], result["upgrades"]) == (True, ["haproxy 2.6-3 -> 2.6-4"])
+    assert result["pending"] is False
+    wanted = {"name": ["haproxy"], **LATEST}
+    assert host.calls == [REFRESH, (wanted, True), *([] if check else [(wanted, False)])]
+
+
+def test_without_updates_nothing_changes() -> None:
+    host = Host("haproxy")
+    result = host.run("haproxy", upgrade=True)
+    assert (result["changed"], result["upgrades"]) == (False, [])
+    assert host.calls == [REFRESH, ({"name": ["haproxy"], **LATEST}, True)]
+    host = Host("haproxy", held="haproxy\n", simulated=SIMULATED)
+    assert host.run("haproxy", upgrade=True)["changed"] is False
+    assert host.calls == [REFRESH]
+
+
+def test_what_is_missing_is_installed_beside_updates() -> None:
+    result = Host("haproxy").run("haproxy", "php", upgrade=True)
+    assert (result["changed"], result["missing"], result["upgrades"]) == (True, ["php"], [])
+
+
+def test_an_interrupted_dpkg_ends_updates_as_well() -> None:
+    assert Host("haproxy", unfinished=HALF).run("haproxy", upgrade=True)["failed"] is True

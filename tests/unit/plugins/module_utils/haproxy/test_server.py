@@ -166,6 +166,11 @@ def test_too_few_others(other: Server) -> None:
 def test_servers_that_leave_together_do_not_count_for_each_other() -> None:
     with pytest.raises(TooFewServersError):
         check_others(stat(server("d1", True)), LEAVING, None, 1)
+    both = (*LEAVING, Administered("docker", "d2", "ready"))
+    three = stat(server("d1", True), server("d2", True), server("d3", True))
+    check_others(three, both, None, 1)
+    with pytest.raises(TooFewServersError, match="without d1, d2, expected at least 2"):
+        check_others(three, both, None, 2)
 
 
 def test_sessions_over_all_workers() -> None:
