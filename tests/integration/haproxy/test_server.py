@@ -85,7 +85,9 @@ def pair(stopped: Lab, held: Held) -> Lab:
     return stopped
 
 
-def server(lab: Lab, state: str, name: str | list[str] = "held", check: bool = False, **more: Any) -> Any:
+def server(
+    lab: Lab, state: str, name: str | list[str] = "held", check: bool = False, **more: Any
+) -> Any:
     arguments = lab.arguments(server=name, state=state, **{"backend": "docker", **more})
     del arguments["frontend"]
     return lab.end(
