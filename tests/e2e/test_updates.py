@@ -81,8 +81,9 @@ def test_updates_under_load(platform: Platform) -> None:
     assert set(load.summary.by_backend) == {"swarm"}
     assert set(load.summary.by_server) == {"swarm1", "swarm2"}
     assert not [line for line in said if line not in updated.text], updated.output
-    # Reloaded, not restarted.
+    # Reloaded, not restarted: the same process, and it is the new program.
     assert started(platform, "lb1", "haproxy") == haproxy
+    assert platform.node("lb1", f"readlink /proc/{haproxy.strip()}/exe") == "/usr/sbin/haproxy\n"
     now = {host: started(platform, host, "docker") for host in before}
     assert {host for host in before if now[host] != before[host]} == {"swarm1", "swarm2"}
     assert availability(platform) == {"swarm1": "Active", "swarm2": "Active", USER: "Drain"}
