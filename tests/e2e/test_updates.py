@@ -18,7 +18,7 @@ USER, IDLE = "swarm3", "docker1"
 
 def outdate(platform: Platform, host: str, package: str) -> str:
     """Let dpkg believe that an older version is installed. The update is what apt will do."""
-    entry = f"/^Package: {package}$/,/^$/s/^Version: .*/&~/"
+    entry = rf"/^Package: {package}$/,/^$/s/^\(Version: .*[^~]\)~*$/\1~/"
     platform.node(host, f"sed -i '{entry}' /var/lib/dpkg/status")
     new = version(platform, host, package).rstrip("~\n")
     return f"{package} {new}~ -> {new}"
