@@ -10,6 +10,8 @@ from tests.support.paths import ROOT
 
 # A copy of the application with one page more.
 RELEASE = ROOT / "build/killed/release"
+# Whom the database lets in by default.
+WEB = ["legacy_web", "docker_hosts", "swarm_managers", "swarm_workers"]
 SAME_IMAGE = {"web_containers_image": "bookface/web:killed"}
 NEWER = {"bookface_source": {"type": "path", "location": str(RELEASE)}}
 
@@ -97,11 +99,8 @@ SUBJECTS = (
         "database",
         ("db1",),
         (
-            {"database_client_groups": ["legacy_web", "docker_hosts"]},
-            {
-                "database_listen_addresses": ["*"],
-                "database_client_groups": ["legacy_web", "docker_hosts", "databases"],
-            },
+            {"database_client_groups": WEB},
+            {"database_client_groups": [*WEB, "databases"], "database_listen_addresses": ["*"]},
         ),
     ),
     Subject(
@@ -125,6 +124,7 @@ SUBJECTS = (
             {
                 "haproxy_frontend_extra": "http-response set-header X-Setting two",
                 "haproxy_tls_bind": "*:443",
+                "haproxy_tls_certificate": "self-signed",
             },
         ),
     ),
