@@ -14,7 +14,7 @@ find /etc /srv/bookface /var/www -xdev -type f \
   ! -name '*~' ! -name '*-' ! -name '*.previous.json' ! -name '.updated' ! -name '.pwd.lock' \
   ! -name 'ssh_host_*' ! -name 'machine-id' ! -name 'ld.so.cache' ! -name 'shadow' ! -name 'gshadow' \
   ! -path '/etc/ssl/*' ! -path '/etc/docker/key.json' ! -path '/etc/resolv.conf' ! -path '/etc/hosts' \
-  ! -path '/etc/varnish/secret' -print0 2> /dev/null | sort -z | xargs -0 sha256sum
+  ! -path '/etc/varnish/secret' ! -path '/etc/haproxy/certificates/self-signed.pem*' -print0 2> /dev/null | sort -z | xargs -0 sha256sum
 # The application that Apache serves; the release before it lies beside.
 if [ -d /var/lib/bookface/live ]; then
   (cd -P /var/lib/bookface/live && find . -printf '%p %y %m %u %g %l\n' && find . -type f -exec sha256sum {} +) | sort
