@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
+from itertools import product
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -31,19 +32,26 @@ def addresses(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def serving_backends(
-    results: Iterable[Mapping[str, Any]], names: Iterable[str], addresses: Iterable[str], port: int
-) -> list[dict[str, str]]:
+    results: Iterable[Mapping[str, Any]],
+    names: Iterable[str],
+    addresses: Iterable[str],
+    ports: Iterable[int],
+) -> list[dict[str, Any]]:
     """See serving_backends.yml beside this file."""
-    known, places = {*names}, {f"{address}:{port}" for address in addresses}
-    return [
-        {"loadbalancer": result["item"], "backend": name}
-        for result in results
-        for name, backend in (result.get("backends") or {}).items()
-        if any(
-            server["name"] in known or re.sub(r"[\[\]]", "", server["address"]) in places
-            for server in backend["servers"]
-        )
-    ]
+    known = {*names}
+    places = {f"{address}:{port}" for address, port in product(addresses, ports)}
+    found = []
+    for result in results:
+        for backend, content in (result.get("backends") or {}).items():
+            servers = [
+                server["name"]
+                for server in content["servers"]
+                if server["name"] in known or re.sub(r"[\[\]]", "", server["address"]) in places
+            ]
+            if servers:
+                place = {"loadbalancer": result["item"], "backend": backend, "servers": servers}
+                found.append(place)
+    return found
 
 
 def web_containers(count: int, first_port: int) -> list[dict[str, Any]]:

@@ -366,7 +366,9 @@ def _room(given: Settings, nodes: Mapping[str, Node], mode: str, known: Node) ->
     joining = [host for host, node in nodes.items() if node.id not in known.members]
     free = len(known.members) - len(out) + len(joining)
     wanted = given.replicas if mode == HOST else 1
-    if not out or free >= wanted or given.replicas > len({*given.managers, *given.workers}):
+    hosts = len({*given.managers, *given.workers})
+    # More replicas than hosts: see _publishing.
+    if not out or free >= wanted or (mode == HOST and given.replicas > hosts):
         return
     total = len(known.members) + len(joining)
     takers = (

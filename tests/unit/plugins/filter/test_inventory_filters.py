@@ -31,11 +31,11 @@ def test_backends_of_load_balancers_are_known_by_their_servers() -> None:
         {"item": "lb3", "backends": {"other": backend(a="192.0.2.1:80")}},
         {"item": "lb4", "failed": True, "msg": "HAProxy does not answer"},
     ]
-    found = FILTERS["serving_backends"](results, ["node1"], ["192.0.2.1", "fd00::1"], 8080)
-    assert [(one["loadbalancer"], one["backend"]) for one in found] == [
-        ("lb1", "web"),
-        ("lb2", "six"),
-        ("lb2", "n"),
+    found = FILTERS["serving_backends"](results, ["node1"], ["192.0.2.1", "fd00::1"], [8080])
+    assert [(one["loadbalancer"], one["backend"], one["servers"]) for one in found] == [
+        ("lb1", "web", ["a"]),
+        ("lb2", "six", ["c"]),
+        ("lb2", "n", ["node1"]),
     ]
 
 
