@@ -90,9 +90,10 @@ select name, setting, pending_restart from pg_settings where source = 'configura
 select rolname, rolsuper, rolcanlogin, rolpassword is null from pg_authid where rolname !~ '^pg_' order by 1;
 select datname, datdba::regrole, datcollate from pg_database order by 1;
 select oid::regclass, relkind, relowner::regrole, relacl from pg_class where relnamespace = 'public'::regnamespace
-  order by 1::text;
+  order by oid::regclass::text;
 select indexrelid::regclass, indisvalid, pg_get_indexdef(indexrelid) from pg_index
-  where indrelid in (select oid from pg_class where relnamespace = 'public'::regnamespace) order by 1::text;
+  where indrelid in (select oid from pg_class where relnamespace = 'public'::regnamespace)
+  order by indexrelid::regclass::text;
 select relname, (xpath('/row/c/text()', query_to_xml('select count(*) as c from public.' || relname, false, true, '')))[1]
   from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace order by 1;
 SQL
