@@ -71,7 +71,7 @@ def find_process(worker: int, path: str) -> Process:
             raise UnprovedError(
                 f"HAProxy gives {worker} as its process id, but {who} listens on {path}"
             )
-        if _namespace(worker) != _namespace(os.getpid()):
+        if pid_namespace(worker) != pid_namespace("self"):
             raise UnprovedError(f"process {worker} has another PID namespace")
         program = program_of(worker)
         master = parent if parent > 1 and _is_master(parent, program) else None
@@ -165,15 +165,25 @@ def name_them(path: str, worker: int) -> str:
 
 
 def _is_master(pid: int, program: str) -> bool:
-    return _namespace(pid) == _namespace(os.getpid()) and program_of(pid) == program
+    return pid_namespace(pid) == pid_namespace("self") and program_of(pid) == program
+
+
+def _stat(pid: int) -> list[str]:
+    """Its state, its parent and more, as proc_pid_stat(5) has them from the third on."""
+    status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    return status.rpartition(")")[2].split()
 
 
 def _parent(pid: int) -> int:
-    status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    return int(status.rpartition(")")[2].split()[1])
+    return int(_stat(pid)[1])
 
 
-def _namespace(pid: int) -> str:
+def started(pid: int) -> int:
+    """When it started, in ticks since the boot."""
+    return int(_stat(pid)[19])
+
+
+def pid_namespace(pid: int | str) -> str:
     return os.readlink(f"/proc/{pid}/ns/pid")  # noqa: PTH115
 
 

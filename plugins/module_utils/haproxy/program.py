@@ -61,9 +61,11 @@ def find_haproxy(module: AnsibleModule, running: str | None = None) -> str:
 def find_surroundings(module: AnsibleModule, files: Sequence[str]) -> Surroundings:
     """What the HAProxy that loads these files runs with, or would run with."""
     found = of_process(files)
-    if found and found.program is None and module.params["haproxy"]:
-        # A wrapper that runs the program in its container, with what it has there.
-        return Surroundings()
+    if found and found.contained:
+        if module.params["haproxy"]:
+            # A wrapper that runs the program in its container, with what it has there.
+            return Surroundings()
+        found = None
     if found is None and SYSTEMD.is_dir():
         service = module.params["service"]
         command = ["systemctl", "show", service, *(f"--property={name}" for name in PROPERTIES)]

@@ -20,8 +20,10 @@ from pathlib import Path
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process import (
     command_line,
     loads,
+    pid_namespace,
     program_of,
     sees,
+    started,
     working_directory,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
@@ -34,8 +36,8 @@ PROPERTIES = ("LoadState", "Environment", "EnvironmentFiles", "WorkingDirectory"
 # Options that decide whether a configuration is accepted; some have a value.
 _FLAGS = frozenset(("-dr", "-dW"))
 _WITH_VALUE = frozenset(("-L",))
-# What HAProxy and systemd set for the process itself.
-_OWN = re.compile(r"HAPROXY_|NOTIFY_SOCKET\Z|LISTEN_|WATCHDOG_|INVOCATION_ID\Z|MAINPID\Z")
+# What HAProxy and systemd set for the process itself, and what the loader obeys.
+_OWN = re.compile(r"LD_|HAPROXY_|NOTIFY_SOCKET\Z|LISTEN_|WATCHDOG_|INVOCATION_ID\Z|MAINPID\Z")
 _VARIABLE = re.compile(r"\$\{(\w+)(?:\[\*\])?\}")
 _SET = re.compile(r"^\s*(?:setenv|presetenv)\s+(\w+)", re.MULTILINE)
 _KEY = re.compile(r"[A-Za-z_]\w*\Z")
@@ -43,21 +45,26 @@ _KEY = re.compile(r"[A-Za-z_]\w*\Z")
 
 @dataclass(frozen=True)
 class Surroundings:
-    """``source`` names what they are from. Without it nothing is known: ``environment`` is None."""
+    """``source`` names what they are from. Without it nothing is known: ``environment`` is None.
+
+    ``contained``: of a container, whose root is not ours. Good for addresses, not to be executed.
+    """
 
     source: str = ""
     environment: Mapping[str, str] | None = None
     directory: str = "/"
     options: tuple[str, ...] = ()
     program: str | None = None
+    contained: bool = False
 
 
 def of_process(files: Iterable[str], processes: Iterable[int] | None = None) -> Surroundings | None:
     """Those of an HAProxy on this machine that has loaded one of the files.
 
-    One in a container has a program of its own, which cannot be run here. What a process says of
-    itself decides what the validation executes, so that only root's processes and our own count.
+    What a process says of itself decides what the validation executes, so that only root's
+    processes and our own count. One in a container only if there is no other.
     """
+    contained: Surroundings | None = None
     wanted = {os.path.realpath(file) for file in files}
     if processes is None:
         numbers = [path.name for path in Path("/proc").iterdir() if path.name.isdecimal()]
@@ -65,8 +72,8 @@ def of_process(files: Iterable[str], processes: Iterable[int] | None = None) -> 
     for pid in processes:
         # Most are something else, and any may end meanwhile.
         with suppress(OSError):
-            program = program_of(pid)
-            if not Path(program).name.startswith("haproxy") or not _trusted(pid):
+            before = _trusted_program(pid)
+            if before is None:
                 continue
             words = command_line(pid)
             shared = [file for file in wanted.intersection(_files(loads(pid))) if sees(pid, file)]
@@ -74,21 +81,43 @@ def of_process(files: Iterable[str], processes: Iterable[int] | None = None) -> 
                 continue
             home = working_directory(pid)
             raw = Path(f"/proc/{pid}/environ").read_bytes()
-            return Surroundings(
+            program, _started, elsewhere = before
+            usable = not elsewhere and sees(pid, program) and _only_ours(program)
+            found = Surroundings(
                 f"process {pid}",
                 _without_own(entry.partition("=")[::2] for entry in os.fsdecode(raw).split("\0")),
                 home if sees(pid, home) else "/",
                 _options(words),
-                program if sees(pid, program) else None,
+                program if usable else None,
+                elsewhere,
             )
-    return None
+            # Else some of this may be of a successor with the same number.
+            if _trusted_program(pid) != before:
+                continue
+            if not elsewhere:
+                return found
+            contained = contained or found
+    return contained
 
 
-def _trusted(pid: int) -> bool:
+def _trusted_program(pid: int) -> tuple[str, int, bool] | None:
+    """The program of an HAProxy of root or ours, when it started, whether it is in a container."""
     # Not the owner of its files in /proc: a process can have root become that.
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
     found = re.search(r"^Uid:((?:\t\d+)+)$", status, re.MULTILINE)
-    return found is not None and set(map(int, found[1].split())) <= {0, os.geteuid()}
+    if found is None or not set(map(int, found[1].split())) <= {0, os.geteuid()}:
+        return None
+    program = program_of(pid)
+    if not Path(program).name.startswith("haproxy"):
+        return None
+    return program, started(pid), pid_namespace(pid) != pid_namespace("self")
+
+
+def _only_ours(path: str) -> bool:
+    """Whether nobody but root or us can have put this file there."""
+    place = Path(os.path.realpath(path))
+    states = [one.stat() for one in (place, *place.parents)]
+    return all(one.st_uid in (0, os.geteuid()) and not one.st_mode & 0o022 for one in states)
 
 
 def _files(paths: Sequence[str]) -> set[str]:

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,8 @@ backend resolved
     server later no-such-name.invalid:80 check
 """
 LATER = 'frontend later\n    bind "127.0.0.1:${LATER_PORT}"\n'
+# Where root alone can write.
+OURS = "/var/lib"
 ENVIRONMENT = {"STATS_URI": "/stats", "PEER_NAME": "us", "PEER_PORT": "0"}
 
 
@@ -100,21 +104,67 @@ def test_a_variable_of_ours_is_not_the_services(
     assert "It uses ${LATER_PORT}" in lab.switch("docker")["msg"]
 
 
-def test_a_process_of_somebody_elses_decides_nothing(stopped: Lab) -> None:
-    """Else root would execute what any account calls haproxy, in an environment of its choice."""
-    files = [str(stopped.config)]
-    with tempfile.TemporaryDirectory() as directory:
-        public = Path(directory)
+@contextmanager
+def pretender(
+    directory: str | None, files: list[str], *prefix: str, **more: Any
+) -> Iterator[tuple[str, int]]:
+    """A program of this name in a new directory there, and a process of it: path and number."""
+    with tempfile.TemporaryDirectory(dir=directory) as made:
+        public = Path(made)
         public.chmod(0o755)
         shutil.copy("/bin/sh", public / "haproxy")
-        (public / "wait").write_text("read -r line")
-        command = [str(public / "haproxy"), str(public / "wait"), "-f", *files]
-        found = []
-        for user in ("root", "nobody"):
-            with subprocess.Popen(command, stdin=subprocess.PIPE, user=user) as stranger:
-                found.append(of_process(files, [stranger.pid]))
-                stranger.kill()
-    ours, other = found
-    assert ours
-    assert ours.program == command[0]
-    assert other is None
+        (public / "wait").write_text("echo $$; read -r line")
+        program = str(public / "haproxy")
+        command = [*prefix, program, str(public / "wait"), "-f", *files]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, **more) as process:
+            assert process.stdout
+            try:
+                process.stdout.readline()
+                children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+                yield program, int(children.split()[0]) if prefix else process.pid
+            finally:
+                process.communicate("")
+
+
+@pytest.mark.parametrize(
+    ("directory", "more", "found", "usable"),
+    [
+        (OURS, {"user": "root"}, True, True),
+        (OURS, {"user": "nobody"}, False, False),
+        # Where everybody can write, a program that is replaced leaves its path to anybody.
+        (None, {"user": "root"}, True, False),
+    ],
+)
+def test_what_root_would_execute(
+    stopped: Lab, directory: str | None, more: dict[str, str], found: bool, usable: bool
+) -> None:
+    """Else root would execute what any account calls haproxy, in an environment of its choice."""
+    files = [str(stopped.config)]
+    environment = {"LD_PRELOAD": "", "LD_LIBRARY_PATH": "/nowhere", "KEPT": "1"}
+    with pretender(directory, files, env=environment, **more) as (program, pid):
+        around = of_process(files, [pid])
+    assert (around is not None) is found
+    if around:
+        assert around.program == (program if usable else None)
+        assert around.environment is not None
+        assert around.environment.get("KEPT") == "1"
+        assert not [name for name in around.environment if name.startswith("LD_")]
+
+
+def test_root_of_a_container_decides_nothing(stopped: Lab) -> None:
+    """It can share a directory with this machine. What its process has says where it listens."""
+    lab = stopped
+    files = [str(lab.config)]
+    lab.config.write_text(lab.text() + LATER)
+    environment = {**os.environ, "LATER_PORT": str(lab.port + 1)}
+    with pretender(OURS, files, "unshare", "--pid", "--fork", env=environment) as (_program, pid):
+        contained = of_process(files, [pid])
+        assert contained
+        assert (contained.contained, contained.program) == (True, None)
+        result = lab.switch("docker", engine="file")
+        assert "It uses ${LATER_PORT}" in result["msg"], result
+        with pretender(OURS, files) as (program, ours):
+            found = of_process(files, [pid, ours])
+            assert found
+            assert (found.contained, found.program) == (False, program)
