@@ -36,8 +36,13 @@ PROPERTIES = ("LoadState", "Environment", "EnvironmentFiles", "WorkingDirectory"
 # Options that decide whether a configuration is accepted; some have a value.
 _FLAGS = frozenset(("-dr", "-dW"))
 _WITH_VALUE = frozenset(("-L",))
-# What HAProxy and systemd set for the process itself, and what the loader obeys.
-_OWN = re.compile(r"LD_|HAPROXY_|NOTIFY_SOCKET\Z|LISTEN_|WATCHDOG_|INVOCATION_ID\Z|MAINPID\Z")
+# What HAProxy itself sets, for its processes and while it reads a configuration.
+_HAPROXY = re.compile(
+    r"HAPROXY_(?:BRANCH|CFGFILES|(?:MASTER_)?CLI|LOAD_SUCCESS|LOCALPEER|MWORKER\w*|PROCESSES"
+    r"|STARTUP\w*|(?:HTTPS?|(?:HTTP|TCP)_CLF|TCP)_LOG_FMT)\Z"
+)
+# What systemd sets for the process, and what the loader obeys.
+_OWN = re.compile(r"LD_|NOTIFY_SOCKET\Z|LISTEN_|WATCHDOG_|INVOCATION_ID\Z|MAINPID\Z")
 _VARIABLE = re.compile(r"\$\{(\w+)(?:\[\*\])?\}")
 _SET = re.compile(r"^\s*(?:setenv|presetenv)\s+(\w+)", re.MULTILINE)
 _KEY = re.compile(r"[A-Za-z_]\w*\Z")
@@ -141,7 +146,8 @@ def _options(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def _without_own(variables: Iterable[Sequence[str]]) -> dict[str, str]:
-    return {name: value for name, value in variables if name and not _OWN.match(name)}
+    own = re.compile(f"{_OWN.pattern}|{_HAPROXY.pattern}")
+    return {name: value for name, value in variables if name and not own.match(name)}
 
 
 def of_unit(name: str, shown: str, read: Callable[[str], str | None]) -> Surroundings | None:
@@ -211,4 +217,4 @@ def missing(texts: Iterable[str], surroundings: Surroundings) -> tuple[str, ...]
     text = "\n".join(texts)
     given = set(_SET.findall(text)).union(surroundings.environment or os.environ)
     used = dict.fromkeys(_VARIABLE.findall(text))
-    return tuple(name for name in used if name not in given and not name.startswith("HAPROXY_"))
+    return tuple(name for name in used if name not in given and not _HAPROXY.match(name))

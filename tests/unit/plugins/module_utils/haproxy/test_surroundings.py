@@ -16,7 +16,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
 # As systemd 252 shows Debian's unit, with a line of its own and a directory.
 SHOWN = """\
 WorkingDirectory=!/srv/site
-Environment=CONFIG=/etc/h.cfg "EXTRAOPTS=-S /run/m.sock" "Q=a\\"b \\$c" X=unit HAPROXY_X=1
+Environment=CONFIG=/etc/h.cfg "EXTRAOPTS=-S /run/m.sock" "Q=a\\"b \\$c" X=unit HAPROXY_PORT=1 HAPROXY_MWORKER=1
 EnvironmentFiles=/etc/default/haproxy (ignore_errors=yes)
 EnvironmentFiles=/etc/sysconfig/haproxy (ignore_errors=yes)
 LoadState=loaded
@@ -33,6 +33,7 @@ def test_a_unit() -> None:
         "EXTRAOPTS": "-S /run/m.sock",
         "Q": 'a"b $c',
         "X": "file",
+        "HAPROXY_PORT": "1",
         "PORT": "8080",
     }
 
@@ -84,7 +85,23 @@ def test_where_relative_paths_begin(default_path: str, base: str) -> None:
 
 
 def test_variables_that_nothing_sets() -> None:
-    text = (
-        'global\n  setenv A 1\n  presetenv B 2\n  log "${A}${B}${C}" "${D}" "${HAPROXY_PID}" ${D}'
-    )
+    text = 'global\n  setenv A 1\n  presetenv B 2\n  log "${A}${B}${C}" "${D}" ${D}'
     assert missing([text], Surroundings("x", {"C": ""})) == ("D",)
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("HAPROXY_LOCALPEER", True),
+        ("HAPROXY_HTTP_LOG_FMT", True),
+        ("HAPROXY_HTTPS_LOG_FMT", True),
+        ("HAPROXY_TCP_CLF_LOG_FMT", True),
+        ("HAPROXY_MASTER_CLI", True),
+        ("HAPROXY_MWORKER_REEXEC", True),
+        ("HAPROXY_STARTUP_VERSION", True),
+        ("HAPROXY_PORT", False),
+        ("HAPROXY_CLIENTS", False),
+    ],
+)
+def test_what_haproxy_sets_is_not_missing(name: str, own: bool) -> None:
+    assert missing([f'log "${{{name}}}"'], Surroundings("x", {})) == (() if own else (name,))
