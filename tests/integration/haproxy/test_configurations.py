@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.edit import (
     Edit,
     set_default_backend,
@@ -34,6 +35,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
 from conftest import haproxy_program
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.support.paths import ROLES
 
 FILES = sorted((Path(__file__).parent / "configurations").glob("*.cfg"))
 EXPECTED = re.compile(r"^# (\S+): (?:refused|(\S+) -> (\S+))\r?$", re.MULTILINE)
@@ -202,3 +205,18 @@ def test_the_editor_means_the_line_that_haproxy_obeys(
     assert after.valid, after.printed
     lost = judge(tmp_path, edit(edited, frontend, "no-such").text)
     assert lost.complaints == {(frontend, "no-such")}
+
+
+def test_a_program_section_is_valid_after_an_upgrade(tmp_path: Path) -> None:
+    """The role's own command accepts what HAProxy runs with."""
+    path = tmp_path / "haproxy.cfg"
+    path.write_text("global\n    log stdout format raw local0\nprogram other\n    command true\n")
+    tasks = yaml.safe_load((ROLES / "haproxy" / "tasks" / "manage.yml").read_text())
+    (argv,) = [
+        task["ansible.builtin.command"]["argv"]
+        for task in tasks
+        if "ansible.builtin.command" in task
+    ]
+    command = [haproxy_program(), *argv[1:-1], str(path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -16,7 +16,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
 # As systemd 252 shows Debian's unit, with a line of its own and a directory.
 SHOWN = """\
 WorkingDirectory=!/srv/site
-Environment=CONFIG=/etc/h.cfg "EXTRAOPTS=-S /run/m.sock" "Q=a\\"b \\$c" X=unit HAPROXY_PORT=1 HAPROXY_MWORKER=1
+Environment=CONFIG=/etc/h.cfg "EXTRAOPTS=-S /run/m.sock" "Q=a\\"b \\$c" X=unit
+Environment=HAPROXY_PORT=1 HAPROXY_MWORKER=1
 EnvironmentFiles=/etc/default/haproxy (ignore_errors=yes)
 EnvironmentFiles=/etc/sysconfig/haproxy (ignore_errors=yes)
 LoadState=loaded
