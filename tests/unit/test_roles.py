@@ -163,3 +163,42 @@ def test_the_engine_that_is_asked_is_not_left_to_root_s_client(path: Path) -> No
     """By the file itself, or by the block of the whole role."""
     texts = [path.read_text(), (path.parent / "main.yml").read_text()]
     assert any(re.search(r'environment: "\{\{ \w+_environment \}\}"', text) for text in texts)
+
+
+def modules(node: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The modules of this collection that tasks run, with their arguments."""
+    if isinstance(node, list):
+        for one in node:
+            yield from modules(one)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key.startswith("bookface.platform.") and isinstance(value, dict):
+                yield key.removeprefix("bookface.platform."), value
+            yield from modules(value)
+
+
+def task_files() -> list[Path]:
+    return sorted([*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/**/*.yml")])
+
+
+def test_a_load_balancer_is_named_by_both_of_its_sockets() -> None:
+    """Without the master's, nobody counts the sessions of workers that a reload has replaced."""
+    found = 0
+    for path in task_files():
+        for name, arguments in modules(yaml.safe_load(path.read_text())):
+            if name in ("haproxy_server", "haproxy_default_backend") and "socket" in arguments:
+                found += 1
+                assert "master_socket" in arguments, f"{path}: {name}"
+    assert found > 5
+
+
+def test_a_variable_of_another_host_has_the_role_s_default() -> None:
+    """Defaults of roles are not in hostvars, and this host's own value is not the other one's."""
+    given = re.compile(r"hostvars\[[^]]*\]\.(haproxy_\w+) \| default\((.*?)\)")
+    specified, found = options("haproxy"), 0
+    for path in task_files():
+        for variable, default in given.findall(path.read_text()):
+            found += 1
+            right = ("omit", repr(specified[variable]["default"]))
+            assert default in right, f"{path}: {variable}"
+    assert found > 5
