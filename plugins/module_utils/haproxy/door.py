@@ -116,7 +116,9 @@ def choose_door(url: str, door: str | None, networks: Networks) -> str:
         return url
     given, own = urlsplit(url), urlsplit(door)
     port = given.port or (443 if given.scheme == "https" else 80)
-    past = port == own.port and given.hostname != own.hostname
+    # A frontend that listens on all addresses can be asked at each of them.
+    everywhere = own.hostname in _LOCAL.values()
+    past = port == own.port and given.hostname != own.hostname and not everywhere
     if past or not is_here(url, networks):
         return urlunsplit((own.scheme, own.netloc, given.path or "/", given.query, ""))
     return url

@@ -102,8 +102,12 @@ def test_a_machine_that_does_not_tell_has_every_address() -> None:
         ("http://127.0.0.1:8080/x", "http://127.0.0.1:80/", "http://127.0.0.1:8080/x"),
         # The address of a pair, which the other one has, or another frontend here.
         ("http://192.0.2.8:8080/x?y=1", "http://192.0.2.7:80/", "http://192.0.2.7:80/x?y=1"),
-        ("http://192.0.2.7", "http://127.0.0.1:80/", "http://127.0.0.1:80/"),
-        ("https://192.0.2.7/x", "https://127.0.0.1:443/", "https://127.0.0.1:443/x"),
+        ("http://192.0.2.7", "http://198.51.100.9:80/", "http://198.51.100.9:80/"),
+        ("https://192.0.2.7/x", "https://198.51.100.9:443/", "https://198.51.100.9:443/x"),
+        # A frontend on all addresses, which may answer on one of them alone (interface).
+        ("http://192.0.2.7", "http://127.0.0.1:80/", "http://192.0.2.7"),
+        ("https://[2001:db8::7]/x", "https://[::1]:443/", "https://[2001:db8::7]/x"),
+        ("http://192.0.2.8/x", "http://127.0.0.1:80/", "http://127.0.0.1:80/x"),
     ],
 )
 def test_the_door_that_is_asked(url: str, door: str | None, asked: str) -> None:
