@@ -105,8 +105,11 @@ def sees(pid: int, path: str) -> bool:
     """Whether a process has the same file or directory by this path as we have.
 
     A service with settings such as BindReadOnlyPaths has mounts of its own, and these files still.
+    One with our mounts has opened them before it went into a directory of its own (chroot).
     """
     with suppress(OSError):
+        if _mounts(pid) == _mounts("self"):
+            return Path(path).exists()
         return Path(f"/proc/{pid}/root{os.path.realpath(path)}").samefile(path)
     return False
 
@@ -126,7 +129,7 @@ def mounted_alone(path: str, files: Sequence[str]) -> str | None:
     """
     with suppress(OSError, IndexError):
         listening = opener(path)
-        if _mounts(listening) == _mounts(os.getpid()):
+        if _mounts(listening) == _mounts("self"):
             return None
         root = f"/proc/{listening}"
         known = {(found.st_dev, found.st_ino): file for file in files for found in [os.stat(file)]}  # noqa: PTH116
@@ -187,7 +190,7 @@ def pid_namespace(pid: int | str) -> str:
     return os.readlink(f"/proc/{pid}/ns/pid")  # noqa: PTH115
 
 
-def _mounts(pid: int) -> str:
+def _mounts(pid: int | str) -> str:
     return os.readlink(f"/proc/{pid}/ns/mnt")  # noqa: PTH115
 
 

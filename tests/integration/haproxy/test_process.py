@@ -101,6 +101,20 @@ def test_its_own_master_is_proved_before_and_after_reloads(lab: Lab) -> None:
         find_process(lab.pid() + 100000, str(lab.admin))
 
 
+def test_one_that_listens_in_a_directory_of_its_own(stopped: Lab) -> None:
+    """Without -W, HAProxy itself has changed its root directory."""
+    lab = stopped
+    lab.config.write_text(lab.text().replace("global\n", f"global\n    chroot {lab.map.parent}\n"))
+    other = lab.directory / "other.cfg"
+    shutil.copy(lab.config, other)
+    with (lab.directory / "log").open("ab") as log:
+        lab.process = subprocess.Popen(
+            ["haproxy", "-db", "-f", str(lab.config)], stdout=log, stderr=log, env={"PATH": PATH}
+        )
+    lab.until(lambda: lab.answers() is not None and lab.checked(), "HAProxy")
+    refused(lab, "docker", f"does not load {other}", config=str(other))
+
+
 def test_a_service_with_mounts_of_its_own(stopped: Lab) -> None:
     """As Debian's unit has by BindReadOnlyPaths. Its files are those that are seen here."""
     lab = stopped
