@@ -64,13 +64,13 @@ class Surroundings:
 
 
 def of_process(files: Iterable[str], processes: Iterable[int] | None = None) -> Surroundings | None:
-    """Those of an HAProxy on this machine that has loaded one of the files.
+    """Those of an HAProxy on this machine that has loaded all of the files that exist.
 
     What a process says of itself decides what the validation executes, so that only root's
     processes and our own count. One in a container only if there is no other.
     """
     contained: Surroundings | None = None
-    wanted = {os.path.realpath(file) for file in files}
+    wanted = {os.path.realpath(file) for file in files if Path(file).exists()}
     if processes is None:
         numbers = [path.name for path in Path("/proc").iterdir() if path.name.isdecimal()]
         processes = sorted(map(int, numbers))
@@ -81,8 +81,9 @@ def of_process(files: Iterable[str], processes: Iterable[int] | None = None) -> 
             if before is None:
                 continue
             words = command_line(pid)
-            shared = [file for file in wanted.intersection(_files(loads(pid))) if sees(pid, file)]
-            if "-c" in words or not shared:
+            loaded = _files(loads(pid))
+            complete = all(file in loaded and sees(pid, file) for file in wanted)
+            if "-c" in words or not wanted or not complete:
                 continue
             home = working_directory(pid)
             raw = Path(f"/proc/{pid}/environ").read_bytes()

@@ -152,6 +152,19 @@ def test_what_root_would_execute(
         assert not [name for name in around.environment if name.startswith("LD_")]
 
 
+def test_of_two_that_share_a_file(stopped: Lab) -> None:
+    shared, one, two = (str(stopped.directory / name) for name in ("all.cfg", "1.cfg", "2.cfg"))
+    for name in (shared, one, two):
+        Path(name).touch()
+    with (
+        pretender(OURS, [shared, "-f", one]) as (_program, first),
+        pretender(OURS, [shared, "-f", two]) as (_program, second),
+    ):
+        found = of_process([shared, two, "/nowhere.cfg"], [first, second])
+    assert found
+    assert found.source == f"process {second}"
+
+
 def test_root_of_a_container_decides_nothing(stopped: Lab) -> None:
     """It can share a directory with this machine. What its process has says where it listens."""
     lab = stopped
