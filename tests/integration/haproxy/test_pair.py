@@ -265,6 +265,42 @@ def test_each_is_asked_at_an_address_of_its_own(directory: Path) -> None:
         pair.close()
 
 
+def test_a_standby_whose_frontends_do_not_all_follow_the_map(directory: Path) -> None:
+    """They are reloaded together, and verified as what was reloaded."""
+    pair = Pair(directory)
+    try:
+        for one in (pair.a, pair.b):
+            rule = next(line for line in one.config.read_text().splitlines(True) if "map(" in line)
+            first, last = one.config.read_text().rsplit(rule, 1)
+            one.config.write_text(first + last)
+            one.start()
+        run = pair.switch(target="docker").ok()
+        assert "engine reload" in run.text
+        assert "is not on lb-b at present" in run.text
+        assert [one.lines() for one in (pair.a, pair.b)] == [["docker"] * 2] * 2
+    finally:
+        pair.close()
+
+
+def test_a_standby_that_cannot_be_reached_is_not_verified(pair: Pair) -> None:
+    """The network fails after the proof, for one task."""
+    cut = pair.directory / "cut"
+    cut.write_text("#!/bin/sh\nexit 255\n")
+    cut.chmod(0o755)
+    now = "inventory_hostname == 'lb-b' and __haproxy_proved.results is defined"
+    missing = "__haproxy_verified.results is not defined"
+    failed = pair.switch(
+        target="docker",
+        ansible_connection=f"{{{{ 'ssh' if {now} and {missing} else 'local' }}}}",
+        ansible_ssh_executable=str(cut),
+        ansible_ssh_retries=0,
+    )
+    assert failed.code != 0, failed.output
+    assert "did not serve as expected (it could not be reached)" in failed.text
+    for one in (pair.a, pair.b):
+        assert (one.lines(), one.live()) == (["legacy", "other"], [("legacy",), ("other",)])
+
+
 def test_one_that_is_down_is_left_out_and_follows_later(directory: Path) -> None:
     pair = Pair(directory, rule=False)
     try:
