@@ -229,6 +229,9 @@ def test_each_returns_to_its_own_backend(pair: Pair) -> None:
     content = "{{ 'Users:' if inventory_hostname == 'lb-a' else 'no such words' }}"
     wrong = {"content": content, "requests": 1, "seconds": 0}
     own = ["legacy", "other"]
+    # Of an earlier switch, which still holds.
+    note = Path(f"{pair.a.config}.left-out.lb-b")
+    note.touch()
     # The standby has to be asked.
     subprocess.run(
         [*pair.b.inside, "ip", "address", "add", f"{SHARED}/32", "dev", "lo"], check=True
@@ -239,6 +242,7 @@ def test_each_returns_to_its_own_backend(pair: Pair) -> None:
     for one in (pair.a, pair.b):
         assert (one.lines(), one.live()) == (own, [("legacy",), ("other",)])
     assert pair.a.ask(f"http://{SHARED}:8443/") == "Users: other"
+    assert note.exists()
     # Now a rollback, to two other backends.
     for one in (pair.a, pair.b):
         moves = {"www": {"from": "other", "to": "legacy"}, "tls": {"from": "docker", "to": "other"}}
@@ -317,11 +321,20 @@ def left_out(pair: Pair) -> None:
     run = pair.switch(target="docker", haproxy_switch_skip="lb-b").ok()
     assert "left out: lb-b" in run.text
     assert (pair.a.lines(), pair.b.lines()) == (["docker"] * 2, ["legacy", "other"])
-    assert pair.a.ask(f"http://{SHARED}:8080/") == "Users: docker"
+    pair.switch(target="legacy", haproxy_switch_skip="lb-b").ok()
+    assert pair.a.ask(f"http://{SHARED}:8080/") == "Users: legacy"
+    # It has left out the other one before.
+    older = Path(f"{pair.b.config}.left-out.lb-a")
+    older.touch()
+    os.utime(older, (0, 0))
     pair.b.start()
     site = pair.playbook("site.yml").ok()
-    assert (pair.b.lines(), pair.b.live()) == (["docker"] * 2, [("docker",)] * 2), site.output
-    assert not list(pair.a.directory.glob("*left-out*"))
+    for one in (pair.a, pair.b):
+        assert (one.lines(), one.live()) == (["legacy"] * 2, [("legacy",)] * 2), site.output
+        assert not list(one.directory.glob("*left-out*"))
     # Once.
     again = pair.playbook("site.yml").ok()
     assert set(again.changed.values()) == {0}, again.output
+    # Both return to the same backend, which one of them has had.
+    pair.switch(rollback=True).ok()
+    assert [one.lines() for one in (pair.a, pair.b)] == [["docker"] * 2] * 2
