@@ -46,8 +46,6 @@ PLAYS = f"""
 - name: Containers
   hosts: all:!{BALANCER}
   gather_facts: false
-  module_defaults:
-    bookface.platform.haproxy_server: "{{{{ hostvars['{BALANCER}'].rolling_haproxy }}}}"
   roles:
     - role: bookface.platform.web_containers
 """
@@ -253,12 +251,12 @@ class Site:
             "ansible_python_interpreter": sys.executable,
         }
         haproxy = {
-            "config": [str(self.config)],
-            "socket": str(self.socket),
-            "master_socket": str(self.master),
+            "haproxy_config": str(self.config),
+            "haproxy_socket": str(self.socket),
+            "haproxy_master_socket": str(self.master),
         }
         everybody = {
-            BALANCER: {**local, "rolling_haproxy": haproxy, **(balancer or {})},
+            BALANCER: {**local, **haproxy, **(balancer or {})},
             **{name: {**local, **variables, **own} for name, own in hosts.items()},
         }
         inventory, playbook = self.directory / "inventory.yml", self.directory / "play.yml"

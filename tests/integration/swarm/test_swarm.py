@@ -53,6 +53,8 @@ class Swarm:
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
             "bookface_address": ADDRESS,
+            "haproxy_config": str(self.balanced),
+            "haproxy_socket": str(self.socket),
             "bookface_db_host": "192.0.2.21",
             "bookface_release_check": [{"path": "/", "content": "Users:"}],
             "bookface_db_password": "for-the-test-and-nothing-else",
@@ -76,13 +78,7 @@ class Swarm:
 
     def _command(self, tasks: list[dict[str, Any]], variables: dict[str, Any]) -> list[str]:
         playbook, extra = self.directory / "play.yml", self.directory / "extra.json"
-        socket = {"socket": str(self.socket)}
-        haproxy = {
-            "bookface.platform.haproxy_proof": socket,
-            "bookface.platform.haproxy_info": socket | {"config": str(self.balanced)},
-        }
-        play = {"hosts": "all", "tasks": tasks, "module_defaults": haproxy}
-        playbook.write_text(json.dumps([play]))
+        playbook.write_text(json.dumps([{"hosts": "all", "tasks": tasks}]))
         extra.write_text(json.dumps(self.variables | variables))
         command = ["ansible-playbook", "-i", f"{HOST},", "-e", f"@{extra}", str(playbook)]
         return self.own.inside(command)
