@@ -75,7 +75,7 @@ WRONG: dict[str, tuple[Callable[[Node], dict[str, Any]], list[str]]] = {
     ),
     "no-version": (
         lambda _: {"docker_ce_version": "1.2"},
-        ["docker_ce_version is 1.2", "No package was changed"],
+        ["docker_ce_version is 1.2", "No package was changed."],
     ),
     "no-account": (
         lambda _: {"docker_ce_users": ["nobody-knows-me"]},
