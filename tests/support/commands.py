@@ -8,8 +8,9 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,20 +81,34 @@ class Run:
         return " ".join(dict(failures(self.output)).get(host, "").split())
 
 
-def ansible(
-    program: str, *arguments: str, environment: Mapping[str, str] | None = None
+# Without the colours that molecule asks for: tests read what is printed.
+PLAIN = {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_FORCE_COLOR": "0"}
+
+
+def _on(
+    source: str, program: str, arguments: Iterable[str], environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program of Ansible's in the project's root, on the machines under test."""
-    # Without the colours that molecule asks for: tests read what is printed.
-    plain = {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_FORCE_COLOR": "0"}
     return subprocess.run(
-        [program, "-i", os.environ["BOOKFACE_INVENTORY"], *arguments],
+        [program, "-i", source, *arguments],
         cwd=ROOT,
-        env={**os.environ, **plain, **(environment or {})},
+        env={**os.environ, **PLAIN, **environment},
         check=False,
         capture_output=True,
         text=True,
     )
+
+
+def ansible(
+    program: str, *arguments: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of Ansible's in the project's root, on the machines under test."""
+    return _on(os.environ["BOOKFACE_INVENTORY"], program, arguments, environment or {})
+
+
+def playbook_on(hosts: Path, *arguments: str, **environment: str) -> Run:
+    """Run ansible-playbook in the project's root, on an inventory of the test's own."""
+    program = str(Path(sys.executable).parent / "ansible-playbook")
+    return Run.of(_on(str(hosts), program, arguments, environment))
 
 
 def watched(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -24,7 +23,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime 
     HaproxySocket,
 )
 
-from tests.support.commands import Run
+from tests.support.commands import Run, playbook_on
 from tests.support.engine import client, docker, see_it_run
 from tests.support.paths import PATH, ROOT
 from tests.support.ports import free_ports
@@ -132,18 +131,7 @@ class Container:
         hosts = {"all": {"children": {"loadbalancers": {"hosts": {"lb": settings}}}}}
         inventory = self.directory / "hosts.json"
         inventory.write_text(json.dumps(hosts))
-        done = subprocess.run(
-            [
-                *(Path(sys.executable).parent / "ansible-playbook", "-i", inventory, name),
-                *("-e", json.dumps(variables)),
-            ],
-            cwd=ROOT,
-            env={**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        return Run.of(done)
+        return playbook_on(inventory, name, "-e", json.dumps(variables))
 
 
 @pytest.fixture

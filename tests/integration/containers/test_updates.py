@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
-from tests.support.commands import Run
+from tests.support.commands import playbook_on
 from tests.support.engine import see_it_run
-from tests.support.paths import ROOT
 
 ALONE = {
     "docker_hosts": {
@@ -31,11 +29,8 @@ def test_updates_without_a_swarm(tmp_path: Path) -> None:
     inventory, note = tmp_path / "inventory.json", tmp_path / "note.json"
     inventory.write_text(json.dumps(ALONE))
     note.write_text(json.dumps({"servers": {}, "node": ""}))
-    command = ["ansible-playbook", "-i", str(inventory), "update.yml", "--check"]
-    extra = ["--tags", "engines", "-e", f"update_note={note}"]
-    done = Run.of(
-        subprocess.run([*command, *extra], cwd=ROOT, check=False, capture_output=True, text=True)
-    )
+    extra = ["--check", "--tags", "engines", "-e", f"update_note={note}"]
+    done = playbook_on(inventory, "update.yml", *extra)
     assert done.code == 0, done.output
     assert done.count("failed", "here") == 0
     assert done.changes <= {"Remove the note"}

@@ -23,7 +23,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime 
 )
 from conftest import haproxy_program
 
-from tests.support.commands import Run
+from tests.support.commands import Run, playbook_on
 from tests.support.paths import PATH, ROOT
 from tests.support.waiting import until
 
@@ -166,18 +166,7 @@ class Pair:
         (directory / "hosts.json").write_text(json.dumps(inventory))
 
     def playbook(self, name: str, **variables: Any) -> Run:
-        done = subprocess.run(
-            [
-                *(Path(sys.executable).parent / "ansible-playbook", "-i"),
-                *(self.directory / "hosts.json", name, "-e", json.dumps(variables)),
-            ],
-            cwd=ROOT,
-            env={**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        return Run.of(done)
+        return playbook_on(self.directory / "hosts.json", name, "-e", json.dumps(variables))
 
     def switch(self, **variables: Any) -> Run:
         return self.playbook("switch_backend.yml", **variables)

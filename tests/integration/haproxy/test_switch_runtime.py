@@ -288,7 +288,7 @@ def test_a_statistics_socket_with_an_address(stopped: Lab, prefix: str) -> None:
     done = lab.switch("docker", socket=address)
     assert (done["engine"], lab.traffic()) == ("runtime", "docker"), done
     assert lab.info(socket=address)["frontends"]["book-face"]["live_backend"] == "docker"
-    # Whose process it is cannot be told by an address.
+    # An address does not tell which process listens, and a reload is a signal to it.
     refused = lab.switch("legacy", socket=address, engine="reload", master_socket="")
     assert "HAProxy cannot be reloaded" in refused["msg"], refused
     lab.stop()

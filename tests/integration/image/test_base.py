@@ -35,6 +35,12 @@ PLAY_RENEWAL = PLAY.replace(
 )
 
 
+def wait_past(created: str) -> None:
+    """Until what is made now has a later date: of dates only the seconds count."""
+    second = created[: len("2026-01-01T00:00:00")]
+    until(lambda: time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) > second, "a later second")
+
+
 @pytest.fixture
 def open_registry(tmp_path: Path) -> Iterator[str]:
     """A registry that asks for no account."""
@@ -156,16 +162,15 @@ def test_an_archive_is_newer_than_layers_that_were_renewed_after_it(
     def layers() -> Any:
         return engine.inspect(base)["RootFS"]["Layers"]
 
-    # Dates have seconds.
-    time.sleep(1.1)
+    wait_past(engine.inspect(origins["one"])["Created"])
     with tarfile.open(tmp_path / "tree.tar", "w") as tree:
         tree.add(tmp_path / "config.yml", "newer")
     engine("import", str(tmp_path / "tree.tar"), base)
-    newer = layers()
+    newer, made = layers(), engine.inspect(base)["Created"]
     engine("save", "--output", str(archive), base)
     engine("tag", origins["one"], base)
     older = layers()
-    time.sleep(1.1)
+    wait_past(made)
     assert play(PLAY_RENEWAL, host).ok().changed["one"] == 1
     assert (layers() == older, engine.inspect(base)["Created"] != "") == (True, True)
     assert play(PLAY, host).ok().changed["one"] == 1

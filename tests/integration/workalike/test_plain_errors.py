@@ -3,17 +3,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.commands import Run
 
-from .support import PROJECT
+from .cases import play_cases
 
 # Entry point, the variables that are given, the whole message.
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -88,39 +84,10 @@ SITE = {
 }
 
 
-def play(place: Path, cases: dict[str, dict[str, Any]], groups: dict[str, Any]) -> Run:
-    """One play with a host for each case, in check mode: the hosts are this machine."""
-    tasks = [
-        {
-            "ansible.builtin.include_role": {
-                "name": f"bookface.platform.{entry.partition('/')[0]}",
-                "tasks_from": entry.partition("/")[2],
-            },
-            "when": f"entry | default('') == '{entry}'",
-        }
-        for entry in sorted({str(case["entry"]) for case in cases.values()})
-    ]
-    plays = {"hosts": "cases", "connection": "local", "gather_subset": ["min"], "tasks": tasks}
-    (place / "play.yml").write_text(json.dumps([plays]))
-    children = {"cases": {"hosts": cases}, **groups}
-    (place / "inventory.yml").write_text(json.dumps({"all": {"vars": SITE, "children": children}}))
-    command = ["ansible-playbook", "--check", "-i", str(place / "inventory.yml")]
-    env = os.environ | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "HOME": str(place)}
-    done = subprocess.run(
-        [*command, str(place / "play.yml")],
-        cwd=PROJECT,
-        env=env,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    return Run.of(done)
-
-
 @pytest.fixture(scope="module")
 def refused(tmp_path_factory: pytest.TempPathFactory) -> Run:
     cases = {name: {"entry": entry, **given} for name, (entry, given, _said) in REFUSED.items()}
-    return play(tmp_path_factory.mktemp("refused"), cases, {})
+    return play_cases(tmp_path_factory.mktemp("refused"), cases, SITE)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -138,7 +105,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Run:
         "legacy_web": {"hosts": {"web1": WRONG_HOSTS["web1"]}},
         "docker_hosts": {"hosts": {"docker1": WRONG_HOSTS["docker1"]}},
     }
-    return play(tmp_path_factory.mktemp("read"), cases, groups)
+    return play_cases(tmp_path_factory.mktemp("read"), cases, SITE, groups)
 
 
 @pytest.mark.parametrize("name", [entry.partition("/")[0] for entry in READERS])

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from typing import Any
 
 import pytest
 
 from tests.support.commands import Run
 
-from .support import PROJECT
+from .cases import play_cases
 
 # Entry point, the variables that are given, what is said.
 BAD: list[tuple[str, dict[str, Any], str]] = [
@@ -115,32 +112,10 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Run:
     for kind, given in cases.items():
         for number, (entry, variables) in enumerate(given):
             hosts[f"{kind}{number}"] = {"entry": entry, **variables}
-    # One task for each: of includes that differ by host Ansible may take one for another.
-    tasks = [
-        {
-            "ansible.builtin.include_role": {
-                "name": f"bookface.platform.{entry.partition('/')[0]}",
-                "tasks_from": entry.partition("/")[2],
-            },
-            "when": f"entry == '{entry}'",
-        }
-        for entry in sorted({str(host["entry"]) for host in hosts.values()})
-    ]
-    play = {"hosts": "all", "connection": "local", "gather_facts": True, "tasks": tasks}
     place = tmp_path_factory.mktemp("preflight")
-    (place / "play.yml").write_text(json.dumps([play | {"gather_subset": ["min"]}]))
-    (place / "inventory.yml").write_text(json.dumps({"all": {"hosts": hosts, "vars": site}}))
-    # In check mode: the hosts are this machine, and a rule that is broken lets a whole role go on.
-    command = ["ansible-playbook", "--check", "-i", str(place / "inventory.yml")]
-    command.append(str(place / "play.yml"))
-    env = os.environ | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "HOME": str(place)}
-    env["ANSIBLE_PIPELINING"] = "1"
-    # The home is where sources are fetched to.
-    done = subprocess.run(
-        command, cwd=PROJECT, env=env, check=False, capture_output=True, text=True
-    )
+    done = play_cases(place, hosts, site)
     assert not (place / ".cache/bookface-platform").exists()
-    return Run.of(done)
+    return done
 
 
 @pytest.mark.parametrize(
