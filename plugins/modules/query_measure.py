@@ -34,6 +34,11 @@ options:
       - Maximum number of runs that count, each with another value.
     type: int
     default: 15
+  frontpage_limit:
+    description:
+      - Number of users that the front page shows; the application's own default is V(1000).
+    type: int
+    default: 1000
   timeout:
     description:
       - Maximum number of seconds that one run may take. A query that takes longer is given up.
@@ -142,7 +147,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     connection, timeout = login.reach(params).connection, params["timeout"]
     rows = []
-    for sample in queries.samples(params["tables"], params["schema"], params["runs"]):
+    wanted = (params[name] for name in ("tables", "schema", "runs", "frontpage_limit"))
+    for sample in queries.samples(*wanted):
         statements = [row[0] for row in login.ask(connection, sample["sql"])]
         for how in (queries.WITHOUT, queries.WITH) if statements else ():
             plans = measure(connection, statements, how, timeout)
@@ -160,11 +166,12 @@ def main() -> None:
             "schema": {"type": "str", "default": "public"},
             "tables": {"type": "dict", "required": True},
             "runs": {"type": "int", "default": 15},
+            "frontpage_limit": {"type": "int", "default": 1000},
             "timeout": {"type": "int", "default": 60},
         },
         supports_check_mode=True,
     )
-    for name in ("runs", "timeout"):
+    for name in ("runs", "frontpage_limit", "timeout"):
         if module.params[name] < 1:
             module.fail_json(msg=f"Expected {name} to be 1 or more, got {module.params[name]}.")
     login.finish(module, run)

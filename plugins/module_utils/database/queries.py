@@ -20,7 +20,10 @@ SWITCHES = ("enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan")
 
 @dataclass(frozen=True)
 class Query:
-    """A query of the pages. C(fixed) is the column that it fixes to a value."""
+    """A query of the pages. C(fixed) is the column that it fixes to a value.
+
+    C(limit) is a number of rows, or FRONTPAGE: as many as the site shows users.
+    """
 
     name: str
     page: str
@@ -30,7 +33,7 @@ class Query:
     order: str = ""
     limit: int = 0
 
-    def template(self, schema: str, columns: Iterable[str]) -> str:
+    def template(self, schema: str, columns: Iterable[str], frontpage_limit: int) -> str:
         """The query on the columns that exist, with C(%L) in place of the fixed value."""
         present = set(columns)
         shown = [quote(name) for name in self.columns if name in present]
@@ -39,7 +42,8 @@ class Query:
         text = text.replace("%", "%%")
         text += f" where {quote(self.fixed)} = %L" if self.fixed else ""
         text += f" order by {self.order}" if self.order else ""
-        return text + (f" limit {self.limit}" if self.limit else "")
+        limit = frontpage_limit if self.limit == FRONTPAGE else self.limit
+        return text + (f" limit {limit}" if limit else "")
 
     @property
     def needs(self) -> set[str]:
@@ -47,6 +51,7 @@ class Query:
         return {name for name in (self.fixed, self.order.partition(" ")[0]) if name}
 
 
+FRONTPAGE = -1
 POST = ("postid", "text", "postdate", "image")
 PAGES = (
     Query(
@@ -55,7 +60,7 @@ PAGES = (
         "users",
         ("userid", "name", "status", "posts", "comments", "lastpostdate", "picture"),
         order="lastpostdate desc",
-        limit=50,
+        limit=FRONTPAGE,
     ),
     Query("latest post of a user", "front page", "posts", POST, "userid", "postdate desc", 1),
     Query("all posts of a user", "profile", "posts", POST, "userid", "postdate desc"),
@@ -72,10 +77,11 @@ PAGES = (
 
 
 def samples(
-    tables: Mapping[str, Mapping[str, Any]], schema: str, runs: int
+    tables: Mapping[str, Mapping[str, Any]], schema: str, runs: int, frontpage_limit: int
 ) -> list[dict[str, str]]:
     """For each query that the tables allow, one that returns its statements, at most C(runs).
 
+    C(frontpage_limit) is the number of users on the front page.
     The values come from different rows, so that no run finds just what the previous one has read.
     """
     found = []
@@ -83,7 +89,7 @@ def samples(
         columns = tables.get(query.table, {}).get("columns", {})
         if not query.needs <= set(columns):
             continue
-        text = query.template(schema, columns).replace("'", "''")
+        text = query.template(schema, columns, frontpage_limit).replace("'", "''")
         sql = f"select format('{text}', value) as statement from "  # noqa: S608  (quoted)
         if query.fixed:
             column, table = quote(query.fixed), f"{quote(schema)}.{quote(query.table)}"

@@ -29,16 +29,23 @@ def answer(milliseconds: float, node: str = "Seq Scan") -> dict[str, Any]:
 
 
 def test_queries_that_the_tables_do_not_allow_are_left_out() -> None:
-    names = [sample["name"] for sample in samples(TABLES, "public", 5)]
+    names = [sample["name"] for sample in samples(TABLES, "public", 5, 10)]
     assert names == ["newest users", "latest post of a user", "all posts of a user"]
     older = {"posts": {"columns": dict.fromkeys(["postid", "userid"])}}
-    assert samples(older, "public", 5) == []
+    assert samples(older, "public", 5, 10) == []
 
 
 def test_columns_that_are_missing_are_not_asked_for() -> None:
-    sql = samples(TABLES, "it's", 5)[1]["sql"]
+    sql = samples(TABLES, "it's", 5, 10)[1]["sql"]
     assert 'select "postid", "text", "postdate" from "it\'\'s"."posts"' in sql
     assert 'where "userid" = %L order by postdate desc limit 1' in sql
+
+
+def test_the_front_page_is_as_long_as_the_site_s() -> None:
+    assert (
+        'from "public"."users" order by lastpostdate desc limit 10'
+        in (samples(TABLES, "public", 5, 10)[0]["sql"])
+    )
 
 
 def test_index_scans_are_disabled_for_measuring_without_indexes_only() -> None:
