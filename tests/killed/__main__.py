@@ -1,12 +1,13 @@
 """Kill site.yml where it has changed something, run it again, and compare: see docs/killed.md.
 
     python -m tests.killed up               # the lab, with an undisturbed run of site.yml
+    python -m tests.killed first            # instead of it: the first set-up, killed
     python -m tests.killed try [NAME...]    # all subjects, or those of these names (subjects.py)
     python -m tests.killed write            # docs/killed.md, from what was tried last
     python -m tests.killed down
     python -m tests.killed all [NAME...]    # all of this
 
-C(try) ends with 1 if a run was not repaired.
+C(first) and C(try) end with 1 if a run was not repaired.
 """
 
 from __future__ import annotations
@@ -16,15 +17,41 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 
-from tests.killed import table
+from tests.killed import first_setup, table
+from tests.killed.first_setup import FirstSetup
+from tests.killed.machines import Machines
 from tests.killed.subjects import RELEASE, SUBJECTS
-from tests.killed.table import RESULTS, Result
-from tests.killed.trial import Trial, say
+from tests.killed.table import RESULTS, Result, say
+from tests.killed.trial import Trial
 from tests.support.commands import ansible, inventory
 from tests.support.engine import docker
+from tests.support.errors import HarnessError
 from tests.support.paths import ROOT
 
 INVENTORY = ROOT / "tests/killed/inventory"
+
+
+def machines(*names: str) -> Machines:
+    """These machines of the lab, or all."""
+    of_lab = inventory(str(INVENTORY))["_meta"]["hostvars"]
+
+    def said(machine: str, script: str) -> str:
+        node = f"{of_lab[machine]['lab_name']}-{machine}"
+        return docker("exec", "-i", node, "bash", "-s", text=script, check=False)
+
+    return Machines(names or tuple(sorted(of_lab)), said)
+
+
+def first() -> int:
+    """Try the first set-up, keep the result."""
+    release()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    try:
+        FirstSetup(machines()).result().save()
+    except HarnessError as error:
+        say(str(error))
+        return 1
+    return 0
 
 
 def attempt(*names: str) -> int:
@@ -32,11 +59,6 @@ def attempt(*names: str) -> int:
     chosen = [one for one in SUBJECTS if not names or one.name in names]
     if unknown := set(names) - {one.name for one in chosen}:
         sys.exit(f"expected {', '.join(one.name for one in SUBJECTS)}; got {', '.join(unknown)}")
-    lab = inventory(str(INVENTORY))["_meta"]["hostvars"]["lb1"]["lab_name"]
-
-    def said(machine: str, script: str) -> str:
-        return docker("exec", "-i", f"{lab}-{machine}", "bash", "-s", text=script, check=False)
-
     wrong = False
     RESULTS.mkdir(parents=True, exist_ok=True)
     for subject in chosen:
@@ -44,7 +66,8 @@ def attempt(*names: str) -> int:
         playbook = RESULTS / f"{subject.name}.yml"
         playbook.write_text(subject.playbook)
         # Saved after each kill: what was seen before somebody ends this stays.
-        for result in Trial(subject, playbook, said).results():
+        of_subject = machines(*subject.machines, *subject.beside)
+        for result in Trial(subject, playbook, of_subject).results():
             result.save()
             wrong = wrong or any(row.kills != row.repaired for row in result.rows)
     return int(wrong)
@@ -57,11 +80,16 @@ def play(*arguments: str) -> int:
     return done.returncode
 
 
-def up() -> int:
-    """Make the lab and the platform on it, and another release of the application."""
+def release() -> None:
+    """Make another release of the application."""
     shutil.rmtree(RELEASE, ignore_errors=True)
     shutil.copytree(ROOT / "examples/bookface", RELEASE)
     (RELEASE / "code/news.html").write_text("news\n")
+
+
+def up() -> int:
+    """Make the lab and the platform on it."""
+    release()
     return play("playbooks/lab.yml") or play("site.yml")
 
 
@@ -72,18 +100,20 @@ def down() -> int:
 
 def write() -> int:
     """Write the page."""
-    order = [RESULTS / f"{one.name}.json" for one in SUBJECTS]
+    names = [first_setup.NAME, *(one.name for one in SUBJECTS)]
+    order = [RESULTS / f"{name}.json" for name in names]
     table.write([Result.load(path) for path in order if path.exists()])
     return 0
 
 
 def everything(*names: str) -> int:
     """One after the other; the lab stays if something is wrong with it."""
-    return up() or max(attempt(*names), write(), down())
+    return (up() if names else first()) or max(attempt(*names), write(), down())
 
 
 ACTIONS: Mapping[str, Callable[..., int]] = {
     "up": up,
+    "first": first,
     "try": attempt,
     "write": write,
     "down": down,

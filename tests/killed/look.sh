@@ -2,14 +2,16 @@
 # Prints the same twice. Left out is what differs between two undisturbed runs: copies of what was there before,
 # identifiers, what the machine makes for itself, and what the roles leave to runs of the next day (toolbox/leftovers).
 export LC_ALL=C
+# When a backup was made, or a database replaced.
+stamp='s/[0-9]{8}T[0-9]{6}Z/TIME/'
 
 echo "== files"
-find /etc /srv/bookface /var/www /var/backups/bookface /var/tmp /run/bookface -xdev \
+find /etc /srv/bookface /var/www /var/backups/bookface* /var/tmp /run/bookface -xdev \
   ! -name '*~' ! -name '*-' ! -name '*.previous.json' ! -name '.updated' ! -name '.pwd.lock' ! -name '*.lock' \
   ! -name 'ssh_host_*' ! -name 'machine-id' ! -path '*/systemd-private-*' ! -name 'ld.so.cache' ! -name 'mtab' \
   ! -path '/etc/ssl/*' ! -path '/etc/docker/key.json' ! -path '/etc/resolv.conf' ! -path '/etc/hosts' \
-  ! -path '/etc/varnish/secret' ! -path '*/bookface-image-*' ! -path '*/bookface-base-*' ! -path '*/bookface-registry-*' \
-  -printf '%p %y %m %u %g %l\n' 2> /dev/null | sort
+  ! -path '/etc/varnish/secret' ! -name '.*.dump.partial' ! -path '*/bookface-image-*' ! -path '*/bookface-base-*' ! -path '*/bookface-registry-*' \
+  -printf '%p %y %m %u %g %l\n' 2> /dev/null | sed -E "$stamp" | sort
 find /etc /srv/bookface /var/www -xdev -type f \
   ! -name '*~' ! -name '*-' ! -name '*.previous.json' ! -name '.updated' ! -name '.pwd.lock' \
   ! -name 'ssh_host_*' ! -name 'machine-id' ! -name 'ld.so.cache' ! -name 'shadow' ! -name 'gshadow' \
@@ -85,7 +87,7 @@ fi
 if command -v pg_lsclusters > /dev/null && [ -n "$(pg_lsclusters --no-header)" ]; then
   echo "== PostgreSQL"
   database=$(su postgres -c "psql -qAtc \"select datname from pg_database where datname = 'bf'\"")
-  su postgres -c "psql -qAt ${database:-postgres}" <<'SQL'
+  su postgres -c "psql -qAt ${database:-postgres}" <<'SQL' | sed -E "$stamp"
 select name, setting, pending_restart from pg_settings where source = 'configuration file' order by name;
 select rolname, rolsuper, rolcanlogin, rolpassword is null from pg_authid where rolname !~ '^pg_' order by 1;
 select datname, datdba::regrole, datcollate from pg_database order by 1;

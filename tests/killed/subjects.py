@@ -13,6 +13,21 @@ RELEASE = ROOT / "build/killed/release"
 # Whom the database lets in by default.
 WEB = ["legacy_web", "docker_hosts", "swarm_managers", "swarm_workers"]
 SAME_IMAGE = {"web_containers_image": "bookface/web:killed"}
+# A user that one of two dumps has.
+ONE_MORE = "insert into users (name) values ($$one more$$)"
+# Two stopped containers and two old images of ours, and a newer one.
+LITTER = """
+docker container ls --all --quiet --filter name=killed- | xargs -r docker container rm --force
+docker image ls --quiet killed/web | sort -u | xargs -r docker image rm --force
+for number in 1 2 3; do
+  tar -C /etc -c hostname \\
+    | docker import --change 'LABEL platform.bookface.made=bookface_image' - killed/web:$number
+  sleep 1.1
+done
+for number in 1 2; do
+  docker create --name killed-$number --label platform.bookface.role=web killed/web:$number /none
+done
+"""
 NEWER = {"bookface_source": {"type": "path", "location": str(RELEASE)}}
 
 
@@ -21,7 +36,8 @@ class Subject:
     """A role, its machines, and two settings of it that differ in as much as one run can change.
 
     C(beside) are machines that the run changes as well. C(first) are commands for machines before
-    each run: they undo what it would find done.
+    each run: they undo what it would find done. C(file) is a playbook to run, for the role's part
+    of site.yml.
     """
 
     name: str
@@ -29,10 +45,13 @@ class Subject:
     settings: tuple[Mapping[str, object], Mapping[str, object]]
     beside: tuple[str, ...] = ()
     first: Mapping[str, str] = field(default_factory=dict)
+    file: str = ""
 
     @property
     def playbook(self) -> str:
-        """Its part of site.yml. What the other roles make is there, and would not change."""
+        """What is run. What the other roles make is there, and would not change."""
+        if self.file:
+            return json.dumps([{"import_playbook": str(ROOT / self.file)}])
         play = {"hosts": ",".join(self.machines), "become": True}
         return json.dumps([{**play, "roles": [f"bookface.platform.{self.name}"]}])
 
@@ -152,5 +171,45 @@ SUBJECTS = (
         "db_optimize",
         ("db1",),
         ({"db_optimize_state": "present"}, {"db_optimize_state": "absent"}),
+    ),
+    # Into another directory; of the backups before, none is kept.
+    Subject(
+        "backup",
+        ("db1",),
+        (
+            {"database_backup_directory": "/var/backups/bookface", "database_backup_keep": 1},
+            {"database_backup_directory": "/var/backups/bookface-b", "database_backup_keep": 1},
+        ),
+        first={"db1": "rm -rf /var/backups/bookface*"},
+        file="playbooks/backup.yml",
+    ),
+    # A dump with one user more, and back.
+    Subject(
+        "restore",
+        ("db1",),
+        tuple(
+            {
+                "database_restore_file": f"/var/lib/postgresql/{users}.dump",
+                "confirm_restore": "bf",
+            }
+            for users in ("as-before", "one-more")
+        ),
+        first={
+            "db1": f"""cd /var/lib/postgresql
+[ -e one-more.dump ] || su postgres -c "
+  pg_dump --format=custom --file=as-before.dump bf
+  psql -qc '{ONE_MORE}' bf
+  pg_dump --format=custom --file=one-more.dump bf"
+"""
+        },
+        file="playbooks/restore.yml",
+    ),
+    # Stopped containers and old images; the other run removes nothing.
+    Subject(
+        "maintenance",
+        ("docker1",),
+        ({}, {"remove_stopped": True, "prune_images": True}),
+        first={"docker1": LITTER},
+        file="playbooks/maintenance.yml",
     ),
 )

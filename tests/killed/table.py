@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 from tests.support.paths import ROOT
@@ -12,6 +13,11 @@ from tests.support.paths import ROOT
 RESULTS = ROOT / "build/killed"
 PAGE = ROOT / "docs/killed.md"
 BEGIN = "<!-- Written by python -m tests.killed write -->\n"
+
+
+def say(text: str) -> None:
+    """Print it at once."""
+    print(datetime.now(timezone.utc).strftime("%H:%M:%S"), text, flush=True)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.killed.journal import Change, Journal
-from tests.support.commands import killed_after, killed_at, watched
+from tests.support.commands import killed_after, killed_after_new, killed_at, watched
 
 PLAY = """
 - hosts: localhost
@@ -60,3 +60,13 @@ def test_a_run_ends_before_a_task(play: Path) -> None:
 def test_a_run_ends_after_a_change_even_within_a_loop(play: Path) -> None:
     assert killed_after(2, str(play))
     assert {path.name for path in play.parent.iterdir()} == {play.name, "one", "two"}
+
+
+def test_runs_one_after_the_other_end_after_each_change_once(play: Path) -> None:
+    known = play.with_name("known")
+    written = []
+    while killed_after_new(known, str(play)):
+        written.append({path.name for path in play.parent.iterdir()} - {play.name, known.name})
+    one, two, three = {"one"}, {"one", "two"}, {"one", "two", "three"}
+    # The last one is the command, which never gets further: it is not killed for ever.
+    assert written == [one, two, three, three]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.killed.machines import Machines
 from tests.killed.subjects import Subject
 from tests.killed.table import Row, page
 from tests.killed.trial import Trial
@@ -50,7 +51,8 @@ def test_what_a_later_run_has_forgotten_is_no_repair(
 
     one, two = ({"setting": text, "forgets": forgets} for text in ("one", "two"))
     subject = Subject("service", ("localhost",), (one, two))
-    *_, last = Trial(subject, playbook, said, look="cat written loaded", patience=0).results()
+    machines = Machines(subject.machines, said, look="cat written loaded", patience=0)
+    *_, last = Trial(subject, playbook, machines).results()
 
     write = Row("Write the file", kills=1, tasks=1, repaired=int(not forgets))
     assert list(last.rows) == [write, Row("Load it", kills=1, tasks=1, repaired=1)]

@@ -1,63 +1,30 @@
-"""Kill runs where they have changed something, run again, and compare."""
+"""Kill runs of one role where they have changed something, run again, and compare."""
 
 from __future__ import annotations
 
-import difflib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 from tests.killed.journal import Journal
+from tests.killed.machines import Machines
 from tests.killed.subjects import Subject
-from tests.killed.table import Result, Row
+from tests.killed.table import Result, Row, say
 from tests.support.commands import ansible, killed_after, watched
 from tests.support.errors import HarnessError
-from tests.support.paths import ROOT
-from tests.support.waiting import until
-
-LOOK = (ROOT / "tests/killed/look.sh").read_text()
-# Seconds until all is as an undisturbed run leaves it.
-PATIENCE = 40
-
-
-def say(text: str) -> None:
-    """Print it at once."""
-    print(datetime.now(timezone.utc).strftime("%H:%M:%S"), text, flush=True)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Runs of a playbook on the machines of a subject.
-
-    C(said) returns what a shell script prints on a machine, as root; C(look) is the script that
-    prints everything that must be the same.
-    """
+    """Runs of a playbook on the machines of a subject."""
 
     subject: Subject
     playbook: Path
-    said: Callable[[str, str], str]
-    look: str = LOOK
-    patience: float = PATIENCE
-
-    def snapshot(self) -> str:
-        """What all machines print."""
-        machines = self.subject.machines + self.subject.beside
-        return "\n".join(f"=== {one}\n{self.said(one, self.look)}" for one in machines)
-
-    def settled(self) -> str:
-        """The same, once it is the same twice."""
-        seen = [self.snapshot()]
-
-        def again() -> bool:
-            seen.append(self.snapshot())
-            return seen[-1] == seen[-2]
-
-        until(again, "the same twice", self.patience)
-        return seen[-1]
+    machines: Machines
 
     def arguments(self, side: int) -> tuple[str, ...]:
         """What ansible-playbook is run with to reach one of the settings."""
@@ -66,7 +33,7 @@ class Trial:
     def make_room(self) -> None:
         """Undo what a run would find done."""
         for machine, command in self.subject.first.items():
-            self.said(machine, command)
+            self.machines.said(machine, command)
 
     def run(self, side: int) -> None:
         """Run it to its end."""
@@ -82,7 +49,7 @@ class Trial:
             done = watched(*self.arguments(side), BOOKFACE_JOURNAL=str(path))
             if done.returncode:
                 raise HarnessError(done.stdout[-3000:] + done.stderr)
-            return Journal.read(path), self.settled()
+            return Journal.read(path), self.machines.settled()
 
     def fault(self, side: int, wanted: str) -> str:
         """What a run that follows a killed one does not repair; empty if it does."""
@@ -90,12 +57,7 @@ class Trial:
             self.run(side)
         except HarnessError as error:
             return str(error)
-        try:
-            until(lambda: self.snapshot() == wanted, "the same", self.patience)
-        except HarnessError:
-            lines = wanted.splitlines(), self.snapshot().splitlines()
-            return "\n".join(difflib.unified_diff(*lines, "undisturbed", "repaired", "", "", 1))
-        return ""
+        return self.machines.differ(wanted)
 
     def undisturbed(self) -> list[tuple[Journal, str]]:
         """Journals, and what is left, of runs to each of the settings."""
@@ -141,5 +103,5 @@ class Trial:
         self.run(1 - side)
         self.make_room()
         self.run(side)
-        if self.settled() != wanted:
+        if self.machines.settled() != wanted:
             raise HarnessError(f"{self.subject.name}: cannot go on from what is left")

@@ -124,11 +124,20 @@ def killed_at(task: str, *arguments: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
 
 
-def killed_after(change: int, *arguments: str) -> bool:
-    """The same, killed after the change of this number. False: it ended before, and well."""
-    done = watched(*arguments, BOOKFACE_KILL_AFTER=str(change))
+def _killed(*arguments: str, **settings: str) -> bool:
+    done = watched(*arguments, **settings)
     assert done.returncode in (0, -signal.SIGKILL), done.stdout + done.stderr
     return done.returncode != 0
+
+
+def killed_after(change: int, *arguments: str) -> bool:
+    """The same, killed after the change of this number. False: it ended before, and well."""
+    return _killed(*arguments, BOOKFACE_KILL_AFTER=str(change))
+
+
+def killed_after_new(known: Path, *arguments: str) -> bool:
+    """The same, killed after the first change that this file does not have; it has it then."""
+    return _killed(*arguments, BOOKFACE_KILL_AFTER_NEW=str(known))
 
 
 def inventory(source: str) -> dict[str, Any]:

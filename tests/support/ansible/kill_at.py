@@ -5,6 +5,7 @@ What it has started on a machine is not its child: a module that runs there runs
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -43,13 +44,30 @@ def asks(task: Any) -> bool:
     return task.check_mode or (task.action in COMMANDS and task.changed_when == [False])
 
 
-def changed(executor: Any) -> None:
+def is_new(change: dict[str, str]) -> bool:
+    """Whether no run was killed after this change yet. Its file knows it from now on."""
+    if not (path := os.environ.get("BOOKFACE_KILL_AFTER_NEW")):
+        return False
+    known = Path(path)
+    line = json.dumps(change)
+    if known.exists() and line in known.read_text().splitlines():
+        return False
+    with known.open("a") as stream:
+        stream.write(line + "\n")
+    return True
+
+
+def changed(executor: Any, variables: dict[str, Any]) -> None:
     """Count a change before anybody hears of it; kill, if it is the one."""
     with NUMBER.get_lock():
         NUMBER.value += 1
         task = executor._task
-        note(change=NUMBER.value, task=task.get_name(), host=executor._host.name)
-        if str(NUMBER.value) == os.environ.get("BOOKFACE_KILL_AFTER"):
+        change = {"task": task.get_name(), "host": executor._host.name}
+        note(change=NUMBER.value, **change)
+        # Only its digest: it may be a secret.
+        of_loop = repr(variables.get(variables.get("ansible_loop_var", "item")))
+        change["item"] = hashlib.sha256(of_loop.encode()).hexdigest()[:16]
+        if str(NUMBER.value) == os.environ.get("BOOKFACE_KILL_AFTER") or is_new(change):
             main = os.getppid()
             workers = Path(f"/proc/{main}/task/{main}/children").read_text().split()
             for process in (main, *sorted(map(int, workers), key=os.getpid().__eq__)):
@@ -74,11 +92,11 @@ def counted(get_handler: Callable[..., Any]) -> Callable[..., Any]:
         handler, context = get_handler(executor, *given, **named)
         run = handler.run
 
-        def run_and_count(*of_run: Any, **named_of_run: Any) -> Any:
-            result = run(*of_run, **named_of_run)
+        def run_and_count(*of_run: Any, task_vars: Any = None, **named: Any) -> Any:
+            result = run(*of_run, task_vars=task_vars, **named)
             if result.get("changed") and not executor.counted and not asks(executor._task):
                 executor.counted = True
-                changed(executor)
+                changed(executor, task_vars or {})
             return result
 
         handler.run = run_and_count
@@ -89,6 +107,9 @@ def counted(get_handler: Callable[..., Any]) -> Callable[..., Any]:
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no types.
     """Kills before the task C(BOOKFACE_KILL_AT), or after the change number C(BOOKFACE_KILL_AFTER).
+
+    C(BOOKFACE_KILL_AFTER_NEW) is a file of changes, empty at first: kills after the first change
+    that it does not have, and adds this one. Runs one after the other are killed after each change.
 
     A change is what an action says itself, whatever C(changed_when) makes of it; of a loop each
     item, of several tries the first one. C(BOOKFACE_JOURNAL) is a file for all tasks and changes.
