@@ -18,6 +18,11 @@ options:
       - Name of the cloud in C(clouds.yaml).
     type: str
     required: true
+  region:
+    description:
+      - Region of the cloud. Empty uses that of C(clouds.yaml).
+    type: str
+    default: ""
   consoles:
     description:
       - Names of servers whose console is read as well.
@@ -68,23 +73,15 @@ consoles:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import MARK
-from ansible_collections.bookface.platform.plugins.module_utils.openstack.fault import (
-    Fault,
-    explain,
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.connection import (
+    HAS_SDK,
+    REFUSALS,
+    connect,
+    explained,
+    read,
+    status,
 )
-
-REFUSALS: tuple[type[Exception], ...]
-try:
-    import openstack
-    from keystoneauth1.exceptions import ClientException
-    from openstack.exceptions import SDKException
-
-    HAS_SDK = True
-    REFUSALS = (ClientException, SDKException)
-except ImportError:
-    HAS_SDK = False
-    REFUSALS = ()
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import MARK
 
 # Neutron's names of limited resources → ours.
 NETWORK_LIMITS = {
@@ -97,21 +94,32 @@ NETWORK_LIMITS = {
 
 
 def limits(cloud: Any) -> dict[str, tuple[int, int]]:
-    """Used and limit of each quota. Neutron does not show its quotas to tenants everywhere."""
-    told = cloud.compute.get("/limits").json()["limits"]["absolute"]
-    found = {
-        "instances": (told["totalInstancesUsed"], told["maxTotalInstances"]),
-        "cores": (told["totalCoresUsed"], told["maxTotalCores"]),
-        "ram": (told["totalRAMUsed"], told["maxTotalRAMSize"]),
-        "server groups": (told["totalServerGroupsUsed"], told["maxServerGroups"]),
-    }
-    answer = cloud.network.get(f"/quotas/{cloud.current_project_id}/details.json")
-    if answer.status_code == 200:
-        quota = answer.json()["quota"]
+    """Used and limit of each quota. Not every cloud shows its quotas to tenants."""
+    found = {}
+    if told := allowed(cloud.compute, "/limits"):
+        most = told["limits"]["absolute"]
+        found = {
+            "instances": (most["totalInstancesUsed"], most["maxTotalInstances"]),
+            "cores": (most["totalCoresUsed"], most["maxTotalCores"]),
+            "ram": (most["totalRAMUsed"], most["maxTotalRAMSize"]),
+            "server groups": (most["totalServerGroupsUsed"], most["maxServerGroups"]),
+        }
+    if told := allowed(cloud.network, f"/quotas/{cloud.current_project_id}/details.json"):
+        quota = told["quota"]
         for theirs, name in NETWORK_LIMITS.items():
             if theirs in quota:
                 found[name] = (quota[theirs]["used"], quota[theirs]["limit"])
     return found
+
+
+def allowed(proxy: Any, path: str) -> Any:
+    """An answer, or None if the account may not ask for it, or the cloud does not offer it."""
+    try:
+        return read(proxy, path)
+    except REFUSALS as error:
+        if status(error) not in (403, 404):
+            raise
+    return None
 
 
 def chosen(thing: Any, *fields: str) -> dict[str, Any]:
@@ -203,9 +211,9 @@ def volumes(cloud: Any) -> list[dict[str, Any]]:
     ]
 
 
-def look(name: str) -> tuple[Any, dict[str, Any]]:
+def look(name: str, region: str) -> tuple[Any, dict[str, Any]]:
     """The connection, and all resources."""
-    cloud = openstack.connect(cloud=name)
+    cloud = connect(name, region)
     images: dict[str, list[str]] = {}
     for image in cloud.image.images(status="active"):
         images.setdefault(image.name, []).append(image.id)
@@ -247,6 +255,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "cloud": {"type": "str", "required": True},
+            "region": {"type": "str", "default": ""},
             "consoles": {"type": "list", "elements": "str", "default": []},
             "console_lines": {"type": "int", "default": 30},
         },
@@ -255,18 +264,14 @@ def main() -> None:
     if not HAS_SDK:
         module.fail_json(msg=missing_required_lib("openstacksdk"))
     try:
-        cloud, found = look(module.params["cloud"])
+        cloud, found = look(module.params["cloud"], module.params["region"])
         consoles = {
             server["name"]: console(cloud, server, module.params["console_lines"])
             for server in found["servers"]
             if server["name"] in module.params["consoles"]
         }
     except REFUSALS as error:
-        kind = type(error).__name__
-        # keystoneauth and the SDK name it differently.
-        status = getattr(error, "http_status", None) or getattr(error, "status_code", None) or 0
-        fault = Fault(f"{kind}: {error}", status, kind)
-        module.fail_json(msg=f"{module.params['cloud']}: {explain(fault)}")
+        module.fail_json(msg=explained(module.params["cloud"], error))
     module.exit_json(changed=False, found=found, consoles=consoles)
 
 

@@ -133,11 +133,13 @@ class Site:
         }
         return os.environ | ours
 
-    def execute(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def execute(
+        self, command: Sequence[str], **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
             cwd=ROOT,
-            env=self.environment,
+            env=self.environment | environment,
             check=False,
             capture_output=True,
             text=True,

@@ -86,6 +86,20 @@ MEANINGS = (
         kinds=frozenset({"NoValidHost"}),
     ),
     Meaning(
+        "the cloud limits how many requests it answers, and still did after several attempts. Run"
+        " this again later",
+        r"HTTP 429|\b429\b|Too Many Requests",
+        429,
+        frozenset({"TooManyRequests"}),
+    ),
+    Meaning(
+        "the cloud is overloaded or under maintenance, and still was after several attempts. Run"
+        " this again later",
+        r"HTTP 50[234]|\b50[234]\b|Service Unavailable|Bad Gateway|Gateway Time-?out",
+        503,
+        frozenset({"ServiceUnavailable", "BadGateway", "GatewayTimeout"}),
+    ),
+    Meaning(
         "the account is not allowed to do that. Ask the operator for a role in the project,"
         " usually member",
         r"HTTP 403|\b403\b|Forbidden",

@@ -10,7 +10,6 @@ import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.bookface.platform.plugins.filter.openstack_plan import FilterModule
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import (
-    GROUPS_MARK,
     DescriptionError,
     Machine,
     Names,
@@ -123,4 +122,4 @@ def test_the_inventory_finds_the_machines_by_our_marks() -> None:
     file = ROOT / "inventories/openstack/openstack.yml"
     told = yaml.safe_load(file.read_text())
     assert told["server_filters"]["metadata"] == Names("bookface").metadata
-    assert told["keyed_groups"][0]["key"] == f"openstack.metadata.{GROUPS_MARK}.split(',')"
+    assert told["only_clouds"] == ["openstack"]

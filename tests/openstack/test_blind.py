@@ -1,0 +1,132 @@
+"""A cloud that cannot be asked, or an inventory without hosts, never ends a run well."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from described import ROOT, Site
+from faulty import faulty
+
+from tests.support.commands import failures
+
+Done = subprocess.CompletedProcess[str]
+# What only looks, and what changes something; with the variables that each needs.
+PLAYBOOKS = {
+    "site.yml": "loadbalancers",
+    "switch_backend.yml": "loadbalancers",
+    "playbooks/status.yml": "loadbalancers",
+    "playbooks/drain.yml": "loadbalancers",
+    "playbooks/update.yml": "loadbalancers or docker_hosts or swarm_managers or swarm_workers",
+    "playbooks/maintenance.yml": "docker_hosts or swarm_managers or swarm_workers",
+    "playbooks/topology.yml": "loadbalancers or legacy_web",
+    "playbooks/indexes.yml": "databases or docker_hosts or swarm_managers or legacy_web",
+    "playbooks/backup.yml": "databases",
+    "playbooks/restore.yml": "databases",
+}
+
+
+@contextmanager
+def credentials(site: Site, changes: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """The environment of a user whose clouds.yaml says something else of the cloud."""
+    known = json.loads(site.lab.clouds.read_text())
+    lab = copy.deepcopy(known["clouds"]["lab"])
+    auth = lab["auth"] | changes.get("auth", {})
+    known["clouds"]["lab"] = lab | dict(changes) | {"auth": auth}
+    file = site.directory / "other-clouds.yaml"
+    file.write_text(json.dumps(known))
+    try:
+        yield {"OS_CLIENT_CONFIG_FILE": str(file)}
+    finally:
+        file.unlink()
+
+
+def told(done: Done) -> str:
+    return " ".join((done.stdout + done.stderr).split())
+
+
+@pytest.mark.parametrize("playbook", ["site.yml", "switch_backend.yml", "playbooks/status.yml"])
+def test_a_wrong_password_ends_a_run(site: Site, playbook: str) -> None:
+    with credentials(site, {"auth": {"password": "another"}}) as environment:
+        done = site.execute(site.command("ansible-playbook", playbook), **environment)
+    assert done.returncode != 0
+    assert "lab: the cloud refused the credentials: a wrong user or password" in told(done)
+    assert "PLAY" not in done.stdout
+    assert "Traceback" not in told(done)
+
+
+def test_a_wrong_password_ends_a_run_without_our_configuration(site: Site) -> None:
+    """As where the collection is installed: Ansible then goes on without hosts."""
+    with credentials(site, {"auth": {"password": "another"}}) as environment:
+        lenient = {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "false"}
+        command = site.command("ansible-playbook", "playbooks/status.yml")
+        done = site.execute(command, **environment, **lenient)
+    assert done.returncode != 0
+    (_host, message), *_ = failures(done.stdout)
+    assert "The inventory has no host in loadbalancers" in message
+    assert str(site.directory / "inventory") in message
+
+
+def test_every_playbook_demands_its_machines(tmp_path: Path) -> None:
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(json.dumps({"all": {"hosts": {"other1": {}}}}))
+    for playbook, groups in PLAYBOOKS.items():
+        done = subprocess.run(
+            ["ansible-playbook", "-i", str(inventory), playbook],
+            cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode != 0, playbook
+        assert f"The inventory has no host in {groups}" in told(done), playbook
+
+
+@pytest.mark.parametrize(
+    ("pattern", "status", "says"),
+    [
+        ("/servers/detail", 429, "the cloud limits how many requests it answers"),
+        ("/limits", 503, "the cloud is overloaded or under maintenance"),
+    ],
+)
+def test_a_cloud_that_stays_overloaded_is_reported_in_its_words(
+    site: Site, pattern: str, status: int, says: str
+) -> None:
+    done = asked(site, pattern, status)
+    assert done.returncode != 0
+    assert f"lab: {says}" in told(done)
+    assert f"{status}" in told(done)
+    assert "Traceback" not in told(done)
+
+
+@pytest.mark.parametrize(("status", "times"), [(503, 2), (429, 2), (403, 1000)])
+def test_a_request_is_repeated_and_quotas_are_not_needed(
+    site: Site, status: int, times: int
+) -> None:
+    done = asked(site, "/limits", status, times)
+    assert done.returncode == 0, told(done)
+    assert "m1.small" in done.stdout
+
+
+def asked(site: Site, pattern: str, status: int, times: int = 1000) -> Done:
+    """What the module that looks at the cloud returns, while Nova has a fault."""
+    with (
+        faulty(f"http://127.0.0.1:{site.lab.ports['nova']}", pattern, status, times) as address,
+        credentials(site, {"compute_endpoint_override": f"{address}/v2.1"}) as environment,
+    ):
+        module = ["-m", "bookface.platform.openstack_platform_info", "-a", "cloud=lab"]
+        return site.execute(["ansible", "localhost", *module], **environment)
+
+
+def test_an_overloaded_cloud_is_no_empty_inventory(site: Site) -> None:
+    with (
+        faulty(f"http://127.0.0.1:{site.lab.ports['nova']}", "/servers", 429) as address,
+        credentials(site, {"compute_endpoint_override": f"{address}/v2.1"}) as environment,
+    ):
+        done = site.execute(site.command("ansible-inventory", "--graph"), **environment)
+    assert done.returncode != 0
+    assert "lab: the cloud limits how many requests it answers" in told(done)
+    assert "Traceback" not in told(done)
