@@ -12,6 +12,9 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.bookface.platform.plugins.module_utils.access import Doors
 from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
+    addresses as openstack_addresses,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
     description as openstack_description,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
@@ -83,6 +86,8 @@ def plan(entries: Sequence[Data], platform: str, settings: Data, cloud: Data) ->
     found = _machines(entries)
     wanted = openstack_steps.Settings(**settings)
     texts = wanted.user_data
+    made = openstack_plan.plan(found, names, wanted, cloud)
+    extra = openstack_servers.extra_groups(wanted, cloud)
     servers = {
         machine.name: {
             **asdict(machine),
@@ -90,6 +95,9 @@ def plan(entries: Sequence[Data], platform: str, settings: Data, cloud: Data) ->
                 machine, names, texts.get(machine.name, ""), wanted.disk
             ),
             "group_mark": openstack_servers.group_mark(machine),
+            "adoption": openstack_servers.adoption(machine, names),
+            "image_id": next(iter(openstack_steps.images(cloud, machine.image)), machine.image),
+            "kept_groups": made.kept.get(machine.name, extra),
             "security_groups": openstack_servers.security_groups(machine, names),
             "user_data": texts.get(machine.name, ""),
             "in_swarm": machine.in_swarm,
@@ -98,13 +106,16 @@ def plan(entries: Sequence[Data], platform: str, settings: Data, cloud: Data) ->
         }
         for machine in found
     }
-    return {"servers": servers, **_as_data(openstack_plan.plan(found, names, wanted, cloud))}
+    network = openstack_steps.network_id(names, wanted, cloud)
+    freed = openstack_removal.freed(made, names, cloud)
+    return {"servers": servers, "network": network, "freed": freed, **_as_data(made)}
 
 
 def removal(cloud: Data, platform: str, volumes: bool) -> dict[str, Any]:
     """See openstack_removal.yml beside this file."""
     names = openstack_description.Names(platform)
-    return _as_data(openstack_removal.removal(names, cloud, volumes))
+    made = openstack_removal.removal(names, cloud, volumes)
+    return {**_as_data(made), "freed": openstack_removal.freed(made, names, cloud)}
 
 
 def _as_data(made: openstack_steps.Plan) -> dict[str, Any]:
@@ -125,6 +136,7 @@ def _as_data(made: openstack_steps.Plan) -> dict[str, Any]:
         "make": by_kind(removed=False),
         "remove": by_kind(removed=True),
         "left": made.left,
+        "blocked": made.blocked,
         "faults": made.faults,
         "lines": openstack_steps.lines(made),
     }
@@ -144,7 +156,9 @@ def pending(entries: Sequence[Data], platform: str, cloud: Data) -> list[Data]:
 
 def unseen(entries: Sequence[Data], platform: str, cloud: Data) -> list[str]:
     """See openstack_unseen.yml beside this file."""
-    return openstack_plan.unseen(_machines(entries), openstack_description.Names(platform), cloud)
+    return openstack_addresses.unseen(
+        _machines(entries), openstack_description.Names(platform), cloud
+    )
 
 
 def fault(error: str | Data) -> str:

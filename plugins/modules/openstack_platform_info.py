@@ -58,10 +58,10 @@ EXAMPLES = r"""
 RETURN = r"""
 found:
   description: >-
-    What exists: C(project_id), C(block_storage), C(limits), C(images), C(flavors), C(networks),
-    C(subnets), C(routers), C(security_groups), C(server_groups), C(keypairs), C(servers),
-    C(floating_ips), C(ports) and C(volumes), as P(bookface.platform.openstack_plan#filter) reads
-    them.
+    What exists: C(project_id), C(user_id), C(block_storage), C(limits), C(images), C(flavors),
+    C(zones), C(networks), C(subnets), C(routers), C(security_groups), C(server_groups),
+    C(keypairs), C(servers), C(floating_ips), C(ports) and C(volumes), as
+    P(bookface.platform.openstack_plan#filter) reads them.
   returned: always
   type: dict
 consoles:
@@ -131,7 +131,16 @@ def chosen(thing: Any, *fields: str) -> dict[str, Any]:
 def networks(cloud: Any) -> dict[str, Any]:
     """The resources of Neutron."""
     network, mine = cloud.network, {"project_id": cloud.current_project_id}
-    known = [chosen(one) | {"external": bool(one.is_router_external)} for one in network.networks()]
+    known = [
+        chosen(one)
+        | {
+            "external": bool(one.is_router_external),
+            # Clouds without that extension do not say so.
+            "port_security": one.is_port_security_enabled is not False,
+            "subnets": list(one.subnet_ids or []),
+        }
+        for one in network.networks()
+    ]
     names = {one["id"]: one["name"] for one in known}
     ports = [
         {
@@ -147,8 +156,11 @@ def networks(cloud: Any) -> dict[str, Any]:
         for port in network.ports()
     ]
     routers = [
-        chosen(router) | {"subnets": [s for p in ports if p["device_id"] == router.id
-                                      for s in p["subnets"]]}
+        chosen(router)
+        | {
+            "gateway": (router.external_gateway_info or {}).get("network_id", ""),
+            "subnets": [s for p in ports if p["device_id"] == router.id for s in p["subnets"]],
+        }
         for router in network.routers(**mine)
     ]  # fmt: skip
     rules = ("direction", "ether_type", "protocol", "port_range_min", "port_range_max")
@@ -180,6 +192,9 @@ def servers(cloud: Any) -> list[dict[str, Any]]:
             "id": server.id,
             "name": server.name,
             "status": server.status,
+            "task_state": server.task_state or "",
+            "locked": bool(server.is_locked),
+            "user_id": server.user_id or "",
             "fault": (server.fault or {}).get("message", ""),
             "metadata": dict(server.metadata),
             "image_id": (server.image or {}).get("id") or "",
@@ -190,6 +205,12 @@ def servers(cloud: Any) -> list[dict[str, Any]]:
                 for entries in (server.addresses or {}).values()
                 for entry in entries
                 if entry["version"] == 4
+            ],
+            "fixed": [
+                entry["addr"]
+                for entries in (server.addresses or {}).values()
+                for entry in entries
+                if entry["OS-EXT-IPS:type"] == "fixed"
             ],
         }
         for server in cloud.compute.servers()
@@ -211,21 +232,37 @@ def volumes(cloud: Any) -> list[dict[str, Any]]:
     ]
 
 
+def zones(cloud: Any) -> list[str]:
+    """Where a server can be placed, if the cloud shows it."""
+    told = allowed(cloud.compute, "/os-availability-zone") or {"availabilityZoneInfo": []}
+    return [
+        one["zoneName"] for one in told["availabilityZoneInfo"] if one["zoneState"]["available"]
+    ]
+
+
 def look(name: str, region: str) -> tuple[Any, dict[str, Any]]:
     """The connection, and all resources."""
     cloud = connect(name, region)
     images: dict[str, list[str]] = {}
-    for image in cloud.image.images(status="active"):
+    known = list(cloud.image.images(status="active"))
+    for image in sorted(known, key=lambda one: (one.created_at or "", one.id), reverse=True):
         images.setdefault(image.name, []).append(image.id)
     found = {
         "project_id": cloud.current_project_id,
         "block_storage": cloud.has_service("block-storage"),
+        "user_id": cloud.current_user_id or "",
         "limits": limits(cloud),
         "images": images,
         "flavors": {
-            flavor.name: {"vcpus": flavor.vcpus, "ram": flavor.ram}
+            flavor.name: {
+                "id": flavor.id,
+                "vcpus": flavor.vcpus,
+                "ram": flavor.ram,
+                "disk": flavor.disk,
+            }
             for flavor in cloud.compute.flavors()
         },
+        "zones": zones(cloud),
         "keypairs": [
             {"name": key.name, "public_key": key.public_key} for key in cloud.compute.keypairs()
         ],

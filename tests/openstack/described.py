@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import openstack
+import yaml
 
 from tests.lab.openstack.lab import Lab
 from tests.support.paths import ROOT
@@ -210,3 +212,14 @@ class Site:
         """Variables of a group of the inventory."""
         file = self.directory / f"inventory/group_vars/{group}.yml"
         file.write_text(json.dumps(variables))  # JSON is YAML
+
+
+def inventory(lab: Lab, directory: Path, platform: str) -> Site:
+    """The project's inventory for a platform of this name in the test's cloud, without machines."""
+    shutil.copytree(ROOT / "inventories/openstack", directory / "inventory")
+    file = directory / "inventory/openstack.yml"
+    told = yaml.safe_load(file.read_text()) | {"only_clouds": ["lab"]}
+    told["server_filters"]["metadata"]["bookface_platform"] = platform
+    file.write_text(yaml.safe_dump(told))
+    subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", directory / "id"], check=True)
+    return Site(directory, lab)

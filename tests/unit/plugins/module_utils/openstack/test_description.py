@@ -43,19 +43,25 @@ def test_what_a_machine_leaves_out_is_filled_in() -> None:
     ("machine", "says"),
     [
         ({"groups": ["databases"]}, "machine 1 of openstack_vms has the name None"),
-        ({"name": "Web_1", "groups": ["legacy_web"]}, "has the name 'Web_1': expected lower-case"),
+        ({"name": "Web 1", "groups": ["legacy_web"]}, "has the name 'Web 1': expected letters"),
         ({"name": "web1"}, "web1 has no groups: expected a list of loadbalancers, databases"),
         ({"name": "web1", "groups": []}, "web1 has no groups"),
         ({"name": "web1", "groups": "legacy_web"}, "web1 has no groups: expected a list"),
         ({"name": "web1", "groups": ["web"]}, "web1 is in the unknown group web; known: loadb"),
-        ({**LB, "colour": "red"}, "lb1 has colour; known keys: flavor, floating_ip, groups"),
+        (
+            {**LB, "colour": "red"},
+            "lb1 has colour; known keys: availability_zone, boot_volume, flavor, floating_ip",
+        ),
         ({**LB, "image": ""}, "lb1 has no image; set it, or openstack_image for all machines"),
         ({**LB, "flavor": None}, "lb1 has no flavor"),
         ({**LB, "suite": ""}, "lb1 has no suite; set it, or openstack_suite for all machines"),
         ({**LB, "volume": "20"}, "lb1 has the volume '20': expected gigabytes"),
         ({**LB, "volume": -1}, "lb1 has the volume -1"),
         ({**LB, "volume": True}, "lb1 has the volume True"),
-        ({**LB, "floating_ip": "yes"}, "lb1 has floating_ip 'yes': expected true or false"),
+        (
+            {**LB, "floating_ip": "yes"},
+            "lb1 has floating_ip 'yes': expected true, false, or an address",
+        ),
         ("lb1", "openstack_vms has 'lb1': expected a dictionary"),
     ],
 )

@@ -1,0 +1,176 @@
+"""A machine that somebody has made by hand becomes part of a platform, and leaves it unharmed.
+
+Beside it, machines in states that people bring them into.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from described import Seen, Site, inventory
+
+from tests.lab.openstack.lab import Lab
+from tests.support.commands import failures, recap
+from tests.support.waiting import until
+
+Done = subprocess.CompletedProcess[str]
+BALANCER = {"name": "Balancer_1", "groups": ["loadbalancers"], "floating_ip": True}
+DB1 = {"name": "db1", "groups": ["databases"]}
+DB2 = {"name": "db2", "groups": ["databases"]}
+
+
+def said(done: Done) -> str:
+    """Why a run failed, without line breaks."""
+    assert done.returncode != 0, done.stdout[-4000:]
+    return " ".join(" ".join(text for _host, text in failures(done.stdout)).split())
+
+
+def groups_of(seen: Seen, name: str) -> set[str]:
+    return {one["name"] for one in seen.servers[name].security_groups}
+
+
+@dataclass(frozen=True)
+class Course:
+    """The platform, and what was made by hand."""
+
+    site: Site
+    address: str
+
+    def look(self) -> Seen:
+        return self.site.look()
+
+
+@pytest.fixture(scope="module")
+def course(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
+    """The university's network and router, and a server with a floating address there."""
+    site = inventory(lab, tmp_path_factory.mktemp("course"), "course")
+    cloud = site.cloud()
+    network = cloud.network
+    theirs = network.create_network(name="university")
+    subnet = network.create_subnet(network_id=theirs.id, ip_version=4, cidr="198.51.100.0/24")
+    public = network.find_network("public").id
+    router = network.create_router(name="theirs", external_gateway_info={"network_id": public})
+    network.add_interface_to_router(router, subnet_id=subnet.id)
+    network.create_security_group(name="of-the-course")
+    server = cloud.create_server(
+        BALANCER["name"], image="debian-12", flavor="m1.small", network="university",
+        auto_ip=False, wait=True,
+    )  # fmt: skip
+    port = next(network.ports(device_id=server.id))
+    address = network.create_ip(floating_network_id=public, port_id=port.id)
+    try:
+        yield Course(site, address.floating_ip_address)
+    finally:
+        for one in cloud.compute.servers():
+            cloud.compute.unlock_server(one)
+            cloud.delete_server(one.id, wait=True)
+        for ip in network.ips():
+            network.delete_ip(ip)
+        network.remove_interface_from_router(router, subnet_id=subnet.id)
+        network.delete_router(router)
+        network.delete_network(theirs)
+        for one in network.security_groups():
+            if one.name != "default":
+                network.delete_security_group(one)
+        for key in cloud.compute.keypairs():
+            cloud.compute.delete_keypair(key)
+
+
+def variables(course: Course, **more: Any) -> dict[str, Any]:
+    network = course.site.cloud().network.find_network("university").id
+    return {
+        "openstack_network": network,
+        "openstack_extra_security_groups": ["of-the-course"],
+        "openstack_vms": [BALANCER, DB1],
+    } | more
+
+
+@pytest.fixture(scope="module")
+def adopted(course: Course) -> tuple[Done, Seen]:
+    """Without its name, which is refused, and with it."""
+    refused = course.site.provision(**variables(course))
+    assert "-e confirm_adopt=Balancer_1. Otherwise rename it" in said(refused)
+    assert [*course.look().servers] == ["Balancer_1"]
+    done = course.site.provision(**variables(course, confirm_adopt="Balancer_1"))
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
+    return done, course.look()
+
+
+def test_groups_and_the_address_of_an_adopted_machine_stay(
+    course: Course, adopted: tuple[Done, Seen]
+) -> None:
+    seen = adopted[1]
+    assert groups_of(seen, "Balancer_1") == {
+        "default", "course", "course-loadbalancers", "of-the-course",
+    }  # fmt: skip
+    assert [one.floating_ip_address for one in seen.ips] == [course.address]
+    assert seen.servers["Balancer_1"].metadata == {
+        "bookface_platform": "course",
+        "bookface_groups": "loadbalancers",
+        "bookface_adopted": "true",
+    }
+    # A machine that the platform has made is in the groups that were asked for, and in no other.
+    assert groups_of(seen, "db1") == {"course", "course-databases", "of-the-course"}
+
+
+@pytest.fixture(scope="module")
+def resumed(course: Course, adopted: tuple[Done, Seen]) -> tuple[Done, Seen]:
+    """A run when db1 is paused, and the other one is shut off and locked."""
+    cloud = course.site.cloud()
+    ids = course.look().ids()
+    cloud.compute.pause_server(ids["db1"])
+    cloud.compute.stop_server(ids["Balancer_1"])
+    until(
+        lambda: (
+            {one.name: (one.status, one.task_state) for one in cloud.compute.servers()}
+            == {"db1": ("PAUSED", None), "Balancer_1": ("SHUTOFF", None)}
+        ),
+        "one server is paused and one shut off",
+    )
+    cloud.compute.lock_server(ids["Balancer_1"])
+    done = course.site.provision(**variables(course))
+    seen = course.look()
+    cloud.compute.unlock_server(ids["Balancer_1"])
+    return done, seen
+
+
+def test_a_fault_of_one_machine_blocks_no_other(resumed: tuple[Done, Seen]) -> None:
+    done, seen = resumed
+    assert seen.servers["db1"].status == "ACTIVE"
+    assert seen.servers["Balancer_1"].status == "SHUTOFF"
+    told = said(done)
+    assert "The server Balancer_1 was left as it is: it is locked, and has to be changed" in told
+    assert "openstack server unlock" in told
+    # Nothing else was to be done: neither groups nor addresses change in a second run.
+    plan = done.stdout.partition(": Show the plan]")[2].partition("TASK")[0]
+    assert len(re.findall(r"^ +\"", plan, re.MULTILINE)) - plan.count('"msg"') == 2
+    assert "unpause server db1: it is paused" in plan
+    assert "skip    server Balancer_1" in plan
+    assert recap(done.stdout)["localhost"]["changed"] == 1
+
+
+def test_a_database_with_another_name_is_no_new_one(
+    course: Course, resumed: tuple[Done, Seen]
+) -> None:
+    done = course.site.provision("--check", **variables(course, openstack_vms=[BALANCER, DB2]))
+    told = said(done)
+    assert "the server db2 does not exist, but db1 (" in told
+    assert "A new one would be empty, and the site would use it as its database." in told
+    assert "openstack server set --name db2" in told
+
+
+def test_a_removal_spares_what_was_made_by_hand(course: Course, resumed: tuple[Done, Seen]) -> None:
+    done = course.site.deprovision(confirm="course")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
+    seen = course.look()
+    assert [*seen.servers] == ["Balancer_1"]
+    assert seen.servers["Balancer_1"].metadata == {}
+    assert groups_of(seen, "Balancer_1") == {"default", "of-the-course"}
+    assert [one.floating_ip_address for one in seen.ips] == [course.address]
+    assert [*seen.groups] == ["of-the-course"]
+    assert seen.keypairs == []
