@@ -86,6 +86,39 @@ def test_every_playbook_demands_its_machines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("playbook", "says"),
+    [
+        (
+            "site.yml",
+            "Set bookface_db_host in the variables of all hosts to the address of the one",
+        ),
+        (
+            "playbooks/backup.yml",
+            "Name the machine of the one that is meant: -e database_host=db1.",
+        ),
+        (
+            "playbooks/restore.yml",
+            "Name the machine of the one that is meant: -e database_host=db1.",
+        ),
+    ],
+)
+def test_of_two_databases_nobody_guesses(tmp_path: Path, playbook: str, says: str) -> None:
+    inventory = tmp_path / "hosts.yml"
+    groups = {
+        "databases": {"hosts": {"db1": {}, "db2": {}}},
+        "loadbalancers": {"hosts": {"lb1": {}}},
+    }
+    inventory.write_text(json.dumps({"all": {"children": groups}}))
+    done = subprocess.run(
+        ["ansible-playbook", "-i", str(inventory), playbook],
+        cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "The group databases has db1, db2." in told(done)
+    assert says in told(done)
+
+
+@pytest.mark.parametrize(
     ("pattern", "status", "says"),
     [
         ("/servers/detail", 429, "the cloud limits how many requests it answers"),
