@@ -21,6 +21,9 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack import
     fault as openstack_fault,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
+    keys as openstack_keys,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
     plan as openstack_plan,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
@@ -88,18 +91,23 @@ def plan(entries: Sequence[Data], platform: str, settings: Data, cloud: Data) ->
     texts = wanted.user_data
     made = openstack_plan.plan(found, names, wanted, cloud)
     extra = openstack_servers.extra_groups(wanted, cloud)
+    keys = openstack_steps.keys(names, wanted, cloud)
+    new_keys = {
+        one["name"]: openstack_servers.new_keys(names, wanted, one, cloud)
+        for one in openstack_steps.ours(cloud["servers"], names)
+    }
     servers = {
         machine.name: {
             **asdict(machine),
             "metadata": openstack_servers.metadata(
-                machine, names, texts.get(machine.name, ""), wanted.disk
+                machine, names, texts.get(machine.name, ""), wanted.disk, keys
             ),
-            "group_mark": openstack_servers.group_mark(machine),
+            "group_mark": openstack_servers.group_mark(machine) | new_keys.get(machine.name, {}),
             "adoption": openstack_servers.adoption(machine, names),
             "image_id": next(iter(openstack_steps.images(cloud, machine.image)), machine.image),
             "kept_groups": made.kept.get(machine.name, extra),
             "security_groups": openstack_servers.security_groups(machine, names),
-            "user_data": texts.get(machine.name, ""),
+            "user_data": openstack_keys.with_keys(texts.get(machine.name, ""), wanted.public_keys),
             "in_swarm": machine.in_swarm,
             "volume_name": names.volume(machine.name),
             "address_mark": names.address_mark(machine.name),

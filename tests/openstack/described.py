@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -223,3 +225,18 @@ def inventory(lab: Lab, directory: Path, platform: str) -> Site:
     file.write_text(yaml.safe_dump(told))
     subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", directory / "id"], check=True)
     return Site(directory, lab)
+
+
+@contextmanager
+def credentials(site: Site, changes: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """The environment of a user whose clouds.yaml says something else of the cloud."""
+    known = json.loads(site.lab.clouds.read_text())
+    lab = copy.deepcopy(known["clouds"]["lab"])
+    auth = lab["auth"] | changes.get("auth", {})
+    known["clouds"]["lab"] = lab | dict(changes) | {"auth": auth}
+    file = site.directory / "other-clouds.yaml"
+    file.write_text(json.dumps(known))
+    try:
+        yield {"OS_CLIENT_CONFIG_FILE": str(file)}
+    finally:
+        file.unlink()

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from described import ROOT, Site
+from described import ROOT, Site, credentials
 from faulty import faulty
 
 from tests.support.commands import failures
@@ -30,21 +26,6 @@ PLAYBOOKS = {
     "playbooks/backup.yml": "databases",
     "playbooks/restore.yml": "databases",
 }
-
-
-@contextmanager
-def credentials(site: Site, changes: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    """The environment of a user whose clouds.yaml says something else of the cloud."""
-    known = json.loads(site.lab.clouds.read_text())
-    lab = copy.deepcopy(known["clouds"]["lab"])
-    auth = lab["auth"] | changes.get("auth", {})
-    known["clouds"]["lab"] = lab | dict(changes) | {"auth": auth}
-    file = site.directory / "other-clouds.yaml"
-    file.write_text(json.dumps(known))
-    try:
-        yield {"OS_CLIENT_CONFIG_FILE": str(file)}
-    finally:
-        file.unlink()
 
 
 def told(done: Done) -> str:

@@ -5,6 +5,7 @@ Beside it, machines in states that people bring them into.
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from described import Seen, Site, inventory
+import yaml
+from described import Seen, Site, credentials, inventory
 
 from tests.lab.openstack.lab import Lab
 from tests.support.commands import failures, recap
@@ -118,6 +120,67 @@ def test_groups_and_the_address_of_an_adopted_machine_stay(
     assert groups_of(seen, "db1") == {"course", "course-databases", "of-the-course"}
 
 
+def reached(course: Course, source: str, reach: str, **environment: str) -> dict[str, str]:
+    """Machine → its address and its way, from an inventory named as a user may."""
+    question = "msg={{ ansible_host }} {{ bookface_address }} {{ 'ProxyCommand' in ansible_ssh_common_args }}"
+    given = json.dumps(course.site.variables | variables(course, openstack_reach=reach))
+    command = ["ansible", "-i", str(course.site.directory / source), "all", "-e", given]
+    done = course.site.execute([*command, "-m", "debug", "-a", question], **environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return dict(re.findall(r'^(\S+) \| SUCCESS => \{\s+"msg": "(.*)"', done.stdout, re.MULTILINE))
+
+
+def test_a_controller_inside_the_network_goes_straight_to_the_machines(
+    course: Course, adopted: tuple[Done, Seen]
+) -> None:
+    db1, balancer = (
+        adopted[1].servers[name].addresses["university"][0]["addr"]
+        for name in ("db1", "Balancer_1")
+    )
+    # The directory and its file are the same inventory.
+    assert reached(course, "inventory", "floating") == {
+        "Balancer_1": f"{course.address} {balancer} False",
+        "db1": f"{db1} {db1} True",
+    }
+    assert reached(course, "inventory/openstack.yml", "fixed") == {
+        "Balancer_1": f"{balancer} {balancer} False",
+        "db1": f"{db1} {db1} False",
+    }
+
+
+def test_credentials_of_an_openrc_file(course: Course, adopted: tuple[Done, Seen]) -> None:
+    """As sourcing one sets them, with the cloud's region in the inventory."""
+    auth = json.loads(course.site.lab.clouds.read_text())["clouds"]["lab"]["auth"]
+    environment = {f"OS_{name.upper()}": value for name, value in auth.items()}
+    inventory = course.site.directory / "inventory/openstack.yml"
+    before = inventory.read_text()
+    told = yaml.safe_load(before) | {"only_clouds": ["envvars"], "region": "RegionOne"}
+    inventory.write_text(yaml.safe_dump(told))
+    environment["OS_CLIENT_CONFIG_FILE"] = "/nosuch"
+    try:
+        assert {*reached(course, "inventory", "floating", **environment)} == {"Balancer_1", "db1"}
+        # A second run, which has nothing to do.
+        given = json.dumps(course.site.variables | variables(course))
+        command = [
+            "ansible-playbook",
+            "-i",
+            str(inventory),
+            "provision.yml",
+            "--check",
+            "-e",
+            given,
+        ]
+        again = course.site.execute(command, **environment)
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert recap(again.stdout)["localhost"]["changed"] == 0
+        inventory.write_text(yaml.safe_dump(told | {"region": "Moon"}))
+        nowhere = course.site.execute(command, **environment)
+        assert nowhere.returncode != 0
+        assert "Moon" in nowhere.stdout + nowhere.stderr
+    finally:
+        inventory.write_text(before)
+
+
 @pytest.fixture(scope="module")
 def resumed(course: Course, adopted: tuple[Done, Seen]) -> tuple[Done, Seen]:
     """A run when db1 is paused, and the other one is shut off and locked."""
@@ -162,6 +225,37 @@ def test_a_database_with_another_name_is_no_new_one(
     assert "the server db2 does not exist, but db1 (" in told
     assert "A new one would be empty, and the site would use it as its database." in told
     assert "openstack server set --name db2" in told
+
+
+@pytest.fixture
+def mate(course: Course) -> Iterator[dict[str, str]]:
+    """The environment of somebody with an account of their own in the same project."""
+    who = course.site.cloud("lab-admin").identity
+    password = "mates-only"  # noqa: S105
+    user = who.create_user(name="mate", password=password, domain_id="default")
+    project, role = who.find_project("demo"), who.find_role("member")
+    who.assign_project_role_to_user(project, user, role)
+    with credentials(course.site, {"auth": {"username": "mate", "password": password}}) as made:
+        yield made
+    who.delete_user(user)
+
+
+def test_a_team_mate_is_told_whose_key_the_machines_have(
+    course: Course, resumed: tuple[Done, Seen], mate: dict[str, str]
+) -> None:
+    """Their own keypair is another one, and the cloud shows nobody the keypair of others."""
+    mine = course.site.directory / "id.pub"
+    theirs = mine.read_text().split()
+    other = course.site.directory / "mate.pub"
+    other.write_text(f"{theirs[0]} {theirs[1][:-4]}AAAA mate@there\n")
+    given = course.site.variables | variables(course, openstack_public_key_file=str(other))
+    command = ["ansible-playbook", "-i", str(course.site.directory / "inventory"), "provision.yml"]
+    done = course.site.execute([*command, "--check", "-e", json.dumps(given)], **mate)
+    told = said(done)
+    assert "db1 have the key SHA256:" in told
+    assert theirs[2] in told
+    assert "mate@there: you could not log in" in told
+    assert "Balancer_1" not in told
 
 
 def test_a_removal_spares_what_was_made_by_hand(course: Course, resumed: tuple[Done, Seen]) -> None:

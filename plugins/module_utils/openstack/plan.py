@@ -21,6 +21,13 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.descri
     Machine,
     Names,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.keys import (
+    fingerprint,
+    with_keys,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.keys import (
+    in_words as in_words_of_key,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.rules import (
     in_words,
     seen,
@@ -49,6 +56,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps 
     flavor,
     has_mark,
     images,
+    keypair,
     listed,
     matching,
     own,
@@ -82,14 +90,17 @@ def plan(found: Sequence[Machine], names: Names, wanted: Settings, cloud: Data) 
 
 
 def _keypair(made: Plan, _found: Any, names: Names, wanted: Settings, cloud: Data) -> None:
-    there = [key for key in cloud["keypairs"] if key["name"] == names.keypair]
+    there = keypair(names, cloud)
+    mine = fingerprint(wanted.public_key)
     if not there:
         made.steps.append(Step(CREATE, KEYPAIR, names.keypair))
-    elif there[0]["public_key"].split()[:2] != wanted.public_key.split()[:2]:
+    elif fingerprint(there) != mine and mine not in map(fingerprint, wanted.public_keys):
         made.faults.append(
-            f"the keypair {names.keypair} holds another key than openstack_public_key_file."
-            " Servers get their key when they are created: name the file with that key, or remove"
-            " the keypair and replace the servers"
+            f"the keypair {names.keypair} holds another key than openstack_public_key_file:"
+            f" {in_words_of_key(there)}, expected {in_words_of_key(wanted.public_key)}. Servers get"
+            " their keys when they are created. Name the file with that key; or, if both people"
+            " work on this platform, let the one who has it add yours to openstack_public_keys and"
+            " run this"
         )
 
 
@@ -299,7 +310,8 @@ def _missing(made: Plan, found: Sequence[Machine], wanted: Settings, cloud: Data
         if zones:
             yield f"there is no availability zone {zone}; the cloud has {listed(zones)}"
     for machine in machines:
-        size = len(b64encode(wanted.user_data.get(machine.name, "").encode()))
+        text = with_keys(wanted.user_data.get(machine.name, ""), wanted.public_keys)
+        size = len(b64encode(text.encode()))
         if size > USER_DATA_LIMIT:
             yield (
                 f"the user data of {machine.name} has {size} bytes in base64; the cloud takes"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from ansible_collections.bookface.platform.plugins.module_utils.access import DATABASES
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import (
@@ -19,6 +19,17 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.descri
     USER_DATA_MARK,
     Machine,
     Names,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.keys import (
+    fingerprint,
+    held,
+    more,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.keys import (
+    in_words as key_in_words,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.keys import (
+    marks as key_marks,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps import (
     ADOPT,
@@ -38,6 +49,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps 
     flavor,
     images,
     is_adopted,
+    keypair,
+    keys,
     listed,
     matching,
     network_id,
@@ -91,11 +104,14 @@ def adoption(machine: Machine, names: Names) -> dict[str, str]:
     return names.metadata | group_mark(machine) | {ADOPTED_MARK: "true"}
 
 
-def metadata(machine: Machine, names: Names, text: str, disk: str) -> dict[str, str]:
+def metadata(
+    machine: Machine, names: Names, text: str, disk: str, public_keys: Sequence[str]
+) -> dict[str, str]:
     """The metadata of a new server."""
     return (
         names.metadata
         | group_mark(machine)
+        | key_marks(public_keys)
         | {
             IMAGE_MARK: machine.image,
             USER_DATA_MARK: digest(text),
@@ -148,6 +164,7 @@ def plan_servers(
             f"these changes require replacing: {told}. The data on these machines would be lost. To"
             f" replace them: -e confirm_replace={all_of_them}"
         )
+    _keys(made, [one for one in marked if one["name"] in described], names, wanted, cloud)
     for server in marked:
         if server["name"] not in described:
             _undescribed(made, server, wanted)
@@ -157,6 +174,46 @@ def plan_servers(
         made.faults.append(
             f"confirm_replace names {listed(strange)}, which openstack_vms does not describe"
         )
+
+
+def _keys(made: Plan, servers: Iterable[Data], names: Names, wanted: Settings, cloud: Data) -> None:
+    """Machines that the one who runs this could not log in to."""
+    # Where the account itself has another key, that is told once.
+    account = fingerprint(keypair(names, cloud))
+    without: dict[str, list[str]] = {}
+    for server in servers:
+        told = held(server["metadata"])
+        other = server["user_id"] != cloud["user_id"]
+        if is_adopted(server) or {fingerprint(wanted.public_key), account} & {*told}:
+            continue
+        if told:
+            whose = " and ".join(told.values()) + (
+                f", given by the account {server['user_id']}" if other else ""
+            )
+            without.setdefault(whose, []).append(server["name"])
+        elif other:
+            made.left.append(
+                f"{SERVER} {server['name']}: the account {server['user_id']} has created it, with a"
+                " key of its own; whether it has yours, the cloud does not say"
+            )
+    for whose, machines in without.items():
+        made.faults.append(
+            f"{', '.join(machines)} have the key {whose}, and not yours,"
+            f" {key_in_words(wanted.public_key)}: you could not log in. Let the owner of that key"
+            " add yours to openstack_public_keys and run provision.yml, or name the file with that"
+            " key in openstack_public_key_file"
+        )
+
+
+def new_keys(names: Names, wanted: Settings, server: Data, cloud: Data) -> dict[str, str]:
+    """The metadata for keys that a server is yet to be given, if we can log in and give them."""
+    told = held(server["metadata"])
+    mine = fingerprint(wanted.public_key)
+    if is_adopted(server) or (told and mine not in told):
+        return {}
+    if not told and server["user_id"] != cloud["user_id"]:
+        return {}
+    return more(server["metadata"], keys(names, wanted, cloud))
 
 
 def _ambiguous(name: str, mine: Sequence[Data], foreign: Sequence[Data]) -> str:
@@ -357,6 +414,8 @@ def _changes(
     groups = group_mark(machine)[GROUPS_MARK]
     if server["metadata"].get(GROUPS_MARK) != groups:
         yield f"groups {server['metadata'].get(GROUPS_MARK)} -> {groups}"
+    if given := new_keys(names, wanted, server, cloud):
+        yield f"keys + {', '.join(given.values())}"
     known = {group["id"]: group["name"] for group in cloud["security_groups"]}
     kept = extra_groups(wanted, cloud)
     network = network_id(names, wanted, cloud)

@@ -15,6 +15,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.descri
     MARK,
     Names,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.keys import unique
 
 Data = Mapping[str, Any]
 CREATE, CHANGE, REPLACE, REMOVE = "create", "change", "replace", "remove"
@@ -45,8 +46,9 @@ class Step:
 class Settings:
     """The desired state beside the machines. C(network): an existing one, or empty for our own.
 
-    C(disk): device and mount point of a machine's volume. C(extra_groups): security groups of
-    others that all machines are in as well.
+    C(public_key): of the one who runs this; C(public_keys): of the team. C(disk): device and mount
+    point of a machine's volume. C(extra_groups): security groups of others that all machines are in
+    as well.
     """
 
     network: str
@@ -54,6 +56,7 @@ class Settings:
     external: str
     nameservers: Sequence[str]
     public_key: str
+    public_keys: Sequence[str]
     swarm_policy: str
     rules: Mapping[str, Sequence[Data]]
     user_data: Mapping[str, str]
@@ -136,6 +139,17 @@ def flavor(cloud: Data, given: str) -> str:
     """The name of a flavor that is given by name or id; what the cloud does not have as it is."""
     by_id = {one["id"]: name for name, one in cloud["flavors"].items()}
     return given if given in cloud["flavors"] else by_id.get(given, given)
+
+
+def keypair(names: Names, cloud: Data) -> str:
+    """The public key of our keypair, as this account sees it."""
+    there = [one["public_key"] for one in cloud["keypairs"] if one["name"] == names.keypair]
+    return str(there[0]) if there else ""
+
+
+def keys(names: Names, wanted: Settings, cloud: Data) -> list[str]:
+    """The public keys of a new server."""
+    return unique([keypair(names, cloud) or wanted.public_key, *wanted.public_keys])
 
 
 def ports_of(server: Data, cloud: Data) -> list[str]:

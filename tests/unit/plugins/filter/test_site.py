@@ -41,7 +41,10 @@ def test_a_good_site_has_no_fault(number: Any) -> None:
     [
         ({"db_password": ""}, "bookface_db_password is not set."),
         ({"db_host": ""}, "bookface_db_host is empty. Set it, or"),
-        ({"db_host": "", "databases": ["a", "b"]}, "bookface_db_host is empty, and the group databases has a, b."),
+        (
+            {"db_host": "", "databases": ["a", "b"]},
+            "bookface_db_host is empty, and the group databases has a, b.",
+        ),
         ({"frontpage_limit": "ten"}, "bookface_frontpage_limit is ten; expected"),
         ({"frontpage_limit": 0}, "bookface_frontpage_limit is 0; expected"),
         ({"frontpage_limit": "5\n"}, "bookface_frontpage_limit is 5\n; expected"),

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from ansible_collections.bookface.platform.plugins.filter.openstack_plan import FilterModule
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.keys import marks
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.servers import digest
 
 FILTERS = FilterModule().filters()
@@ -33,6 +34,7 @@ SETTINGS: Data = {
     "external": "public",
     "nameservers": [],
     "public_key": KEY,
+    "public_keys": [],
     "swarm_policy": "soft-anti-affinity",
     "rules": RULES,
     "user_data": {"swarm1": "#cloud-config\n"},
@@ -87,6 +89,7 @@ def server(name: str, group: str, text: str = "") -> Data:
             "bookface_image": "debian-12",
             "bookface_user_data": digest(text),
             "bookface_disk": "none",
+            **marks([KEY]),
         },
         "image_id": "i12",
         "flavor": "small",
