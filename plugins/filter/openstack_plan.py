@@ -67,7 +67,12 @@ def machines(described: Sequence[Data], platform: str, **defaults: str) -> list[
 
 
 def rules(
-    entries: Sequence[Data], platform: str, hostvars: Mapping[str, Data], ports: Data, doors: Data
+    entries: Sequence[Data],
+    platform: str,
+    hostvars: Mapping[str, Data],
+    ports: Data,
+    doors: Data,
+    ipv6: bool = False,
 ) -> dict[str, list[dict[str, Any]]]:
     """See openstack_rules.yml beside this file."""
     names = openstack_description.Names(platform)
@@ -76,7 +81,7 @@ def rules(
     whom = [given.pop(key) for key in ("ssh_cidrs", "admin_cidrs")]
     try:
         return openstack_rules.rules(
-            names, _machines(entries), hostvars, numbers, Doors(**given), *whom
+            names, _machines(entries), hostvars, numbers, Doors(**given), *whom, ipv6=ipv6
         )
     except ValueError as error:
         message = str(error).rstrip(".")

@@ -152,6 +152,18 @@ def test_refused_runs_create_nothing(site: Site, refused: dict[str, str]) -> Non
     assert [*seen.ips, *seen.routers, *seen.keypairs, *seen.server_groups] == []
 
 
+def test_a_repository_of_docker_s_that_cannot_be_reached_has_a_remedy(site: Site) -> None:
+    """As from a controller without access to the internet."""
+    mirror = {"docker_ce_origin": "mirror", "docker_ce_mirror": "http://127.0.0.1:1"}
+    done = site.provision("--check", **mirror)
+    assert done.returncode != 0
+    ((host, text),) = failures(done.stdout)
+    assert host == "swarm1"
+    told = " ".join(text.split())
+    assert "docker_ce_origin is mirror, and the key of that repository cannot be read" in told
+    assert "Without access to the internet set docker_ce_origin to distribution" in told
+
+
 def test_no_server_is_created_if_user_data_cannot_be_rendered(site: Site) -> None:
     """Not even those without Docker: a machine would come up without its Docker."""
     site.group_vars("docker_hosts", {"docker_ce_daemon": {"debug": "perhaps"}})
