@@ -122,12 +122,14 @@ def test_groups_and_the_address_of_an_adopted_machine_stay(
 
 def reached(course: Course, source: str, reach: str, **environment: str) -> dict[str, str]:
     """Machine → its address and its way, from an inventory named as a user may."""
-    question = "msg={{ ansible_host }} {{ bookface_address }} {{ 'ProxyCommand' in ansible_ssh_common_args }}"
+    way = "{{ 'ProxyCommand' in ansible_ssh_common_args }}"
+    question = json.dumps({"msg": "{{ ansible_host }} {{ bookface_address }} " + way})
     given = json.dumps(course.site.variables | variables(course, openstack_reach=reach))
     command = ["ansible", "-i", str(course.site.directory / source), "all", "-e", given]
     done = course.site.execute([*command, "-m", "debug", "-a", question], **environment)
     assert done.returncode == 0, done.stdout + done.stderr
-    return dict(re.findall(r'^(\S+) \| SUCCESS => \{\s+"msg": "(.*)"', done.stdout, re.MULTILINE))
+    answers = r'^(\S+) \| SUCCESS => \{[^}]*"msg": "(.*)"'
+    return dict(re.findall(answers, done.stdout, re.MULTILINE))
 
 
 def test_a_controller_inside_the_network_goes_straight_to_the_machines(
