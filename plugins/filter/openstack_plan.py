@@ -78,10 +78,10 @@ def rules(
     names = openstack_description.Names(platform)
     numbers = Ports(**ports)
     given = dict(doors)
-    whom = [given.pop(key) for key in ("ssh_cidrs", "admin_cidrs")]
+    ssh, admin = given.pop("ssh_cidrs"), given.pop("admin_cidrs")
     try:
         return openstack_rules.rules(
-            names, _machines(entries), hostvars, numbers, Doors(**given), *whom, ipv6=ipv6
+            names, _machines(entries), hostvars, numbers, Doors(**given), ssh, admin, ipv6
         )
     except ValueError as error:
         message = str(error).rstrip(".")

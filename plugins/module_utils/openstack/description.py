@@ -26,10 +26,13 @@ USER_DATA_MARK, DISK_MARK = "bookface_user_data", "bookface_disk"
 # On a machine that was made by hand. Those that we create have an image mark instead.
 ADOPTED_MARK = "bookface_adopted"
 
+# Gigabytes of a volume to boot from, where no size is given: the disk of a small flavor.
+BOOT_VOLUME = 20
+
 _PLATFORM = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?\Z")
 _DEFAULTS: Mapping[str, Any] = {
-    "volume": 0, "floating_ip": False, "availability_zone": "", "boot_volume": 0,
+    "volume": 0, "floating_ip": False, "availability_zone": "", "boot_from_volume": False,
 }  # fmt: skip
 _KEYS = frozenset({"name", "groups", "image", "flavor", "suite", *_DEFAULTS})
 
@@ -149,7 +152,7 @@ def machines(
                     floating_ip=bool(told["floating_ip"]),
                     address=str(told["floating_ip"]) if _is_address(told["floating_ip"]) else "",
                     availability_zone=str(told["availability_zone"] or ""),
-                    boot_volume=int(told["boot_volume"]),
+                    boot_volume=_boot_volume(told["boot_from_volume"]),
                 )
             )
     addresses = [machine.address for machine in found if machine.address]
@@ -187,10 +190,15 @@ def _faults(told: Mapping[str, Any], number: int) -> Iterable[str]:
     for key in ("image", "flavor", "suite"):
         if not told.get(key):
             yield f"{name} has no {key}; set it, or openstack_{key} for all machines"
-    for key in ("volume", "boot_volume"):
-        size = told[key]
-        if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-            yield f"{name} has the {key} {size!r}: expected gigabytes, or 0 for none"
+    size = told["volume"]
+    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+        yield f"{name} has the volume {size!r}: expected gigabytes, or 0 for none"
+    size = told["boot_from_volume"]
+    if not isinstance(size, int) or size < 0:
+        yield (
+            f"{name} has boot_from_volume {size!r}: expected the gigabytes of that volume, or true"
+            f" for {BOOT_VOLUME}"
+        )
     if not isinstance(told["floating_ip"], bool) and not _is_address(told["floating_ip"]):
         yield (
             f"{name} has floating_ip {told['floating_ip']!r}: expected true, false, or an address"
@@ -198,6 +206,11 @@ def _faults(told: Mapping[str, Any], number: int) -> Iterable[str]:
         )
     if not isinstance(told["availability_zone"] or "", str):
         yield f"{name} has availability_zone {told['availability_zone']!r}: expected its name"
+
+
+def _boot_volume(value: bool | int) -> int:
+    """Gigabytes of the volume that a machine boots from; 0 for none."""
+    return BOOT_VOLUME if value is True else int(value)
 
 
 def _is_address(value: object) -> bool:

@@ -297,13 +297,13 @@ def _missing(made: Plan, found: Sequence[Machine], wanted: Settings, cloud: Data
         ):
             yield (
                 f"the flavor {given} of {who} has no disk: machines of it boot from a volume. Set"
-                " boot_volume to its size in GB, or choose another flavor"
+                " boot_from_volume to its size in GB, or choose another flavor"
             )
     booting = [machine.name for machine in machines if machine.boot_volume]
     if booting and not cloud["block_storage"]:
         yield (
             f"{', '.join(booting)} would boot from a volume, but the cloud has no block storage."
-            " Remove boot_volume, and choose a flavor with a disk"
+            " Remove boot_from_volume, and choose a flavor with a disk"
         )
     zones = cloud["zones"]
     for zone in sorted({machine.availability_zone for machine in machines} - {"", *zones}):

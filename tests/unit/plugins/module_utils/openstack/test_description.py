@@ -50,7 +50,7 @@ def test_what_a_machine_leaves_out_is_filled_in() -> None:
         ({"name": "web1", "groups": ["web"]}, "web1 is in the unknown group web; known: loadb"),
         (
             {**LB, "colour": "red"},
-            "lb1 has colour; known keys: availability_zone, boot_volume, flavor, floating_ip",
+            "lb1 has colour; known keys: availability_zone, boot_from_volume, flavor, floating_ip",
         ),
         ({**LB, "image": ""}, "lb1 has no image; set it, or openstack_image for all machines"),
         ({**LB, "flavor": None}, "lb1 has no flavor"),
@@ -62,6 +62,9 @@ def test_what_a_machine_leaves_out_is_filled_in() -> None:
             {**LB, "floating_ip": "yes"},
             "lb1 has floating_ip 'yes': expected true, false, or an address",
         ),
+        ({**LB, "floating_ip": "203.0.113"}, "lb1 has floating_ip '203.0.113': expected true"),
+        ({**LB, "boot_from_volume": "big"}, "lb1 has boot_from_volume 'big': expected the giga"),
+        ({**LB, "availability_zone": 3}, "lb1 has availability_zone 3: expected its name"),
         ("lb1", "openstack_vms has 'lb1': expected a dictionary"),
     ],
 )
@@ -129,3 +132,19 @@ def test_the_inventory_finds_the_machines_by_our_marks() -> None:
     told = yaml.safe_load(file.read_text())
     assert told["server_filters"]["metadata"] == Names("bookface").metadata
     assert told["only_clouds"] == ["openstack"]
+
+
+def test_what_a_machine_may_say_of_itself() -> None:
+    told = {"floating_ip": "203.0.113.9", "boot_from_volume": 40, "availability_zone": "nova"}
+    (found,) = read({**LB, **told, "name": "Web_1.a"})
+    assert (found.floating_ip, found.address) == (True, "203.0.113.9")
+    assert (found.boot_volume, found.availability_zone) == (40, "nova")
+    (found,) = read({**LB, "boot_from_volume": True, "floating_ip": False})
+    assert (found.boot_volume, found.address) == (20, "")
+    assert jump_name([{"name": "a"}, {"name": "b", "floating_ip": "203.0.113.9"}]) == "b"
+
+
+def test_an_address_belongs_to_one_machine() -> None:
+    twice = [{**LB, "name": name, "floating_ip": "203.0.113.9"} for name in ("a", "b")]
+    with pytest.raises(DescriptionError, match="several machines of openstack_vms have the fl"):
+        read(*twice)

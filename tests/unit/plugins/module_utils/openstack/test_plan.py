@@ -159,7 +159,7 @@ def test_a_flavor_without_a_disk_needs_a_volume() -> None:
     cloud = copy.deepcopy(EMPTY)
     cloud["flavors"]["small"]["disk"] = 0
     assert "the flavor small of lb1, swarm1 has no disk" in faults(cloud)
-    booting = [one | {"boot_volume": 20} for one in DESCRIBED]
+    booting = [one | {"boot_from_volume": True} for one in DESCRIBED]
     assert "lb1, swarm1 would boot from a volume, but the" in faults(cloud, booting)
     assert "create  server lb1: debian-12, small, boot volume of 20 GB" in told(
         cloud | {"block_storage": True}, booting
