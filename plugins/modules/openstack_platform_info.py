@@ -150,6 +150,7 @@ def networks(cloud: Any) -> dict[str, Any]:
             "device_owner": port.device_owner or "",
             "network_id": port.network_id,
             "network": names.get(port.network_id, ""),
+            "port_security": port.is_port_security_enabled is not False,
             "security_group_ids": list(port.security_group_ids or []),
             "subnets": [ip["subnet_id"] for ip in port.fixed_ips],
         }

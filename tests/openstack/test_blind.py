@@ -135,6 +135,13 @@ def asked(site: Site, pattern: str, status: int, times: int = 1000) -> Done:
         return site.execute(["ansible", "localhost", *module], **environment)
 
 
+def test_what_is_no_openstack_is_reported_as_that(site: Site) -> None:
+    done = asked(site, "/limits", 200)
+    assert done.returncode != 0
+    assert "lab: what answers at the cloud's endpoint is not OpenStack" in told(done)
+    assert "Traceback" not in told(done)
+
+
 def test_an_overloaded_cloud_is_no_empty_inventory(site: Site) -> None:
     with (
         faulty(f"http://127.0.0.1:{site.lab.ports['nova']}", "/servers", 429) as address,

@@ -24,20 +24,25 @@ try:
     from openstack.exceptions import SDKException, raise_from_response
 
     HAS_SDK = True
-    REFUSALS = (ClientException, SDKException)
+    # ValueError: an answer that is no JSON.
+    REFUSALS = (ClientException, SDKException, ValueError)
 except ImportError:
     HAS_SDK = False
     REFUSALS = ()
 
 # With the library's delays, which double from half a second: about 8 seconds for each request.
 RETRIES = 4
+# Seconds for an answer, which a cloud may otherwise delay for ever.
+TIMEOUT = 60
 LATER = frozenset({429, 502, 503, 504})
 
 
 def connect(name: str, region: str = "") -> Any:
     """A connection with a token. C(name): cloud in clouds.yaml, or C(envvars) for OS_*."""
     options: dict[str, Any] = {"region_name": region} if region else {}
-    cloud = openstack.connect(cloud=name, status_code_retries=RETRIES, **options)
+    cloud = openstack.connect(
+        cloud=name, status_code_retries=RETRIES, api_timeout=TIMEOUT, **options
+    )
     # The library does not retry the login.
     for attempt in range(RETRIES):
         try:

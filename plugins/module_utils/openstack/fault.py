@@ -67,6 +67,12 @@ MEANINGS = (
         kinds=frozenset({"ConnectFailure", "ConnectTimeout", "SSLFailure", "DiscoveryFailure"}),
     ),
     Meaning(
+        "what answers at the cloud's endpoint is not OpenStack, perhaps a proxy or the login page"
+        " of a network. Check auth_url in clouds.yaml, and the network that you are in",
+        r"JSONDecodeError",
+        kinds=frozenset({"JSONDecodeError"}),
+    ),
+    Meaning(
         "a quota of the project is used up. Remove what is not needed, or ask the operator for"
         " more",
         r"[Qq]uota (exceeded|has been met)|exceeded for resources|OverQuota",

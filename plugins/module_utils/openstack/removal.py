@@ -99,6 +99,11 @@ def removal(names: Names, cloud: Data, volumes: bool) -> Plan:
     routers = {step.id for step in made.steps if step.kind == ROUTER}
     networks = {step.id: step.name for step in made.steps if step.kind == NETWORK}
     groups = {step.id: step.name for step in made.steps if step.kind == SECURITY_GROUP}
+    for server in cloud["servers"]:
+        if server["id"] in servers | released and server["locked"]:
+            made.faults.append(
+                f"the server {server['name']} is locked: openstack server unlock {server['id']}"
+            )
     for port in cloud["ports"]:
         if port["device_id"] in servers | routers or port["device_owner"] in NEUTRON:
             continue

@@ -422,6 +422,12 @@ def _changes(
     for port in cloud["ports"]:
         if (port["device_id"], port["network_id"]) != (server["id"], network):
             continue
+        if not port["port_security"]:
+            made.left.append(
+                f"security groups of {SERVER} {machine.name}: the port security of its port is off,"
+                " so everybody reaches every port of it"
+            )
+            continue
         if is_adopted(server):
             kept = list(dict.fromkeys([*kept, *port["security_group_ids"]]))
         has = {known.get(group, group) for group in port["security_group_ids"]}

@@ -107,6 +107,7 @@ def port(device: str, *groups: str, **more: Any) -> Data:
         "device_owner": "compute:nova",
         "network_id": "net",
         "network": "p",
+        "port_security": True,
         "security_group_ids": [f"id-{group}" for group in groups],
         "subnets": ["sub"],
     } | more

@@ -85,3 +85,11 @@ def test_one_on_our_own_network_stands_in_the_way_of_the_network() -> None:
     cloud = made()
     cloud["servers"][0]["metadata"] = {"bookface_platform": "p"}
     assert "of compute:nova id-lb1 is on the network p" in str(removal(cloud)["faults"])
+
+
+def test_a_locked_server_is_found_before_anything_is_removed() -> None:
+    cloud = made()
+    cloud["servers"][1]["locked"] = True
+    assert removal(cloud)["faults"] == [
+        "the server swarm1 is locked: openstack server unlock id-swarm1"
+    ]

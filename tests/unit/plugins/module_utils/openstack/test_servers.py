@@ -264,6 +264,17 @@ def test_a_marked_machine_is_adopted_with_its_groups_and_its_address() -> None:
     assert plan(cloud)["lines"] == []
 
 
+def test_a_port_without_security_is_left_as_it_is() -> None:
+    cloud = by_hand(*MARKED)
+    cloud["servers"][0]["metadata"]["bookface_adopted"] = "true"
+    cloud["ports"][0] |= {"port_security": False, "security_group_ids": []}
+    assert told(cloud) == []
+    assert plan(cloud)["left"] == [
+        "security groups of server lb1: the port security of its port is off, so everybody reaches"
+        " every port of it"
+    ]
+
+
 def test_a_machine_without_a_mark_is_adopted_by_its_name() -> None:
     cloud = by_hand("owner")
     assert told(cloud, confirm_adopt=["lb1"]) == [ADOPT.replace(
