@@ -150,6 +150,9 @@ def _as_data(made: openstack_steps.Plan) -> dict[str, Any]:
         "remove": by_kind(removed=True),
         "left": made.left,
         "blocked": made.blocked,
+        "wrong": [
+            f"The server {name} was left as it is: {why}." for name, why in made.blocked.items()
+        ],
         "faults": made.faults,
         "lines": openstack_steps.lines(made),
     }

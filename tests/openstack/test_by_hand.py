@@ -23,6 +23,8 @@ from tests.support.waiting import until
 Done = subprocess.CompletedProcess[str]
 BALANCER = {"name": "Balancer_1", "groups": ["loadbalancers"], "floating_ip": True}
 DB1 = {"name": "db1", "groups": ["databases"]}
+# No host has room for it.
+HUGE1 = {"name": "huge1", "groups": ["databases"], "flavor": "m9.huge", "floating_ip": True}
 DB2 = {"name": "db2", "groups": ["databases"]}
 
 
@@ -185,8 +187,10 @@ def test_credentials_of_an_openrc_file(course: Course, adopted: tuple[Done, Seen
 
 @pytest.fixture(scope="module")
 def resumed(course: Course, adopted: tuple[Done, Seen]) -> tuple[Done, Seen]:
-    """A run when db1 is paused, and the other one is shut off and locked."""
+    """A run when db1 is paused, the other one is shut off and locked, and a third finds no room."""
     cloud = course.site.cloud()
+    operator = course.site.cloud("lab-admin").compute
+    flavor = operator.create_flavor(name="m9.huge", ram=2048, vcpus=1, disk=9000000)
     ids = course.look().ids()
     cloud.compute.pause_server(ids["db1"])
     cloud.compute.stop_server(ids["Balancer_1"])
@@ -198,9 +202,10 @@ def resumed(course: Course, adopted: tuple[Done, Seen]) -> tuple[Done, Seen]:
         "one server is paused and one shut off",
     )
     cloud.compute.lock_server(ids["Balancer_1"])
-    done = course.site.provision(**variables(course))
+    done = course.site.provision(**variables(course, openstack_vms=[BALANCER, DB1, HUGE1]))
     seen = course.look()
     cloud.compute.unlock_server(ids["Balancer_1"])
+    operator.delete_flavor(flavor)
     return done, seen
 
 
@@ -211,12 +216,16 @@ def test_a_fault_of_one_machine_blocks_no_other(resumed: tuple[Done, Seen]) -> N
     told = said(done)
     assert "The server Balancer_1 was left as it is: it is locked, and has to be changed" in told
     assert "openstack server unlock" in told
-    # Nothing else was to be done: neither groups nor addresses change in a second run.
+    assert "huge1 is in ERROR: no host of the cloud has room for this flavor" in told
+    assert seen.servers["huge1"].status == "ERROR"
+    # Nothing else was to be done: neither groups nor addresses of the others change in a second run.
     plan = done.stdout.partition(": Show the plan]")[2].partition("TASK")[0]
-    assert len(re.findall(r"^ +\"", plan, re.MULTILINE)) - plan.count('"msg"') == 2
-    assert "unpause server db1: it is paused" in plan
-    assert "skip    server Balancer_1" in plan
-    assert recap(done.stdout)["localhost"]["changed"] == 1
+    assert re.findall(r'^ +"(\w+ +[\w ]+)', plan, re.MULTILINE) == [
+        "create  floating address huge1",
+        "unpause server db1",
+        "create  server huge1",
+        "skip    server Balancer_1",
+    ]
 
 
 def test_a_database_with_another_name_is_no_new_one(
@@ -267,6 +276,7 @@ def test_a_removal_spares_what_was_made_by_hand(course: Course, resumed: tuple[D
     assert [*seen.servers] == ["Balancer_1"]
     assert seen.servers["Balancer_1"].metadata == {}
     assert groups_of(seen, "Balancer_1") == {"default", "of-the-course"}
+    # The address of the one that found no room has gone with the platform.
     assert [one.floating_ip_address for one in seen.ips] == [course.address]
     assert [*seen.groups] == ["of-the-course"]
     assert seen.keypairs == []
