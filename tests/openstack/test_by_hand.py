@@ -218,7 +218,7 @@ def test_a_fault_of_one_machine_blocks_no_other(resumed: tuple[Done, Seen]) -> N
     assert "openstack server unlock" in told
     assert "huge1 is in ERROR: no host of the cloud has room for this flavor" in told
     assert seen.servers["huge1"].status == "ERROR"
-    # Nothing else was to be done: neither groups nor addresses of the others change in a second run.
+    # Neither groups nor addresses of the others change in a second run.
     plan = done.stdout.partition(": Show the plan]")[2].partition("TASK")[0]
     assert re.findall(r'^ +"(\w+ +[\w ]+)', plan, re.MULTILINE) == [
         "create  floating address huge1",
@@ -233,7 +233,7 @@ def test_a_database_with_another_name_is_no_new_one(
 ) -> None:
     done = course.site.provision("--check", **variables(course, openstack_vms=[BALANCER, DB2]))
     told = said(done)
-    assert "the server db2 does not exist, but db1 (" in told
+    assert "the server db2 does not exist, but there is db1 (" in told
     assert "A new one would be empty, and the site would use it as its database." in told
     assert "openstack server set --name db2" in told
 

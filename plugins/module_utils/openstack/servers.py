@@ -235,23 +235,29 @@ def _alike(
     if machine.name in wanted.confirm_create:
         return ""
     own = {*machine.groups}
-    for server in marked:
+    found = []
+    for server in sorted(marked, key=lambda one: str(one["name"])):
         theirs = {*server["metadata"].get(GROUPS_MARK, "").split(",")}
         # Whatever else it is: a second database is never what follows from a changed name.
         same = own == theirs or DATABASES in own & theirs
         if same and server["name"] not in described and server["name"] not in wanted.confirm_remove:
-            data = (
-                " A new one would be empty, and the site would use it as its database."
-                if DATABASES in own
-                else ""
-            )
-            return (
-                f"the server {machine.name} does not exist, but {server['name']} ({server['id']},"
-                f" in {server['metadata'].get(GROUPS_MARK)}) does, and is not described.{data} If"
-                f" it is the same machine: openstack server set --name {machine.name}"
-                f" {server['id']}. If it is another one: -e confirm_create={machine.name}"
-            )
-    return ""
+            found.append(server)
+    if not found:
+        return ""
+    there = ", ".join(
+        f"{one['name']} ({one['id']}, in {one['metadata'].get(GROUPS_MARK)})" for one in found
+    )
+    data = (
+        " A new one would be empty, and the site would use it as its database."
+        if DATABASES in own
+        else ""
+    )
+    return (
+        f"the server {machine.name} does not exist, but there is {there}, which is not described."
+        f"{data} If it is the same machine: openstack server set --name {machine.name}"
+        f" {found[0]['id'] if len(found) == 1 else 'ID'}. If it is another one: -e"
+        f" confirm_create={machine.name}"
+    )
 
 
 def _bought(machine: Machine, cloud: Data) -> str:

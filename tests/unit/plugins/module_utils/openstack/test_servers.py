@@ -330,7 +330,7 @@ def renamed(group: str = "databases") -> Data:
 def test_a_database_that_exists_under_another_name_is_asked_about(group: str) -> None:
     wanted = [*DESCRIBED, DB]
     refused = faults(renamed(group), wanted)
-    assert f"the server db2 does not exist, but db1 (id-db1, in {group}) does" in refused
+    assert f"the server db2 does not exist, but there is db1 (id-db1, in {group}), which" in refused
     assert "A new one would be empty, and the site would use it as its database." in refused
     assert "openstack server set --name db2 id-db1" in refused
     assert "-e confirm_create=db2" in refused
