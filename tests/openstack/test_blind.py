@@ -99,24 +99,15 @@ def test_of_two_databases_nobody_guesses(tmp_path: Path, playbook: str, says: st
     assert says in told(done)
 
 
-@pytest.mark.parametrize(
-    ("pattern", "status", "says"),
-    [
-        ("/servers/detail", 429, "the cloud limits how many requests it answers"),
-        ("/limits", 503, "the cloud is overloaded or under maintenance"),
-    ],
-)
-def test_a_cloud_that_stays_overloaded_is_reported_in_its_words(
-    site: Site, pattern: str, status: int, says: str
-) -> None:
-    done = asked(site, pattern, status)
+def test_a_cloud_that_stays_overloaded_is_reported_in_its_words(site: Site) -> None:
+    done = asked(site, "/limits", 503)
     assert done.returncode != 0
-    assert f"lab: {says}" in told(done)
-    assert f"{status}" in told(done)
+    assert "lab: the cloud is overloaded or under maintenance" in told(done)
+    assert "503" in told(done)
     assert "Traceback" not in told(done)
 
 
-@pytest.mark.parametrize(("status", "times"), [(503, 2), (429, 2), (403, 1000)])
+@pytest.mark.parametrize(("status", "times"), [(429, 2), (403, 1000)])
 def test_a_request_is_repeated_and_quotas_are_not_needed(
     site: Site, status: int, times: int
 ) -> None:

@@ -57,8 +57,12 @@ class Run:
 
     @property
     def changed(self) -> dict[str, int]:
-        """Host → changed tasks, from the recap."""
-        return {host: counts["changed"] for host, counts in recap(self.output).items()}
+        """Host → changed tasks, from the recap. The controller only checks the inventory."""
+        return {
+            host: counts["changed"]
+            for host, counts in recap(self.output).items()
+            if host != "localhost"
+        }
 
     @property
     def changes(self) -> set[str]:
