@@ -57,11 +57,11 @@ class Run:
 
     @property
     def changed(self) -> dict[str, int]:
-        """Host → changed tasks, from the recap. The controller only checks the inventory."""
+        """Host → changed tasks, from the recap. The controller counts if it has changed something."""
         return {
             host: counts["changed"]
             for host, counts in recap(self.output).items()
-            if host != "localhost"
+            if host != "localhost" or counts["changed"]
         }
 
     @property
