@@ -57,7 +57,7 @@ class Run:
 
     @property
     def changed(self) -> dict[str, int]:
-        """Host → changed tasks, from the recap. The controller counts if it has changed something."""
+        """Host → changed tasks, from the recap. The controller counts if it has changed any."""
         return {
             host: counts["changed"]
             for host, counts in recap(self.output).items()
