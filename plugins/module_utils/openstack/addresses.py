@@ -26,6 +26,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps 
     Step,
     has_mark,
     listed,
+    network_id,
     ours,
     own,
     ports_of,
@@ -43,6 +44,7 @@ def plan_addresses(
 ) -> None:
     """C(servers) is their part of the plan: one that is replaced gives its address to the new."""
     held = _held(names, cloud)
+    network = network_id(names, wanted, cloud)
     replaced = {step.name for step in servers.steps if step.do == REPLACE}
     there = {one["name"]: one for one in cloud["servers"] if _ours_soon(one, names, servers)}
     for machine in found:
@@ -51,7 +53,18 @@ def plan_addresses(
         server = there.get(machine.name)
         has = attached(server, cloud) if server else []
         address = held.get(names.address_mark(machine.name))
-        if machine.address:
+        if (
+            server
+            and not has
+            and machine.name not in replaced
+            and _elsewhere(server, network, cloud)
+        ):
+            made.faults.append(
+                f"{machine.name} has floating_ip, but is not on the network of the platform"
+                f" ({', '.join(server['networks'])} instead). Remove floating_ip, or attach an"
+                " address by hand"
+            )
+        elif machine.address:
             _given(made, machine, server, has, cloud, machine.name in replaced)
         elif has and machine.name in replaced:
             made.steps.append(Step(CHANGE, ADDRESS, machine.name, "attach", has[0]["id"]))
@@ -79,6 +92,12 @@ def plan_addresses(
         # A machine that was renamed has kept it.
         if address["id"] not in used:
             surplus(made, ADDRESS, name, address["id"], address["address"], wanted)
+
+
+def _elsewhere(server: Data, network: str, cloud: Data) -> bool:
+    """Whether a server is on other networks only, as one that was made by hand may be."""
+    on = {port["network_id"] for port in cloud["ports"] if port["device_id"] == server["id"]}
+    return bool(on) and network not in on
 
 
 def _ours_soon(server: Data, names: Names, servers: Plan) -> bool:

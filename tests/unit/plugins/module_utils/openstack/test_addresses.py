@@ -29,6 +29,19 @@ def test_an_address_that_somebody_has_attached_is_used() -> None:
     assert told(cloud) == []
 
 
+def test_a_machine_on_another_network_gets_none() -> None:
+    cloud = made() | {"floating_ips": []}
+    cloud["servers"][0] |= {"networks": ["a"]}
+    cloud["servers"][0]["metadata"] = {
+        "bookface_platform": "p", "bookface_groups": "loadbalancers", "bookface_adopted": "true",
+    }  # fmt: skip
+    cloud["ports"][0] |= {"network_id": "n7"}
+    assert "lb1 has floating_ip, but is not on the network of the platform (a inst" in faults(cloud)
+    # One that somebody has attached there is used.
+    cloud["floating_ips"] = [theirs(port_id="port-id-lb1")]
+    assert plan(cloud)["faults"] == []
+
+
 def test_a_replaced_machine_keeps_the_address_that_somebody_has_attached() -> None:
     cloud = made()
     cloud["floating_ips"] = [theirs(port_id="port-id-lb1")]
