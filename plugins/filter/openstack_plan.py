@@ -12,10 +12,16 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.bookface.platform.plugins.module_utils.access import Doors
 from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
+    addresses as openstack_addresses,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
     description as openstack_description,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
     fault as openstack_fault,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
+    keys as openstack_keys,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
     plan as openstack_plan,
@@ -61,16 +67,21 @@ def machines(described: Sequence[Data], platform: str, **defaults: str) -> list[
 
 
 def rules(
-    entries: Sequence[Data], platform: str, hostvars: Mapping[str, Data], ports: Data, doors: Data
+    entries: Sequence[Data],
+    platform: str,
+    hostvars: Mapping[str, Data],
+    ports: Data,
+    doors: Data,
+    ipv6: bool = False,
 ) -> dict[str, list[dict[str, Any]]]:
     """See openstack_rules.yml beside this file."""
     names = openstack_description.Names(platform)
     numbers = Ports(**ports)
     given = dict(doors)
-    whom = [given.pop(key) for key in ("ssh_cidrs", "admin_cidrs")]
+    ssh, admin = given.pop("ssh_cidrs"), given.pop("admin_cidrs")
     try:
         return openstack_rules.rules(
-            names, _machines(entries), hostvars, numbers, Doors(**given), *whom
+            names, _machines(entries), hostvars, numbers, Doors(**given), ssh, admin, ipv6
         )
     except ValueError as error:
         message = str(error).rstrip(".")
@@ -83,28 +94,41 @@ def plan(entries: Sequence[Data], platform: str, settings: Data, cloud: Data) ->
     found = _machines(entries)
     wanted = openstack_steps.Settings(**settings)
     texts = wanted.user_data
+    made = openstack_plan.plan(found, names, wanted, cloud)
+    extra = openstack_servers.extra_groups(wanted, cloud)
+    keys = openstack_steps.keys(names, wanted, cloud)
+    new_keys = {
+        one["name"]: openstack_servers.new_keys(names, wanted, one, cloud)
+        for one in openstack_steps.ours(cloud["servers"], names)
+    }
     servers = {
         machine.name: {
             **asdict(machine),
             "metadata": openstack_servers.metadata(
-                machine, names, texts.get(machine.name, ""), wanted.disk
+                machine, names, texts.get(machine.name, ""), wanted.disk, keys
             ),
-            "group_mark": openstack_servers.group_mark(machine),
+            "group_mark": openstack_servers.group_mark(machine) | new_keys.get(machine.name, {}),
+            "adoption": openstack_servers.adoption(machine, names),
+            "image_id": next(iter(openstack_steps.images(cloud, machine.image)), machine.image),
+            "kept_groups": made.kept.get(machine.name, extra),
             "security_groups": openstack_servers.security_groups(machine, names),
-            "user_data": texts.get(machine.name, ""),
+            "user_data": openstack_keys.with_keys(texts.get(machine.name, ""), wanted.public_keys),
             "in_swarm": machine.in_swarm,
             "volume_name": names.volume(machine.name),
             "address_mark": names.address_mark(machine.name),
         }
         for machine in found
     }
-    return {"servers": servers, **_as_data(openstack_plan.plan(found, names, wanted, cloud))}
+    network = openstack_steps.network_id(names, wanted, cloud)
+    freed = openstack_removal.freed(made, names, cloud)
+    return {"servers": servers, "network": network, "freed": freed, **_as_data(made)}
 
 
 def removal(cloud: Data, platform: str, volumes: bool) -> dict[str, Any]:
     """See openstack_removal.yml beside this file."""
     names = openstack_description.Names(platform)
-    return _as_data(openstack_removal.removal(names, cloud, volumes))
+    made = openstack_removal.removal(names, cloud, volumes)
+    return {**_as_data(made), "freed": openstack_removal.freed(made, names, cloud)}
 
 
 def _as_data(made: openstack_steps.Plan) -> dict[str, Any]:
@@ -125,6 +149,10 @@ def _as_data(made: openstack_steps.Plan) -> dict[str, Any]:
         "make": by_kind(removed=False),
         "remove": by_kind(removed=True),
         "left": made.left,
+        "blocked": made.blocked,
+        "wrong": [
+            f"The server {name} was left as it is: {why}." for name, why in made.blocked.items()
+        ],
         "faults": made.faults,
         "lines": openstack_steps.lines(made),
     }
@@ -144,7 +172,9 @@ def pending(entries: Sequence[Data], platform: str, cloud: Data) -> list[Data]:
 
 def unseen(entries: Sequence[Data], platform: str, cloud: Data) -> list[str]:
     """See openstack_unseen.yml beside this file."""
-    return openstack_plan.unseen(_machines(entries), openstack_description.Names(platform), cloud)
+    return openstack_addresses.unseen(
+        _machines(entries), openstack_description.Names(platform), cloud
+    )
 
 
 def fault(error: str | Data) -> str:

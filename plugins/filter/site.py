@@ -21,7 +21,12 @@ def site_faults(site: dict[str, Any]) -> list[str]:
             "bookface_db_password is not set. Set it in the inventory, encrypted with"
             " ansible-vault; or set bookface_db_trust, if the database requires none."
         )
-    if not site["db_host"]:
+    if not site["db_host"] and len(site["databases"]) > 1:
+        faults.append(
+            "bookface_db_host is empty, and the group databases has"
+            f" {', '.join(site['databases'])}. Set it to the address of the one that the site uses."
+        )
+    elif not site["db_host"]:
         faults.append("bookface_db_host is empty. Set it, or add a host to the group databases.")
     for name in ("frontpage_limit", "activity_cutoff_days"):
         if not re.fullmatch("([1-9][0-9]*)?", str(site[name])):

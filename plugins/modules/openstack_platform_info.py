@@ -18,6 +18,11 @@ options:
       - Name of the cloud in C(clouds.yaml).
     type: str
     required: true
+  region:
+    description:
+      - Region of the cloud. Empty uses that of C(clouds.yaml).
+    type: str
+    default: ""
   consoles:
     description:
       - Names of servers whose console is read as well.
@@ -53,10 +58,10 @@ EXAMPLES = r"""
 RETURN = r"""
 found:
   description: >-
-    What exists: C(project_id), C(block_storage), C(limits), C(images), C(flavors), C(networks),
-    C(subnets), C(routers), C(security_groups), C(server_groups), C(keypairs), C(servers),
-    C(floating_ips), C(ports) and C(volumes), as P(bookface.platform.openstack_plan#filter) reads
-    them.
+    What exists: C(project_id), C(user_id), C(block_storage), C(limits), C(images), C(flavors),
+    C(zones), C(networks), C(subnets), C(routers), C(security_groups), C(server_groups),
+    C(keypairs), C(servers), C(floating_ips), C(ports) and C(volumes), as
+    P(bookface.platform.openstack_plan#filter) reads them.
   returned: always
   type: dict
 consoles:
@@ -68,23 +73,15 @@ consoles:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import MARK
-from ansible_collections.bookface.platform.plugins.module_utils.openstack.fault import (
-    Fault,
-    explain,
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.connection import (
+    HAS_SDK,
+    REFUSALS,
+    connect,
+    explained,
+    read,
+    status,
 )
-
-REFUSALS: tuple[type[Exception], ...]
-try:
-    import openstack
-    from keystoneauth1.exceptions import ClientException
-    from openstack.exceptions import SDKException
-
-    HAS_SDK = True
-    REFUSALS = (ClientException, SDKException)
-except ImportError:
-    HAS_SDK = False
-    REFUSALS = ()
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import MARK
 
 # Neutron's names of limited resources → ours.
 NETWORK_LIMITS = {
@@ -97,21 +94,32 @@ NETWORK_LIMITS = {
 
 
 def limits(cloud: Any) -> dict[str, tuple[int, int]]:
-    """Used and limit of each quota. Neutron does not show its quotas to tenants everywhere."""
-    told = cloud.compute.get("/limits").json()["limits"]["absolute"]
-    found = {
-        "instances": (told["totalInstancesUsed"], told["maxTotalInstances"]),
-        "cores": (told["totalCoresUsed"], told["maxTotalCores"]),
-        "ram": (told["totalRAMUsed"], told["maxTotalRAMSize"]),
-        "server groups": (told["totalServerGroupsUsed"], told["maxServerGroups"]),
-    }
-    answer = cloud.network.get(f"/quotas/{cloud.current_project_id}/details.json")
-    if answer.status_code == 200:
-        quota = answer.json()["quota"]
+    """Used and limit of each quota. Not every cloud shows its quotas to tenants."""
+    found = {}
+    if told := allowed(cloud.compute, "/limits"):
+        most = told["limits"]["absolute"]
+        found = {
+            "instances": (most["totalInstancesUsed"], most["maxTotalInstances"]),
+            "cores": (most["totalCoresUsed"], most["maxTotalCores"]),
+            "ram": (most["totalRAMUsed"], most["maxTotalRAMSize"]),
+            "server groups": (most["totalServerGroupsUsed"], most["maxServerGroups"]),
+        }
+    if told := allowed(cloud.network, f"/quotas/{cloud.current_project_id}/details.json"):
+        quota = told["quota"]
         for theirs, name in NETWORK_LIMITS.items():
             if theirs in quota:
                 found[name] = (quota[theirs]["used"], quota[theirs]["limit"])
     return found
+
+
+def allowed(proxy: Any, path: str) -> Any:
+    """An answer, or None if the account may not ask for it, or the cloud does not offer it."""
+    try:
+        return read(proxy, path)
+    except REFUSALS as error:
+        if status(error) not in (403, 404):
+            raise
+    return None
 
 
 def chosen(thing: Any, *fields: str) -> dict[str, Any]:
@@ -123,7 +131,16 @@ def chosen(thing: Any, *fields: str) -> dict[str, Any]:
 def networks(cloud: Any) -> dict[str, Any]:
     """The resources of Neutron."""
     network, mine = cloud.network, {"project_id": cloud.current_project_id}
-    known = [chosen(one) | {"external": bool(one.is_router_external)} for one in network.networks()]
+    known = [
+        chosen(one)
+        | {
+            "external": bool(one.is_router_external),
+            # Clouds without that extension do not say so.
+            "port_security": one.is_port_security_enabled is not False,
+            "subnets": list(one.subnet_ids or []),
+        }
+        for one in network.networks()
+    ]
     names = {one["id"]: one["name"] for one in known}
     ports = [
         {
@@ -133,14 +150,18 @@ def networks(cloud: Any) -> dict[str, Any]:
             "device_owner": port.device_owner or "",
             "network_id": port.network_id,
             "network": names.get(port.network_id, ""),
+            "port_security": port.is_port_security_enabled is not False,
             "security_group_ids": list(port.security_group_ids or []),
             "subnets": [ip["subnet_id"] for ip in port.fixed_ips],
         }
         for port in network.ports()
     ]
     routers = [
-        chosen(router) | {"subnets": [s for p in ports if p["device_id"] == router.id
-                                      for s in p["subnets"]]}
+        chosen(router)
+        | {
+            "gateway": (router.external_gateway_info or {}).get("network_id", ""),
+            "subnets": [s for p in ports if p["device_id"] == router.id for s in p["subnets"]],
+        }
         for router in network.routers(**mine)
     ]  # fmt: skip
     rules = ("direction", "ether_type", "protocol", "port_range_min", "port_range_max")
@@ -172,6 +193,9 @@ def servers(cloud: Any) -> list[dict[str, Any]]:
             "id": server.id,
             "name": server.name,
             "status": server.status,
+            "task_state": server.task_state or "",
+            "locked": bool(server.is_locked),
+            "user_id": server.user_id or "",
             "fault": (server.fault or {}).get("message", ""),
             "metadata": dict(server.metadata),
             "image_id": (server.image or {}).get("id") or "",
@@ -182,6 +206,12 @@ def servers(cloud: Any) -> list[dict[str, Any]]:
                 for entries in (server.addresses or {}).values()
                 for entry in entries
                 if entry["version"] == 4
+            ],
+            "fixed": [
+                entry["addr"]
+                for entries in (server.addresses or {}).values()
+                for entry in entries
+                if entry["OS-EXT-IPS:type"] == "fixed"
             ],
         }
         for server in cloud.compute.servers()
@@ -203,21 +233,37 @@ def volumes(cloud: Any) -> list[dict[str, Any]]:
     ]
 
 
-def look(name: str) -> tuple[Any, dict[str, Any]]:
+def zones(cloud: Any) -> list[str]:
+    """Where a server can be placed, if the cloud shows it."""
+    told = allowed(cloud.compute, "/os-availability-zone") or {"availabilityZoneInfo": []}
+    return [
+        one["zoneName"] for one in told["availabilityZoneInfo"] if one["zoneState"]["available"]
+    ]
+
+
+def look(name: str, region: str) -> tuple[Any, dict[str, Any]]:
     """The connection, and all resources."""
-    cloud = openstack.connect(cloud=name)
+    cloud = connect(name, region)
     images: dict[str, list[str]] = {}
-    for image in cloud.image.images(status="active"):
+    known = list(cloud.image.images(status="active"))
+    for image in sorted(known, key=lambda one: (one.created_at or "", one.id), reverse=True):
         images.setdefault(image.name, []).append(image.id)
     found = {
         "project_id": cloud.current_project_id,
         "block_storage": cloud.has_service("block-storage"),
+        "user_id": cloud.current_user_id or "",
         "limits": limits(cloud),
         "images": images,
         "flavors": {
-            flavor.name: {"vcpus": flavor.vcpus, "ram": flavor.ram}
+            flavor.name: {
+                "id": flavor.id,
+                "vcpus": flavor.vcpus,
+                "ram": flavor.ram,
+                "disk": flavor.disk,
+            }
             for flavor in cloud.compute.flavors()
         },
+        "zones": zones(cloud),
         "keypairs": [
             {"name": key.name, "public_key": key.public_key} for key in cloud.compute.keypairs()
         ],
@@ -247,6 +293,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "cloud": {"type": "str", "required": True},
+            "region": {"type": "str", "default": ""},
             "consoles": {"type": "list", "elements": "str", "default": []},
             "console_lines": {"type": "int", "default": 30},
         },
@@ -255,18 +302,14 @@ def main() -> None:
     if not HAS_SDK:
         module.fail_json(msg=missing_required_lib("openstacksdk"))
     try:
-        cloud, found = look(module.params["cloud"])
+        cloud, found = look(module.params["cloud"], module.params["region"])
         consoles = {
             server["name"]: console(cloud, server, module.params["console_lines"])
             for server in found["servers"]
             if server["name"] in module.params["consoles"]
         }
     except REFUSALS as error:
-        kind = type(error).__name__
-        # keystoneauth and the SDK name it differently.
-        status = getattr(error, "http_status", None) or getattr(error, "status_code", None) or 0
-        fault = Fault(f"{kind}: {error}", status, kind)
-        module.fail_json(msg=f"{module.params['cloud']}: {explain(fault)}")
+        module.fail_json(msg=explained(module.params["cloud"], error))
     module.exit_json(changed=False, found=found, consoles=consoles)
 
 

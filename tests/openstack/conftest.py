@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 
 import pytest
-import yaml
-from described import LOADBALANCERS, ROOT, VMS, Site
+from described import LOADBALANCERS, PLATFORM, VMS, Site, inventory
 
 from tests.lab.openstack.lab import FIRST_PORT, Lab
 
@@ -26,12 +23,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The project's own inventory, with the test's cloud in the place of the user's."""
-    directory = tmp_path_factory.mktemp("site")
-    shutil.copytree(ROOT / "inventories/openstack", directory / "inventory")
-    file = directory / "inventory/openstack.yml"
-    told = yaml.safe_load(file.read_text()) | {"only_clouds": ["lab"]}
-    file.write_text(yaml.safe_dump(told))
-    subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", directory / "id"], check=True)
-    made = Site(directory, lab, [*VMS])
+    made = inventory(lab, tmp_path_factory.mktemp("site"), PLATFORM)
+    made.vms[:] = VMS
     made.group_vars("loadbalancers", LOADBALANCERS)
     return made

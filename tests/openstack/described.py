@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import os
 import re
+import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import openstack
+import yaml
 
 from tests.lab.openstack.lab import Lab
 from tests.support.paths import ROOT
@@ -133,11 +137,13 @@ class Site:
         }
         return os.environ | ours
 
-    def execute(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def execute(
+        self, command: Sequence[str], **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
             cwd=ROOT,
-            env=self.environment,
+            env=self.environment | environment,
             check=False,
             capture_output=True,
             text=True,
@@ -208,3 +214,29 @@ class Site:
         """Variables of a group of the inventory."""
         file = self.directory / f"inventory/group_vars/{group}.yml"
         file.write_text(json.dumps(variables))  # JSON is YAML
+
+
+def inventory(lab: Lab, directory: Path, platform: str) -> Site:
+    """The project's inventory for a platform of this name in the test's cloud, without machines."""
+    shutil.copytree(ROOT / "inventories/openstack", directory / "inventory")
+    file = directory / "inventory/openstack.yml"
+    told = yaml.safe_load(file.read_text()) | {"only_clouds": ["lab"]}
+    told["server_filters"]["metadata"]["bookface_platform"] = platform
+    file.write_text(yaml.safe_dump(told))
+    subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", directory / "id"], check=True)
+    return Site(directory, lab)
+
+
+@contextmanager
+def credentials(site: Site, changes: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """The environment of a user whose clouds.yaml says something else of the cloud."""
+    known = json.loads(site.lab.clouds.read_text())
+    lab = copy.deepcopy(known["clouds"]["lab"])
+    auth = lab["auth"] | changes.get("auth", {})
+    known["clouds"]["lab"] = lab | dict(changes) | {"auth": auth}
+    file = site.directory / "other-clouds.yaml"
+    file.write_text(json.dumps(known))
+    try:
+        yield {"OS_CLIENT_CONFIG_FILE": str(file)}
+    finally:
+        file.unlink()

@@ -69,11 +69,31 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         },
         [
             "there is no image nosuch for lb1, db1; the cloud has debian-12, d",
-            "there is no flavor m1.nosuch; the cloud has m1.medium, m1.small",
+            "there is no flavor m1.nosuch; the cloud has m0.volume, m1.medium, m1.small",
             "openstack_external_network is out; the external networks of the cloud: public",
             "db1 requires a volume of 10 GB, but the cloud has no block storage",
             "Nothing was changed.",
         ],
+    ),
+    "disk": (
+        {"openstack_flavor": "m0.volume"},
+        ["the flavor m0.volume of lb1, db1 has no disk", "Set boot_from_volume", "Nothing was ch"],
+    ),
+    "unsecured": (
+        {"openstack_network": "unsecured", "openstack_vms": [DB1]},
+        ["openstack_network is unsecured, whose port security is off", "Nothing was changed."],
+    ),
+    "island": (
+        {"openstack_network": "island"},
+        ["which no router connects to public: lb1 could get no floating", "Nothing was changed."],
+    ),
+    "bare": (
+        {"openstack_network": "bare"},
+        ["openstack_network is bare, which has no subnet", "Nothing was changed."],
+    ),
+    "zone": (
+        {"openstack_vms": [{**DB1, "availability_zone": "moon"}]},
+        ["there is no availability zone moon; the cloud has nova", "Nothing was changed."],
     ),
     "quota": (
         {"openstack_vms": [LB1, DB1, WEB1]},
@@ -112,6 +132,26 @@ def strange_clouds(site: Site) -> Iterator[None]:
 
 
 @contextmanager
+def strange_places(site: Site) -> Iterator[None]:
+    """A flavor without a disk; networks without port security, a way out, or a subnet."""
+    network, compute = site.cloud().network, site.cloud("lab-admin").compute
+    flavor = compute.create_flavor(name="m0.volume", ram=2048, vcpus=1, disk=0)
+    made = [
+        network.create_network(name="island"),
+        network.create_network(name="unsecured", port_security_enabled=False),
+        network.create_network(name="bare"),
+    ]
+    for one in made[:2]:
+        network.create_subnet(network_id=one.id, ip_version=4, cidr="198.51.100.0/24")
+    try:
+        yield
+    finally:
+        for one in made:
+            network.delete_network(one)
+        compute.delete_flavor(flavor)
+
+
+@contextmanager
 def small_quota(site: Site) -> Iterator[None]:
     admin = site.cloud("lab-admin")
     admin.set_compute_quotas("demo", cores=2, ram=51200, instances=10)
@@ -134,7 +174,7 @@ def refused(site: Site) -> dict[str, str]:
     common["ansible_python_interpreter"] = "{{ ansible_playbook_python }}"
     hosts = {case: common | variables for case, (variables, _says) in CASES.items()}
     inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
-    with strange_clouds(site), small_quota(site):
+    with strange_clouds(site), strange_places(site), small_quota(site):
         done = site.execute(["ansible-playbook", "-i", str(inventory), str(play)])
     return {host: " ".join(text.split()) for host, text in failures(done.stdout)}
 
@@ -150,6 +190,18 @@ def test_refused_runs_create_nothing(site: Site, refused: dict[str, str]) -> Non
     assert seen.servers == {}
     assert seen.networks == ["public"]
     assert [*seen.ips, *seen.routers, *seen.keypairs, *seen.server_groups] == []
+
+
+def test_a_repository_of_docker_s_that_cannot_be_reached_has_a_remedy(site: Site) -> None:
+    """As from a controller without access to the internet."""
+    mirror = {"docker_ce_origin": "mirror", "docker_ce_mirror": "http://127.0.0.1:1"}
+    done = site.provision("--check", **mirror)
+    assert done.returncode != 0
+    ((host, text),) = failures(done.stdout)
+    assert host == "swarm1"
+    told = " ".join(text.split())
+    assert "docker_ce_origin is mirror, and the key of that repository cannot be read" in told
+    assert "Without access to the internet set docker_ce_origin to distribution" in told
 
 
 def test_no_server_is_created_if_user_data_cannot_be_rendered(site: Site) -> None:

@@ -159,7 +159,7 @@ STEPS = (
     molecule("platform", 2800),
     molecule("haproxy", 900),
     molecule("docker_ce", 700),
-    pytest("openstack", ["tests/openstack"], 300, load=0.8),
+    pytest("openstack", ["tests/openstack"], 440, load=0.8),
 )
 # What runs only when asked for: it takes many minutes.
 ON_DEMAND = (

@@ -57,8 +57,12 @@ class Run:
 
     @property
     def changed(self) -> dict[str, int]:
-        """Host → changed tasks, from the recap."""
-        return {host: counts["changed"] for host, counts in recap(self.output).items()}
+        """Host → changed tasks, from the recap. The controller counts if it has changed any."""
+        return {
+            host: counts["changed"]
+            for host, counts in recap(self.output).items()
+            if host != "localhost" or counts["changed"]
+        }
 
     @property
     def changes(self) -> set[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from ipaddress import ip_address
 from typing import Any
 
 from ansible_collections.bookface.platform.plugins.module_utils.access import (
@@ -22,10 +23,18 @@ from ansible_collections.bookface.platform.plugins.module_utils.access import (
 MARK = "bookface_platform"
 GROUPS_MARK, IMAGE_MARK = "bookface_groups", "bookface_image"
 USER_DATA_MARK, DISK_MARK = "bookface_user_data", "bookface_disk"
+# On a machine that was made by hand. Those that we create have an image mark instead.
+ADOPTED_MARK = "bookface_adopted"
+
+# Gigabytes of a volume to boot from, where no size is given: the disk of a small flavor.
+BOOT_VOLUME = 20
 
 _PLATFORM = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
-_KEYS = frozenset({"name", "groups", "image", "flavor", "suite", "volume", "floating_ip"})
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?\Z")
+_DEFAULTS: Mapping[str, Any] = {
+    "volume": 0, "floating_ip": False, "availability_zone": "", "boot_from_volume": False,
+}  # fmt: skip
+_KEYS = frozenset({"name", "groups", "image", "flavor", "suite", *_DEFAULTS})
 
 
 class DescriptionError(ValueError):
@@ -34,7 +43,12 @@ class DescriptionError(ValueError):
 
 @dataclass(frozen=True)
 class Machine:
-    """A described virtual machine. C(volume): gigabytes of a disk of its own, 0 for none."""
+    """A described virtual machine.
+
+    C(volume): gigabytes of a disk for its data, 0 for none. C(boot_volume): those of a volume that
+    it boots from, 0 for the flavor's disk. C(address): its floating address, if the description
+    gives it.
+    """
 
     name: str
     groups: tuple[str, ...]
@@ -43,6 +57,9 @@ class Machine:
     suite: str
     volume: int
     floating_ip: bool
+    address: str = ""
+    availability_zone: str = ""
+    boot_volume: int = 0
 
     @property
     def with_docker(self) -> bool:
@@ -120,7 +137,7 @@ def machines(
                 f"openstack_vms has {entry!r}: expected a dictionary with name and groups"
             )
             continue
-        told = {"volume": 0, "floating_ip": False, **defaults, **entry}
+        told = {**_DEFAULTS, **defaults, **entry}
         own = list(_faults(told, number))
         faults += own
         if not own:
@@ -132,9 +149,15 @@ def machines(
                     flavor=str(told["flavor"]),
                     suite=str(told["suite"]),
                     volume=told["volume"],
-                    floating_ip=told["floating_ip"],
+                    floating_ip=bool(told["floating_ip"]),
+                    address=str(told["floating_ip"]) if _is_address(told["floating_ip"]) else "",
+                    availability_zone=str(told["availability_zone"] or ""),
+                    boot_volume=_boot_volume(told["boot_from_volume"]),
                 )
             )
+    addresses = [machine.address for machine in found if machine.address]
+    for address in sorted({one for one in addresses if addresses.count(one) > 1}):
+        faults.append(f"several machines of openstack_vms have the floating_ip {address}")
     names = [machine.name for machine in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -149,8 +172,9 @@ def _faults(told: Mapping[str, Any], number: int) -> Iterable[str]:
     name = told.get("name")
     if not isinstance(name, str) or not _NAME.match(name):
         yield (
-            f"machine {number} of openstack_vms has the name {name!r}: expected lower-case letters,"
-            " digits and '-', such as web1"
+            f"machine {number} of openstack_vms has the name {name!r}: expected letters, digits,"
+            " '-', '_' and '.', such as web1. A machine that has another name in the cloud can be"
+            " renamed while it runs: openstack server set --name web1 ID"
         )
         return
     unknown = sorted({*told} - _KEYS)
@@ -169,8 +193,32 @@ def _faults(told: Mapping[str, Any], number: int) -> Iterable[str]:
     size = told["volume"]
     if isinstance(size, bool) or not isinstance(size, int) or size < 0:
         yield f"{name} has the volume {size!r}: expected gigabytes, or 0 for none"
-    if not isinstance(told["floating_ip"], bool):
-        yield f"{name} has floating_ip {told['floating_ip']!r}: expected true or false"
+    size = told["boot_from_volume"]
+    if not isinstance(size, int) or size < 0:
+        yield (
+            f"{name} has boot_from_volume {size!r}: expected the gigabytes of that volume, or true"
+            f" for {BOOT_VOLUME}"
+        )
+    if not isinstance(told["floating_ip"], bool) and not _is_address(told["floating_ip"]):
+        yield (
+            f"{name} has floating_ip {told['floating_ip']!r}: expected true, false, or an address"
+            " that is allocated to the project"
+        )
+    if not isinstance(told["availability_zone"] or "", str):
+        yield f"{name} has availability_zone {told['availability_zone']!r}: expected its name"
+
+
+def _boot_volume(value: bool | int) -> int:
+    """Gigabytes of the volume that a machine boots from; 0 for none."""
+    return BOOT_VOLUME if value is True else int(value)
+
+
+def _is_address(value: object) -> bool:
+    """Whether something is an address."""
+    try:
+        return isinstance(value, str) and bool(ip_address(value))
+    except ValueError:
+        return False
 
 
 def members(found: Iterable[Machine]) -> dict[str, list[str]]:
@@ -189,7 +237,11 @@ def jump_name(described: Iterable[Any]) -> str:
     The first one with an address in the description, which the inventory has not validated.
     """
     entries = [entry for entry in described if isinstance(entry, Mapping)]
-    names = [str(entry.get("name", "")) for entry in entries if entry.get("floating_ip") is True]
+    names = [
+        str(entry.get("name", ""))
+        for entry in entries
+        if entry.get("floating_ip") is True or _is_address(entry.get("floating_ip"))
+    ]
     return names[0] if names else ""
 
 

@@ -67,6 +67,12 @@ MEANINGS = (
         kinds=frozenset({"ConnectFailure", "ConnectTimeout", "SSLFailure", "DiscoveryFailure"}),
     ),
     Meaning(
+        "what answers at the cloud's endpoint is not OpenStack, perhaps a proxy or the login page"
+        " of a network. Check auth_url in clouds.yaml, and the network that you are in",
+        r"JSONDecodeError",
+        kinds=frozenset({"JSONDecodeError"}),
+    ),
+    Meaning(
         "a quota of the project is used up. Remove what is not needed, or ask the operator for"
         " more",
         r"[Qq]uota (exceeded|has been met)|exceeded for resources|OverQuota",
@@ -84,6 +90,20 @@ MEANINGS = (
         " own (openstack_swarm_policy). Choose a smaller flavor, or ask the operator",
         r"No valid host",
         kinds=frozenset({"NoValidHost"}),
+    ),
+    Meaning(
+        "the cloud limits how many requests it answers, and still did after several attempts. Run"
+        " this again later",
+        r"HTTP 429|\b429\b|Too Many Requests",
+        429,
+        frozenset({"TooManyRequests"}),
+    ),
+    Meaning(
+        "the cloud is overloaded or under maintenance, and still was after several attempts. Run"
+        " this again later",
+        r"HTTP 50[234]|\b50[234]\b|Service Unavailable|Bad Gateway|Gateway Time-?out",
+        503,
+        frozenset({"ServiceUnavailable", "BadGateway", "GatewayTimeout"}),
     ),
     Meaning(
         "the account is not allowed to do that. Ask the operator for a role in the project,"

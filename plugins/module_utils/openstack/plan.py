@@ -10,12 +10,23 @@ the user names it.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.addresses import (
+    plan_addresses,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import (
     Machine,
     Names,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.keys import (
+    fingerprint,
+    with_keys,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.keys import (
+    in_words as in_words_of_key,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.rules import (
     in_words,
@@ -42,39 +53,54 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps 
     Plan,
     Settings,
     Step,
+    flavor,
     has_mark,
+    images,
+    keypair,
     listed,
-    ours,
+    matching,
     own,
-    surplus,
 )
+
+# What Nova takes, in base64.
+USER_DATA_LIMIT = 65535
+# Owners of a router's ports on a network, with high availability and distributed routers.
+ROUTED = frozenset({
+    "network:router_interface",
+    "network:router_interface_distributed",
+    "network:ha_router_replicated_interface",
+})  # fmt: skip
 
 
 def plan(found: Sequence[Machine], names: Names, wanted: Settings, cloud: Data) -> Plan:
     """The whole plan. C(cloud) is what openstack_platform_info returns."""
     made, servers = Plan(), Plan()
     plan_servers(servers, found, names, wanted, cloud)
-    replaced = {step.name for step in servers.steps if step.do == REPLACE}
-    for part in (_keypair, _network, _security_groups, _server_group, _volumes):
+    for part in (_keypair, _network, _security_groups, _extra_groups, _server_group):
         part(made, found, names, wanted, cloud)
-    _addresses(made, found, names, wanted, cloud, replaced)
+    _volumes(made, found, names, servers, cloud)
+    plan_addresses(made, found, names, wanted, cloud, servers)
     made.steps += servers.steps
     made.left += servers.left
     made.faults += servers.faults
+    made.blocked, made.kept = servers.blocked, servers.kept
     made.faults += _missing(made, found, wanted, cloud)
     made.faults += _quotas(made, found, cloud)
     return made
 
 
 def _keypair(made: Plan, _found: Any, names: Names, wanted: Settings, cloud: Data) -> None:
-    there = [key for key in cloud["keypairs"] if key["name"] == names.keypair]
+    there = keypair(names, cloud)
+    mine = fingerprint(wanted.public_key)
     if not there:
         made.steps.append(Step(CREATE, KEYPAIR, names.keypair))
-    elif there[0]["public_key"].split()[:2] != wanted.public_key.split()[:2]:
+    elif fingerprint(there) != mine and mine not in map(fingerprint, wanted.public_keys):
         made.faults.append(
-            f"the keypair {names.keypair} holds another key than openstack_public_key_file."
-            " Servers get their key when they are created: name the file with that key, or remove"
-            " the keypair and replace the servers"
+            f"the keypair {names.keypair} holds another key than openstack_public_key_file:"
+            f" {in_words_of_key(there)}, expected {in_words_of_key(wanted.public_key)}. Servers get"
+            " their keys when they are created. Name the file with that key; or, if both people"
+            " work on this platform, let the one who has it add yours to openstack_public_keys and"
+            " run this"
         )
 
 
@@ -99,12 +125,7 @@ def _network(
     made: Plan, found: Sequence[Machine], names: Names, want: Settings, cloud: Data
 ) -> None:
     if want.network:
-        known = [one["name"] for one in cloud["networks"]]
-        if known.count(want.network) != 1:
-            made.faults.append(
-                f"openstack_network is {want.network}: expected one network of that name, the cloud"
-                f" has {known.count(want.network)}. Its networks: {listed(known)}"
-            )
+        made.faults += _given_network(found, want, cloud)
         return
     network = _ours(own(cloud["networks"], cloud), names.network, names.mark, NETWORK, made)
     subnet = _ours(own(cloud["subnets"], cloud), names.network, names.mark, SUBNET, made)
@@ -128,6 +149,70 @@ def _network(
         made.steps.append(Step(CREATE, ROUTER, names.network, f"to {want.external}"))
     elif not subnet or subnet["id"] not in router["subnets"]:
         made.steps.append(Step(CHANGE, ROUTER, names.network, "connect the subnet", router["id"]))
+
+
+def _given_network(found: Sequence[Machine], want: Settings, cloud: Data) -> Iterator[str]:
+    """Why machines cannot be on the network of somebody else."""
+    there = matching(cloud["networks"], want.network)
+    told = f"openstack_network is {want.network}"
+    if not there:
+        known = listed(one["name"] for one in cloud["networks"])
+        yield f"{told}: the cloud has no network of that name or id. Its networks: {known}"
+    if len(there) > 1:
+        ids = ", ".join(one["id"] for one in there)
+        yield f"{told}: the cloud has {len(there)} networks of that name. Give the id of one: {ids}"
+    if len(there) != 1:
+        return
+    network = there[0]
+    if not network["port_security"]:
+        yield (
+            f"{told}, whose port security is off: the cloud creates no server with security groups"
+            " there, and would let everybody reach every port. Switch it on (openstack network set"
+            f" --enable-port-security {network['id']}), or use another network"
+        )
+    if not network["subnets"]:
+        yield f"{told}, which has no subnet, so machines would get no address. Create one"
+    # Of a network of others, a tenant does not see the router.
+    if (
+        any(machine.floating_ip for machine in found)
+        and network["project_id"] == cloud["project_id"]
+    ):
+        outside = {one["id"] for one in matching(cloud["networks"], want.external)}
+        gateways = {one["id"]: one["gateway"] for one in cloud["routers"]}
+        ways = [
+            gateways.get(port["device_id"], "unknown")
+            for port in cloud["ports"]
+            if port["network_id"] == network["id"] and port["device_owner"] in ROUTED
+        ]
+        if not any(way in outside or way == "unknown" for way in ways):
+            names = ", ".join(machine.name for machine in found if machine.floating_ip)
+            yield (
+                f"{told}, which no router connects to {want.external}: {names} could get no"
+                " floating address. Connect it (openstack router add subnet), use another network,"
+                " or remove floating_ip"
+            )
+
+
+def _extra_groups(made: Plan, _found: Any, names: Names, wanted: Settings, cloud: Data) -> None:
+    """Security groups of others, which have to exist."""
+    for given in wanted.extra_groups:
+        there = matching(cloud["security_groups"], given)
+        known = listed(one["name"] for one in cloud["security_groups"])
+        if not there:
+            made.faults.append(
+                f"openstack_extra_security_groups has {given}, which does not exist; the project"
+                f" has {known}"
+            )
+        elif len(there) > 1:
+            ids = ", ".join(one["id"] for one in there)
+            made.faults.append(
+                f"openstack_extra_security_groups has {given}, of which there are {len(there)}."
+                f" Give the id of one: {ids}"
+            )
+        elif has_mark(there[0], names.mark):
+            made.faults.append(
+                f"openstack_extra_security_groups has {given}, which is one of the platform's own"
+            )
 
 
 def _security_groups(made: Plan, _found: Any, names: Names, wanted: Settings, cloud: Data) -> None:
@@ -164,70 +249,11 @@ def _server_group(
         )
 
 
-def _addresses(
-    made: Plan,
-    found: Sequence[Machine],
-    names: Names,
-    wanted: Settings,
-    cloud: Data,
-    replaced: Container[str],
+def _volumes(
+    made: Plan, found: Sequence[Machine], names: Names, servers: Plan, cloud: Data
 ) -> None:
-    """An address outlives its server: if that is C(replaced), the new one gets it."""
-    held = _held(names, cloud)
-    servers = {one["name"]: one for one in ours(cloud["servers"], names)}
-    described = {machine.name: machine for machine in found}
-    for machine in found:
-        if not machine.floating_ip:
-            continue
-        address = held.get(names.address_mark(machine.name))
-        if not address:
-            made.steps.append(Step(CREATE, ADDRESS, machine.name, f"from {wanted.external}"))
-        elif (
-            machine.name not in servers
-            or machine.name in replaced
-            or not _attached(address, servers[machine.name], cloud)
-        ):
-            made.steps.append(Step(CHANGE, ADDRESS, machine.name, "attach", address["id"]))
-    for mark, address in sorted(held.items()):
-        name = names.machine_of(mark)
-        if name in described and described[name].floating_ip:
-            continue
-        surplus(made, ADDRESS, name, address["id"], address["address"], wanted)
-
-
-def _held(names: Names, cloud: Data) -> dict[str, Data]:
-    """Our floating addresses, by mark."""
-    return {
-        one["description"]: one
-        for one in own(cloud["floating_ips"], cloud)
-        if has_mark(one, names.mark)
-    }
-
-
-def _attached(address: Data, server: Data, cloud: Data) -> bool:
-    """Whether a floating address is attached to a server, according to Neutron."""
-    return any(
-        port["id"] == address["port_id"] and port["device_id"] == server["id"]
-        for port in cloud["ports"]
-    )
-
-
-def unseen(found: Sequence[Machine], names: Names, cloud: Data) -> list[str]:
-    """Servers that do not show their attached floating address: Nova learns of it later."""
-    held = _held(names, cloud)
-    servers = {one["name"]: one for one in ours(cloud["servers"], names)}
-    return [
-        machine.name
-        for machine in found
-        if (address := held.get(names.address_mark(machine.name)))
-        and (server := servers.get(machine.name))
-        and _attached(address, server, cloud)
-        and address["address"] not in server["addresses"]
-    ]
-
-
-def _volumes(made: Plan, found: Sequence[Machine], names: Names, _wanted: Any, cloud: Data) -> None:
-    """A volume is created, and never changed or removed here."""
+    """A volume is created, with its server, and never changed or removed here."""
+    making = {step.name for step in servers.steps if step.do in (CREATE, REPLACE)}
     there = {one["name"]: one for one in cloud["volumes"]}
     for machine in found:
         name = names.volume(machine.name)
@@ -237,7 +263,7 @@ def _volumes(made: Plan, found: Sequence[Machine], names: Names, _wanted: Any, c
                 f"{machine.name} requires a volume of {machine.volume} GB, but the cloud has no"
                 " block storage. Remove volume; the data is then on the server's own disk"
             )
-        elif machine.volume and not volume:
+        elif machine.volume and not volume and machine.name in making:
             made.steps.append(Step(CREATE, VOLUME, machine.name, f"{machine.volume} GB"))
         elif machine.volume and volume and volume["platform"] != names.platform:
             made.faults.append(f"the volume {name} ({volume['id']}) is not ours; rename it")
@@ -258,25 +284,54 @@ def _missing(made: Plan, found: Sequence[Machine], wanted: Settings, cloud: Data
     }
     machines = [machine for machine in found if machine.name in making]
     for image in sorted({machine.image for machine in machines}):
-        ids = cloud["images"].get(image, [])
         who = ", ".join(machine.name for machine in machines if machine.image == image)
-        if not ids:
-            yield (f"there is no image {image} for {who}; the cloud has {listed(cloud['images'])}")
-        elif len(ids) > 1:
-            yield f"there are {len(ids)} images {image} ({', '.join(ids)}); rename all but one"
-    for flavor in sorted({machine.flavor for machine in machines} - {*cloud["flavors"]}):
-        yield f"there is no flavor {flavor}; the cloud has {listed(cloud['flavors'])}"
+        if not images(cloud, image):
+            yield f"there is no image {image} for {who}; the cloud has {listed(cloud['images'])}"
+    for given in sorted({machine.flavor for machine in machines}):
+        who = ", ".join(machine.name for machine in machines if machine.flavor == given)
+        size = cloud["flavors"].get(flavor(cloud, given))
+        if not size:
+            yield f"there is no flavor {given}; the cloud has {listed(cloud['flavors'])}"
+        elif not size["disk"] and not all(
+            machine.boot_volume for machine in machines if machine.flavor == given
+        ):
+            yield (
+                f"the flavor {given} of {who} has no disk: machines of it boot from a volume. Set"
+                " boot_from_volume to its size in GB, or choose another flavor"
+            )
+    booting = [machine.name for machine in machines if machine.boot_volume]
+    if booting and not cloud["block_storage"]:
+        yield (
+            f"{', '.join(booting)} would boot from a volume, but the cloud has no block storage."
+            " Remove boot_from_volume, and choose a flavor with a disk"
+        )
+    zones = cloud["zones"]
+    for zone in sorted({machine.availability_zone for machine in machines} - {"", *zones}):
+        if zones:
+            yield f"there is no availability zone {zone}; the cloud has {listed(zones)}"
+    for machine in machines:
+        text = with_keys(wanted.user_data.get(machine.name, ""), wanted.public_keys)
+        size = len(b64encode(text.encode()))
+        if size > USER_DATA_LIMIT:
+            yield (
+                f"the user data of {machine.name} has {size} bytes in base64; the cloud takes"
+                f" {USER_DATA_LIMIT}. Make what its first boot gets smaller, such as docker_ce_*"
+            )
     outside = [step for step in made.steps if step.do == CREATE and step.kind in (ROUTER, ADDRESS)]
-    external = [one["name"] for one in cloud["networks"] if one["external"]]
-    if outside and external.count(wanted.external) != 1:
+    external = [one for one in cloud["networks"] if one["external"]]
+    if outside and len(matching(external, wanted.external)) != 1:
         yield (
             f"openstack_external_network is {wanted.external}; the external networks of the cloud:"
-            f" {listed(external)}"
+            f" {listed(one['name'] for one in external)}"
         )
 
 
 def _quotas(made: Plan, found: Sequence[Machine], cloud: Data) -> Iterator[str]:
     """The plan's needs against the quotas. C(limits): name → used and limit, -1 for none."""
+    if "instances" not in cloud["limits"] and any(step.do == CREATE for step in made.steps):
+        made.left.append(
+            "quotas: the cloud does not show them to this account, so nobody checks them"
+        )
     flavors = cloud["flavors"]
     described = {machine.name: machine for machine in found}
     kinds = {
@@ -285,8 +340,8 @@ def _quotas(made: Plan, found: Sequence[Machine], cloud: Data) -> Iterator[str]:
     }  # fmt: skip
     more = dict.fromkeys(("instances", "cores", "ram", *kinds.values()), 0)
 
-    def count(flavor: str, sign: int) -> None:
-        size = flavors.get(flavor, {"vcpus": 0, "ram": 0})
+    def count(given: str, sign: int) -> None:
+        size = flavors.get(flavor(cloud, given), {"vcpus": 0, "ram": 0})
         more["cores"] += sign * size["vcpus"]
         more["ram"] += sign * size["ram"]
         more["instances"] += sign

@@ -6,14 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import (
+    ADOPTED_MARK,
+    GROUPS_MARK,
+    MARK,
     Names,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps import (
     ADDRESS,
     KEYPAIR,
     NETWORK,
+    RELEASE,
     REMOVE,
     ROUTER,
     SECURITY_GROUP,
@@ -25,6 +30,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps 
     Plan,
     Step,
     has_mark,
+    is_adopted,
     ours,
     own,
 )
@@ -46,7 +52,9 @@ def existing(names: Names, cloud: Data) -> list[Step]:
         return [one for one in own(things, cloud) if has_mark(one, names.mark)]
 
     found = [
-        Step(REMOVE, SERVER, one["name"], one["status"], one["id"])
+        Step(RELEASE, SERVER, one["name"], "made by hand, so it stays", one["id"])
+        if is_adopted(one)
+        else Step(REMOVE, SERVER, one["name"], one["status"], one["id"])
         for one in ours(cloud["servers"], names)
     ]
     found += [
@@ -86,10 +94,16 @@ def removal(names: Names, cloud: Data, volumes: bool) -> Plan:
             )
         else:
             made.steps.append(step)
-    servers = {step.id for step in made.steps if step.kind == SERVER}
+    servers = {step.id for step in made.steps if step.kind == SERVER and step.do == REMOVE}
+    released = {step.id for step in made.steps if step.do == RELEASE}
     routers = {step.id for step in made.steps if step.kind == ROUTER}
     networks = {step.id: step.name for step in made.steps if step.kind == NETWORK}
     groups = {step.id: step.name for step in made.steps if step.kind == SECURITY_GROUP}
+    for server in cloud["servers"]:
+        if server["id"] in servers | released and server["locked"]:
+            made.faults.append(
+                f"the server {server['name']} is locked: openstack server unlock {server['id']}"
+            )
     for port in cloud["ports"]:
         if port["device_id"] in servers | routers or port["device_owner"] in NEUTRON:
             continue
@@ -98,10 +112,32 @@ def removal(names: Names, cloud: Data, volumes: bool) -> Plan:
             what += f" of {port['device_owner']} {port['device_id']}"
         if port["network_id"] in networks:
             made.faults.append(f"the {what} is on the network {networks[port['network_id']]}")
-        else:
+        elif port["device_id"] not in released:
             made.faults += [
                 f"the {what} uses the security group {groups[group]}"
                 for group in port["security_group_ids"]
                 if group in groups
             ]
     return made
+
+
+def freed(made: Plan, names: Names, cloud: Data) -> dict[str, list[dict[str, Any]]]:
+    """What a release changes: C(servers) and the marks that go, C(ports) and what stays."""
+    released = {step.id for step in made.steps if step.do == RELEASE}
+    mine = {one["id"] for one in own(cloud["security_groups"], cloud) if has_mark(one, names.mark)}
+    marks = (MARK, GROUPS_MARK, ADOPTED_MARK)
+    return {
+        "servers": [
+            {"id": one["id"], "name": one["name"], "metadata": dict.fromkeys(marks, "")}
+            for one in cloud["servers"]
+            if one["id"] in released
+        ],
+        "ports": [
+            {
+                "id": port["id"],
+                "groups": [one for one in port["security_group_ids"] if one not in mine],
+            }
+            for port in cloud["ports"]
+            if port["device_id"] in released and mine & {*port["security_group_ids"]}
+        ],
+    }

@@ -44,14 +44,14 @@ class Rule:
     last: int
     group: str = ""
     cidr: str = ""
+    version: int = 4
 
     def as_data(self) -> dict[str, Any]:
         """The rule for openstack.cloud.security_group."""
-        version = 6 if ":" in self.cidr else 4
         where = {"remote_group": self.group} if self.group else {"remote_ip_prefix": self.cidr}
         return {
             "direction": "ingress",
-            "ether_type": f"IPv{version}",
+            "ether_type": f"IPv{self.version}",
             "protocol": self.protocol,
             "port_range_min": self.first,
             "port_range_max": self.last,
@@ -73,8 +73,13 @@ def rules(
     doors: Doors,
     ssh_cidrs: Sequence[str],
     admin_cidrs: Sequence[str],
+    ipv6: bool = False,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Security group → its rules. C(hostvars) is Ansible's, with the described machines in it."""
+    """Security group → its rules. C(hostvars) is Ansible's, with the described machines in it.
+
+    C(ipv6): everybody, and the machines among themselves, may also use that version. Networks that
+    are given as such are allowed in theirs.
+    """
     groups = members(found)
     ssh = cidrs("openstack_ssh_cidrs", ssh_cidrs)
     if not ssh:
@@ -83,7 +88,7 @@ def rules(
             " network that you work from, such as [192.0.2.0/24]"
         )
     networks = {
-        ANYWHERE: ["0.0.0.0/0"],
+        ANYWHERE: ["0.0.0.0/0", *["::/0"] * ipv6],
         ADMINISTRATORS: cidrs("openstack_admin_cidrs", admin_cidrs),
     }
 
@@ -110,7 +115,9 @@ def rules(
     incoming |= {names.security_group(group): [] for group in groups}
     for (to, protocol, group, cidr), numbers in opened.items():
         incoming[to] += [
-            Rule(protocol, first, last, group, cidr) for first, last in ranges(numbers)
+            Rule(protocol, first, last, group, cidr, version)
+            for first, last in ranges(numbers)
+            for version in ((4, 6) if group and ipv6 else (6 if ":" in cidr else 4,))
         ]
     made = {name: [rule.as_data() for rule in sorted(own)] for name, own in incoming.items()}
     made[names.network] += [dict(rule) for rule in EGRESS]
@@ -130,6 +137,8 @@ def in_words(rule: tuple[str, ...]) -> str:
     """A rule from seen(), for people."""
     direction, version, protocol, first, last, group, cidr = rule
     ports = "" if not first else f" {first}" if first == last else f" {first}-{last}"
+    if group and version == "IPv6":
+        group += " (IPv6)"
     whom = group or cidr or ("anywhere" if direction == "ingress" else "everywhere")
     way = "from" if direction == "ingress" else "to"
     return re.sub(" +", " ", f"{protocol or 'all ' + version}{ports} {way} {whom}")

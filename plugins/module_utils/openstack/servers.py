@@ -7,30 +7,69 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
+from ansible_collections.bookface.platform.plugins.module_utils.access import DATABASES
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import (
+    ADOPTED_MARK,
     DISK_MARK,
     GROUPS_MARK,
     IMAGE_MARK,
+    MARK,
     USER_DATA_MARK,
     Machine,
     Names,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.keys import (
+    fingerprint,
+    held,
+    more,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.keys import (
+    in_words as key_in_words,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.keys import (
+    marks as key_marks,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps import (
+    ADOPT,
     CHANGE,
     CREATE,
+    RELEASE,
     REPLACE,
+    RESUME,
     SERVER,
     START,
+    UNPAUSE,
+    UNSHELVE,
     Data,
     Plan,
     Settings,
     Step,
+    flavor,
+    images,
+    is_adopted,
+    keypair,
+    keys,
     listed,
+    matching,
+    network_id,
     ours,
     surplus,
 )
+
+# Status of a server → the action that makes it ACTIVE, and why.
+RESUMES = {
+    "SHUTOFF": (START, "it is shut off"),
+    "PAUSED": (UNPAUSE, "it is paused"),
+    "SUSPENDED": (RESUME, "it is suspended"),
+    "SHELVED": (UNSHELVE, "it is shelved"),
+    "SHELVED_OFFLOADED": (UNSHELVE, "it is shelved"),
+}
+# States that end by themselves.
+MOVING = (
+    "BUILD", "REBOOT", "HARD_REBOOT", "REBUILD", "RESIZE", "REVERT_RESIZE", "MIGRATING", "PASSWORD",
+)  # fmt: skip
 
 
 def digest(user_data: str) -> str:
@@ -60,11 +99,19 @@ def group_mark(machine: Machine) -> dict[str, str]:
     return {GROUPS_MARK: ",".join(machine.groups)}
 
 
-def metadata(machine: Machine, names: Names, text: str, disk: str) -> dict[str, str]:
+def adoption(machine: Machine, names: Names) -> dict[str, str]:
+    """The metadata of a server that was made by hand."""
+    return names.metadata | group_mark(machine) | {ADOPTED_MARK: "true"}
+
+
+def metadata(
+    machine: Machine, names: Names, text: str, disk: str, public_keys: Sequence[str]
+) -> dict[str, str]:
     """The metadata of a new server."""
     return (
         names.metadata
         | group_mark(machine)
+        | key_marks(public_keys)
         | {
             IMAGE_MARK: machine.image,
             USER_DATA_MARK: digest(text),
@@ -91,53 +138,25 @@ def pending(found: Sequence[Machine], names: Names, cloud: Data) -> list[Data]:
 def plan_servers(
     made: Plan, found: Sequence[Machine], names: Names, wanted: Settings, cloud: Data
 ) -> None:
+    """The part of the plan that is about servers."""
     marked = ours(cloud["servers"], names)
-    unconfirmed = []
+    described = {machine.name for machine in found}
+    unconfirmed: list[Step] = []
     for machine in found:
         mine = [one for one in marked if one["name"] == machine.name]
         foreign = [
             one for one in cloud["servers"] if one["name"] == machine.name and one not in marked
         ]
+        if not mine and len(foreign) == 1 and machine.name in wanted.confirm_adopt:
+            mine, foreign = foreign, []
         if len(mine) > 1 or foreign:
-            ids = ", ".join(one["id"] for one in mine + foreign)
-            reason = (
-                f"is not ours ({ids}); rename it, or use another name in openstack_vms"
-                if foreign
-                else f"exists {len(mine)} times ({ids}); remove all but one"
-            )
-            made.faults.append(f"the server {machine.name} {reason}")
-            continue
-        if not mine:
-            made.steps.append(
-                Step(CREATE, SERVER, machine.name, f"{machine.image}, {machine.flavor}")
-            )
-            continue
-        server = mine[0]
-        reasons = list(_reasons(machine, names, wanted, server, cloud))
-        other_boot = _other_boot(machine, wanted, server)
-        if other_boot and (reasons or machine.name in wanted.confirm_replace):
-            reasons.append("user data has changed")
-        if reasons:
-            step = Step(REPLACE, SERVER, machine.name, "; ".join(reasons), server["id"])
-            made.steps.append(step)
-            if machine.name not in wanted.confirm_replace:
-                unconfirmed.append(step)
-            continue
-        if other_boot:
-            made.left.append(
-                f"{SERVER} {machine.name}: its user data has changed; site.yml applies the same to"
-                f" a running machine, -e confirm_replace={machine.name} replaces it"
-            )
-        changes = list(_changes(machine, names, wanted, server, cloud))
-        if changes:
-            made.steps.append(Step(CHANGE, SERVER, machine.name, "; ".join(changes), server["id"]))
-        if server["status"] == "SHUTOFF":
-            made.steps.append(Step(START, SERVER, machine.name, "it is shut off", server["id"]))
-        if server["status"] not in ("ACTIVE", "BUILD", "SHUTOFF", "REBOOT", "HARD_REBOOT"):
-            made.faults.append(
-                f"the server {machine.name} is {server['status']}, expected ACTIVE. Bring it back"
-                " to ACTIVE first"
-            )
+            made.faults.append(_ambiguous(machine.name, mine, foreign))
+        elif mine:
+            _existing(made, unconfirmed, machine, names, wanted, mine[0], cloud)
+        elif alike := _alike(machine, described, wanted, marked):
+            made.faults.append(alike)
+        else:
+            made.steps.append(Step(CREATE, SERVER, machine.name, _bought(machine, cloud)))
     if unconfirmed:
         told = "; ".join(f"{step.name} ({step.why})" for step in unconfirmed)
         all_of_them = ",".join(step.name for step in unconfirmed)
@@ -145,15 +164,212 @@ def plan_servers(
             f"these changes require replacing: {told}. The data on these machines would be lost. To"
             f" replace them: -e confirm_replace={all_of_them}"
         )
-    described = {machine.name for machine in found}
+    _keys(made, [one for one in marked if one["name"] in described], names, wanted, cloud)
     for server in marked:
         if server["name"] not in described:
-            surplus(made, SERVER, server["name"], server["id"], server["status"], wanted)
+            _undescribed(made, server, wanted)
     # A name in confirm_remove that is gone is no mistake: the run may have been repeated.
     strange = {*wanted.confirm_replace} - described - {server["name"] for server in marked}
     if strange:
         made.faults.append(
             f"confirm_replace names {listed(strange)}, which openstack_vms does not describe"
+        )
+
+
+def _keys(made: Plan, servers: Iterable[Data], names: Names, wanted: Settings, cloud: Data) -> None:
+    """Machines that the one who runs this could not log in to."""
+    # Where the account itself has another key, that is told once.
+    account = fingerprint(keypair(names, cloud))
+    without: dict[str, list[str]] = {}
+    for server in servers:
+        told = held(server["metadata"])
+        other = server["user_id"] != cloud["user_id"]
+        if is_adopted(server) or {fingerprint(wanted.public_key), account} & {*told}:
+            continue
+        if told:
+            whose = " and ".join(told.values()) + (
+                f", given by the account {server['user_id']}" if other else ""
+            )
+            without.setdefault(whose, []).append(server["name"])
+        elif other:
+            made.left.append(
+                f"{SERVER} {server['name']}: the account {server['user_id']} has created it, with a"
+                " key of its own; whether it has yours, the cloud does not say"
+            )
+    for whose, machines in without.items():
+        made.faults.append(
+            f"{', '.join(machines)} have the key {whose}, and not yours,"
+            f" {key_in_words(wanted.public_key)}: you could not log in. Let the owner of that key"
+            " add yours to openstack_public_keys and run provision.yml, or name the file with that"
+            " key in openstack_public_key_file"
+        )
+
+
+def new_keys(names: Names, wanted: Settings, server: Data, cloud: Data) -> dict[str, str]:
+    """The metadata for keys that a server is yet to be given, if we can log in and give them."""
+    told = held(server["metadata"])
+    mine = fingerprint(wanted.public_key)
+    if is_adopted(server) or (told and mine not in told):
+        return {}
+    if not told and server["user_id"] != cloud["user_id"]:
+        return {}
+    return more(server["metadata"], keys(names, wanted, cloud))
+
+
+def _ambiguous(name: str, mine: Sequence[Data], foreign: Sequence[Data]) -> str:
+    ids = ", ".join(one["id"] for one in [*mine, *foreign])
+    if len(mine) + len(foreign) > 1:
+        return (
+            f"the server {name} exists {len(mine) + len(foreign)} times ({ids}); remove all but one"
+        )
+    return (
+        f"the server {name} is not ours ({ids}). If it shall become part of the platform, as it is:"
+        f" -e confirm_adopt={name}. Otherwise rename it, or use another name in openstack_vms"
+    )
+
+
+def _alike(
+    machine: Machine, described: Container[str], wanted: Settings, marked: Sequence[Data]
+) -> str:
+    """The question whether a machine to create exists under another name."""
+    if machine.name in wanted.confirm_create:
+        return ""
+    own = {*machine.groups}
+    found = []
+    for server in sorted(marked, key=lambda one: str(one["name"])):
+        theirs = {*server["metadata"].get(GROUPS_MARK, "").split(",")}
+        # Whatever else it is: a second database is never what follows from a changed name.
+        same = own == theirs or DATABASES in own & theirs
+        if same and server["name"] not in described and server["name"] not in wanted.confirm_remove:
+            found.append(server)
+    if not found:
+        return ""
+    there = ", ".join(
+        f"{one['name']} ({one['id']}, in {one['metadata'].get(GROUPS_MARK)})" for one in found
+    )
+    data = (
+        " A new one would be empty, and the site would use it as its database."
+        if DATABASES in own
+        else ""
+    )
+    return (
+        f"the server {machine.name} does not exist, but there is {there}, which is not described."
+        f"{data} If it is the same machine: openstack server set --name {machine.name}"
+        f" {found[0]['id'] if len(found) == 1 else 'ID'}. If it is another one: -e"
+        f" confirm_create={machine.name}"
+    )
+
+
+def _bought(machine: Machine, cloud: Data) -> str:
+    """What a new server is made of."""
+    ids = images(cloud, machine.image)
+    newest = f" (the newest of {len(ids)}: {ids[0]})" if len(ids) > 1 else ""
+    disk = f", boot volume of {machine.boot_volume} GB" if machine.boot_volume else ""
+    zone = f", in {machine.availability_zone}" if machine.availability_zone else ""
+    return f"{machine.image}{newest}, {machine.flavor}{disk}{zone}"
+
+
+def _existing(
+    made: Plan,
+    unconfirmed: list[Step],
+    machine: Machine,
+    names: Names,
+    wanted: Settings,
+    server: Data,
+    cloud: Data,
+) -> None:
+    """The part of one server that exists."""
+    name, id_, adopted = machine.name, server["id"], is_adopted(server)
+    # What somebody has made by hand is theirs to delete, whatever the description says of it.
+    reasons = [] if adopted else list(_reasons(machine, names, wanted, server, cloud))
+    other_boot = not adopted and _other_boot(machine, wanted, server)
+    if other_boot and (reasons or name in wanted.confirm_replace):
+        reasons.append("user data has changed")
+    if adopted and name in wanted.confirm_replace:
+        made.faults.append(
+            f"confirm_replace names {name}, which was made by hand and adopted. Delete it yourself"
+            f" (openstack server delete {id_}); the next run creates a new one"
+        )
+        return
+    changes = list(_changes(made, machine, names, wanted, server, cloud))
+    step = None
+    if reasons:
+        step = Step(REPLACE, SERVER, name, "; ".join(reasons), id_)
+    elif adopted and _unmarked(server, names):
+        step = Step(ADOPT, SERVER, name, "; ".join(["it was made by hand", *changes]), id_)
+    elif changes:
+        step = Step(CHANGE, SERVER, name, "; ".join(changes), id_)
+    confirmed = name in wanted.confirm_replace
+    resume = RESUMES.get(server["status"])
+    if server["locked"] and (step or resume):
+        made.blocked[name] = (
+            f"it is locked, and has to be changed: {step.why if step else resume and resume[1]}."
+            f" Unlock it: openstack server unlock {id_}"
+        )
+        return
+    problem = _problem(machine, server, adopted)
+    if problem and not (step and step.do == REPLACE and confirmed):
+        made.blocked[name] = problem
+        return
+    if step and step.do == REPLACE and not confirmed:
+        unconfirmed.append(step)
+        return
+    if step:
+        made.steps.append(step)
+    if other_boot and not reasons:
+        made.left.append(
+            f"{SERVER} {name}: its user data has changed; site.yml applies the same to a running"
+            f" machine, -e confirm_replace={name} replaces it"
+        )
+    # One that is on its way is waited for.
+    if resume and not (step and step.do == REPLACE) and not server["task_state"]:
+        made.steps.append(Step(resume[0], SERVER, name, resume[1], id_))
+
+
+def _unmarked(server: Data, names: Names) -> bool:
+    marks = server["metadata"]
+    return ADOPTED_MARK not in marks or marks.get(MARK) != names.platform
+
+
+def _problem(machine: Machine, server: Data, adopted: bool) -> str:
+    """Why nothing can be done for a server, and what has to be done by hand."""
+    status, id_ = server["status"], server["id"]
+    if status == "ERROR":
+        why = f"it is in ERROR: {(server['fault'] or 'the cloud does not say why').rstrip('.')}"
+        if adopted:
+            return f"{why}. Repair it, such as by openstack server reboot --hard {id_}"
+        return (
+            f"{why}. To replace it, and lose the data on it: -e confirm_replace={machine.name}. It"
+            f" may also be repaired, such as by openstack server reboot --hard {id_}"
+        )
+    if status == "RESCUE":
+        return (
+            "somebody repairs it in RESCUE mode. When that is done: openstack server unrescue"
+            f" {id_}"
+        )
+    if status == "VERIFY_RESIZE":
+        return (
+            "it waits in VERIFY_RESIZE for a decision: openstack server resize confirm, or revert,"
+            f" {id_}"
+        )
+    if status in ("ACTIVE", *RESUMES, *MOVING):
+        return ""
+    return f"it is {status}, expected ACTIVE. Bring it back to ACTIVE"
+
+
+def _undescribed(made: Plan, server: Data, wanted: Settings) -> None:
+    """A server of ours that is no longer described: one that was made by hand is only released."""
+    name, id_, status = server["name"], server["id"], server["status"]
+    if not is_adopted(server):
+        surplus(made, SERVER, name, id_, status, wanted)
+    elif name in wanted.confirm_remove:
+        made.steps.append(
+            Step(RELEASE, SERVER, name, "it stays, without our marks and groups", id_)
+        )
+    else:
+        made.left.append(
+            f"{SERVER} {name} ({status}): no longer described; it was made by hand, and -e"
+            f" confirm_remove={name} releases it"
         )
 
 
@@ -165,19 +381,26 @@ def _reasons(
     if server["status"] == "ERROR":
         yield f"it is in ERROR: {server['fault'] or 'the cloud does not say why'}"
     # The operator may have replaced the image by a newer one of the same name: no reason.
-    if marks.get(IMAGE_MARK) != machine.image and server["image_id"] not in cloud["images"].get(
-        machine.image, []
+    if marks.get(IMAGE_MARK) != machine.image and server["image_id"] not in images(
+        cloud, machine.image
     ):
         yield f"image {marks.get(IMAGE_MARK)} -> {machine.image}"
-    if server["flavor"] != machine.flavor:
+    if server["flavor"] != flavor(cloud, machine.flavor):
         yield f"flavor {server['flavor']} -> {machine.flavor}"
     # Only the first boot mounts a volume.
     if machine.volume and marks.get(DISK_MARK) != wanted.disk:
         yield f"volume {marks.get(DISK_MARK)} -> {wanted.disk}"
-    network = wanted.network or names.network
     # A server in BUILD has no addresses yet. Networks that others have added stay theirs.
+    network = _network_name(names, wanted, cloud)
     if server["networks"] and network not in server["networks"]:
         yield f"network {', '.join(server['networks'])} -> {network}"
+
+
+def _network_name(names: Names, wanted: Settings, cloud: Data) -> str:
+    """By which a server names the network of the machines."""
+    id_ = network_id(names, wanted, cloud)
+    known = {one["id"]: str(one["name"]) for one in cloud["networks"]}
+    return known.get(id_) or wanted.network or names.network
 
 
 def _other_boot(machine: Machine, wanted: Settings, server: Data) -> bool:
@@ -191,17 +414,39 @@ def _other_boot(machine: Machine, wanted: Settings, server: Data) -> bool:
 
 
 def _changes(
-    machine: Machine, names: Names, wanted: Settings, server: Data, cloud: Data
+    made: Plan, machine: Machine, names: Names, wanted: Settings, server: Data, cloud: Data
 ) -> Iterator[str]:
-    """What changes while a server runs."""
+    """What changes while a server runs. Security groups that stay are noted in the plan."""
     groups = group_mark(machine)[GROUPS_MARK]
     if server["metadata"].get(GROUPS_MARK) != groups:
         yield f"groups {server['metadata'].get(GROUPS_MARK)} -> {groups}"
-    should = {*security_groups(machine, names)}
+    if given := new_keys(names, wanted, server, cloud):
+        yield f"keys + {', '.join(given.values())}"
     known = {group["id"]: group["name"] for group in cloud["security_groups"]}
-    network = wanted.network or names.network
+    kept = extra_groups(wanted, cloud)
+    network = network_id(names, wanted, cloud)
     for port in cloud["ports"]:
-        if (port["device_id"], port["network"]) == (server["id"], network):
-            has = {known.get(group, group) for group in port["security_group_ids"]}
-            if should != has:
-                yield f"security groups {listed(has)} -> {listed(should)}"
+        if (port["device_id"], port["network_id"]) != (server["id"], network):
+            continue
+        if not port["port_security"]:
+            made.left.append(
+                f"security groups of {SERVER} {machine.name}: the port security of its port is off,"
+                " so everybody reaches every port of it"
+            )
+            continue
+        if is_adopted(server):
+            kept = list(dict.fromkeys([*kept, *port["security_group_ids"]]))
+        has = {known.get(group, group) for group in port["security_group_ids"]}
+        stay = {known.get(group, group) for group in kept}
+        should = {*security_groups(machine, names)} | stay
+        if should != has:
+            yield f"security groups {listed(has)} -> {listed(should)}"
+    made.kept[machine.name] = kept
+
+
+def extra_groups(wanted: Settings, cloud: Data) -> list[str]:
+    """Ids of the security groups of others that all machines are in."""
+    return [
+        one["id"] for given in wanted.extra_groups
+        for one in matching(cloud["security_groups"], given)
+    ]  # fmt: skip

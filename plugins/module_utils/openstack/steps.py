@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The vocabulary of a plan: steps, the desired settings, and which resources are ours."""
+"""The vocabulary of a plan: steps, settings, which resources are ours, and how they are found."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import (
+    ADOPTED_MARK,
+    IMAGE_MARK,
     MARK,
     Names,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.keys import unique
 
 Data = Mapping[str, Any]
-CREATE, CHANGE, START, REPLACE, REMOVE = "create", "change", "start", "replace", "remove"
+CREATE, CHANGE, REPLACE, REMOVE = "create", "change", "replace", "remove"
+# A machine that was made by hand becomes part of the platform, and leaves it.
+ADOPT, RELEASE = "adopt", "release"
+# Actions of the cloud that bring a server back to ACTIVE.
+START, UNPAUSE, RESUME, UNSHELVE = "start", "unpause", "resume", "unshelve"
 KEYPAIR, NETWORK, SUBNET, ROUTER = "keypair", "network", "subnet", "router"
 SECURITY_GROUP, SERVER_GROUP, VOLUME = "security group", "server group", "volume"
 SERVER, ADDRESS = "server", "floating address"
@@ -39,7 +46,9 @@ class Step:
 class Settings:
     """The desired state beside the machines. C(network): an existing one, or empty for our own.
 
-    C(disk): device and mount point of a machine's volume.
+    C(public_key): of the one who runs this; C(public_keys): of the team. C(disk): device and mount
+    point of a machine's volume. C(extra_groups): security groups of others that all machines are in
+    as well.
     """
 
     network: str
@@ -47,30 +56,41 @@ class Settings:
     external: str
     nameservers: Sequence[str]
     public_key: str
+    public_keys: Sequence[str]
     swarm_policy: str
     rules: Mapping[str, Sequence[Data]]
     user_data: Mapping[str, str]
     disk: str
+    extra_groups: Sequence[str] = ()
     confirm_replace: Sequence[str] = ()
     confirm_remove: Sequence[str] = ()
+    confirm_adopt: Sequence[str] = ()
+    confirm_create: Sequence[str] = ()
 
 
 @dataclass
 class Plan:
-    """Steps in order; what is left although the description differs; why the plan cannot run."""
+    """Steps in order; what is left although the description differs; why the plan cannot run.
+
+    C(blocked): server → its own fault, which prevents only its own steps. C(kept): server → ids of
+    security groups of others that it is in, and stays in.
+    """
 
     steps: list[Step] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    blocked: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, list[str]] = field(default_factory=dict)
 
 
 def lines(made: Plan) -> list[str]:
     """The plan for people."""
     told = [
-        f"{step.do:<8}{step.kind} {step.name}" + (f": {step.why}" if step.why else "")
+        f"{step.do:<7} {step.kind} {step.name}" + (f": {step.why}" if step.why else "")
         for step in made.steps
     ]
-    return told + [f"{'leave':<8}{text}" for text in made.left]
+    told += [f"{'leave':<7} {text}" for text in made.left]
+    return told + [f"{'skip':<7} {SERVER} {name}: {why}" for name, why in made.blocked.items()]
 
 
 def has_mark(thing: Data, mark: str) -> bool:
@@ -86,6 +106,55 @@ def own(things: Iterable[Data], cloud: Data) -> list[Data]:
 def ours(servers: Iterable[Data], names: Names) -> list[Data]:
     """The servers that carry our mark."""
     return [one for one in servers if one["metadata"].get(MARK) == names.platform]
+
+
+def is_adopted(server: Data) -> bool:
+    """Whether a server of ours was made by somebody else: we mark each with its image."""
+    return ADOPTED_MARK in server["metadata"] or IMAGE_MARK not in server["metadata"]
+
+
+def network_id(names: Names, wanted: Settings, cloud: Data) -> str:
+    """The network of the machines, or nothing if it does not exist or there are several."""
+    if not wanted.network:
+        there = [one for one in own(cloud["networks"], cloud) if has_mark(one, names.mark)]
+    else:
+        there = matching(cloud["networks"], wanted.network)
+    return str(there[0]["id"]) if len(there) == 1 else ""
+
+
+def matching(things: Iterable[Data], given: str) -> list[Data]:
+    """The resources that a name or an id means. An id means one, whatever others are named."""
+    listed_once = list(things)
+    by_id = [one for one in listed_once if one["id"] == given]
+    return by_id or [one for one in listed_once if one["name"] == given]
+
+
+def images(cloud: Data, given: str) -> list[str]:
+    """Ids of the images that a name means, the newest first, or that an id means."""
+    known = cloud["images"]
+    return known.get(given) or [one for ids in known.values() for one in ids if one == given]
+
+
+def flavor(cloud: Data, given: str) -> str:
+    """The name of a flavor that is given by name or id; what the cloud does not have as it is."""
+    by_id = {one["id"]: name for name, one in cloud["flavors"].items()}
+    return given if given in cloud["flavors"] else by_id.get(given, given)
+
+
+def keypair(names: Names, cloud: Data) -> str:
+    """The public key of our keypair, as this account sees it."""
+    there = [one["public_key"] for one in cloud["keypairs"] if one["name"] == names.keypair]
+    return str(there[0]) if there else ""
+
+
+def keys(names: Names, wanted: Settings, cloud: Data) -> list[str]:
+    """The public keys of a new server."""
+    return unique([keypair(names, cloud) or wanted.public_key, *wanted.public_keys])
+
+
+def ports_of(server: Data, cloud: Data) -> list[str]:
+    """Ids of a server's ports."""
+    return [port["id"] for port in cloud["ports"] if port["device_id"] == server["id"]]
 
 
 def surplus(made: Plan, kind: str, name: str, id_: str, what: str, wanted: Settings) -> None:

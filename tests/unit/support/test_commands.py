@@ -63,6 +63,8 @@ def test_what_a_run_says() -> None:
     """Of a host that failed more than once it is the last that ended its run."""
     run = Run(2, PLAYBOOK + "changed: [ce13]\n", "a warning\n")
     assert run.changed == {"ce12": 0, "localhost": 2}
+    # It only checks the inventory, as playbooks begin with.
+    assert Run(0, PLAYBOOK.replace("changed=2", "changed=0")).changed == {"ce12": 0}
     assert run.count("ok", "localhost") == 10
     assert run.message("ce12") == "a } in it"
     assert run.message("ce13") == "of another"

@@ -14,6 +14,7 @@ SITE: dict[str, Any] = {
     "db_password": "secret",
     "db_trust": False,
     "db_host": "192.0.2.1",
+    "databases": ["db1"],
     "frontpage_limit": "",
     "activity_cutoff_days": "",
     "config": [],
@@ -39,7 +40,11 @@ def test_a_good_site_has_no_fault(number: Any) -> None:
     ("wrong", "named"),
     [
         ({"db_password": ""}, "bookface_db_password is not set."),
-        ({"db_host": ""}, "bookface_db_host is empty."),
+        ({"db_host": ""}, "bookface_db_host is empty. Set it, or"),
+        (
+            {"db_host": "", "databases": ["a", "b"]},
+            "bookface_db_host is empty, and the group databases has a, b.",
+        ),
         ({"frontpage_limit": "ten"}, "bookface_frontpage_limit is ten; expected"),
         ({"frontpage_limit": 0}, "bookface_frontpage_limit is 0; expected"),
         ({"frontpage_limit": "5\n"}, "bookface_frontpage_limit is 5\n; expected"),

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from ansible_collections.bookface.platform.plugins.filter.openstack_plan import FilterModule
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.keys import marks
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.servers import digest
 
 FILTERS = FilterModule().filters()
@@ -33,18 +34,34 @@ SETTINGS: Data = {
     "external": "public",
     "nameservers": [],
     "public_key": KEY,
+    "public_keys": [],
     "swarm_policy": "soft-anti-affinity",
     "rules": RULES,
     "user_data": {"swarm1": "#cloud-config\n"},
     "disk": "/dev/vdb at /data",
 }
-PUBLIC = {"id": "n0", "name": "public", "project_id": "op", "description": "", "external": True}
+PUBLIC = {
+    "id": "n0",
+    "name": "public",
+    "project_id": "op",
+    "description": "",
+    "external": True,
+    "port_security": True,
+    "subnets": ["s0"],
+}
+# A network of the university's: nobody sees its router.
+COURSE = PUBLIC | {"id": "n9", "name": "course", "external": False}
 EMPTY: Data = {
     "project_id": "me",
+    "user_id": "u1",
     "block_storage": False,
     "limits": {"instances": (0, 10), "cores": (0, 20), "ram": (0, 51200)},
     "images": {"debian-12": ["i12"], "debian-13": ["i13"]},
-    "flavors": {"small": {"vcpus": 1, "ram": 2048}, "large": {"vcpus": 8, "ram": 16384}},
+    "flavors": {
+        "small": {"id": "f1", "vcpus": 1, "ram": 2048, "disk": 20},
+        "large": {"id": "f2", "vcpus": 8, "ram": 16384, "disk": 40},
+    },
+    "zones": ["nova"],
     "networks": [PUBLIC],
     **{key: [] for key in ("subnets", "routers", "security_groups", "server_groups", "keypairs",
                            "servers", "floating_ips", "ports", "volumes")},
@@ -62,6 +79,9 @@ def server(name: str, group: str, text: str = "") -> Data:
         "id": f"id-{name}",
         "name": name,
         "status": "ACTIVE",
+        "task_state": "",
+        "locked": False,
+        "user_id": "u1",
         "fault": "",
         "metadata": {
             "bookface_platform": "p",
@@ -69,6 +89,7 @@ def server(name: str, group: str, text: str = "") -> Data:
             "bookface_image": "debian-12",
             "bookface_user_data": digest(text),
             "bookface_disk": "none",
+            **marks([KEY]),
         },
         "image_id": "i12",
         "flavor": "small",
@@ -86,6 +107,7 @@ def port(device: str, *groups: str, **more: Any) -> Data:
         "device_owner": "compute:nova",
         "network_id": "net",
         "network": "p",
+        "port_security": True,
         "security_group_ids": [f"id-{group}" for group in groups],
         "subnets": ["sub"],
     } | more
@@ -97,9 +119,11 @@ def made() -> Data:
     rules = copy.deepcopy(RULES)
     rules["p-swarm_managers"][0] |= by_name  # as a cloud tells it
     return copy.deepcopy(EMPTY) | {
-        "networks": [PUBLIC, thing("p", id="net", external=False)],
+        "networks": [
+            PUBLIC, thing("p", id="net", external=False, port_security=True, subnets=["sub"])
+        ],
         "subnets": [thing("p", id="sub", cidr="192.0.2.0/24", dns_nameservers=[])],
-        "routers": [thing("p", id="rtr", subnets=["sub"])],
+        "routers": [thing("p", id="rtr", subnets=["sub"], gateway="n0")],
         "security_groups": [thing(name, rules=own) for name, own in rules.items()],
         "server_groups": [{"id": "sg", "name": "bookface_platform-p-swarm",
                            "policy": "soft-anti-affinity"}],

@@ -10,7 +10,6 @@ import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.bookface.platform.plugins.filter.openstack_plan import FilterModule
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import (
-    GROUPS_MARK,
     DescriptionError,
     Machine,
     Names,
@@ -44,19 +43,28 @@ def test_what_a_machine_leaves_out_is_filled_in() -> None:
     ("machine", "says"),
     [
         ({"groups": ["databases"]}, "machine 1 of openstack_vms has the name None"),
-        ({"name": "Web_1", "groups": ["legacy_web"]}, "has the name 'Web_1': expected lower-case"),
+        ({"name": "Web 1", "groups": ["legacy_web"]}, "has the name 'Web 1': expected letters"),
         ({"name": "web1"}, "web1 has no groups: expected a list of loadbalancers, databases"),
         ({"name": "web1", "groups": []}, "web1 has no groups"),
         ({"name": "web1", "groups": "legacy_web"}, "web1 has no groups: expected a list"),
         ({"name": "web1", "groups": ["web"]}, "web1 is in the unknown group web; known: loadb"),
-        ({**LB, "colour": "red"}, "lb1 has colour; known keys: flavor, floating_ip, groups"),
+        (
+            {**LB, "colour": "red"},
+            "lb1 has colour; known keys: availability_zone, boot_from_volume, flavor, floating_ip",
+        ),
         ({**LB, "image": ""}, "lb1 has no image; set it, or openstack_image for all machines"),
         ({**LB, "flavor": None}, "lb1 has no flavor"),
         ({**LB, "suite": ""}, "lb1 has no suite; set it, or openstack_suite for all machines"),
         ({**LB, "volume": "20"}, "lb1 has the volume '20': expected gigabytes"),
         ({**LB, "volume": -1}, "lb1 has the volume -1"),
         ({**LB, "volume": True}, "lb1 has the volume True"),
-        ({**LB, "floating_ip": "yes"}, "lb1 has floating_ip 'yes': expected true or false"),
+        (
+            {**LB, "floating_ip": "yes"},
+            "lb1 has floating_ip 'yes': expected true, false, or an address",
+        ),
+        ({**LB, "floating_ip": "203.0.113"}, "lb1 has floating_ip '203.0.113': expected true"),
+        ({**LB, "boot_from_volume": "big"}, "lb1 has boot_from_volume 'big': expected the giga"),
+        ({**LB, "availability_zone": 3}, "lb1 has availability_zone 3: expected its name"),
         ("lb1", "openstack_vms has 'lb1': expected a dictionary"),
     ],
 )
@@ -123,4 +131,20 @@ def test_the_inventory_finds_the_machines_by_our_marks() -> None:
     file = ROOT / "inventories/openstack/openstack.yml"
     told = yaml.safe_load(file.read_text())
     assert told["server_filters"]["metadata"] == Names("bookface").metadata
-    assert told["keyed_groups"][0]["key"] == f"openstack.metadata.{GROUPS_MARK}.split(',')"
+    assert told["only_clouds"] == ["openstack"]
+
+
+def test_what_a_machine_may_say_of_itself() -> None:
+    told = {"floating_ip": "203.0.113.9", "boot_from_volume": 40, "availability_zone": "nova"}
+    (found,) = read({**LB, **told, "name": "Web_1.a"})
+    assert (found.floating_ip, found.address) == (True, "203.0.113.9")
+    assert (found.boot_volume, found.availability_zone) == (40, "nova")
+    (found,) = read({**LB, "boot_from_volume": True, "floating_ip": False})
+    assert (found.boot_volume, found.address) == (20, "")
+    assert jump_name([{"name": "a"}, {"name": "b", "floating_ip": "203.0.113.9"}]) == "b"
+
+
+def test_an_address_belongs_to_one_machine() -> None:
+    twice = [{**LB, "name": name, "floating_ip": "203.0.113.9"} for name in ("a", "b")]
+    with pytest.raises(DescriptionError, match="several machines of openstack_vms have the fl"):
+        read(*twice)

@@ -7,10 +7,10 @@ import copy
 import pytest
 
 from .cloud import (
+    COURSE,
     DESCRIBED,
     EMPTY,
     FILTERS,
-    PUBLIC,
     RULES,
     VOLUME,
     WITH_VOLUME,
@@ -18,6 +18,7 @@ from .cloud import (
     faults,
     made,
     plan,
+    port,
     thing,
     told,
 )
@@ -126,6 +127,72 @@ def test_what_has_our_name_and_not_our_mark_is_left_alone(part: str, kind: str) 
                for fault in plan(cloud)["faults"])  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [
+        ({"port_security": False}, "whose port security is off"),
+        ({"subnets": []}, "which has no subnet"),
+        ({"project_id": "me"}, "which no router connects to public: lb1 could get no"),
+    ],
+)
+def test_a_network_on_which_machines_could_not_be_is_found_before(network: Data, says: str) -> None:
+    cloud = copy.deepcopy(EMPTY)
+    cloud["networks"].append(COURSE | network)
+    assert says in faults(cloud, network="course")
+
+
+def test_a_router_leads_to_the_external_network() -> None:
+    cloud = copy.deepcopy(EMPTY)
+    cloud["networks"].append(COURSE | {"project_id": "me"})
+    cloud["routers"] = [thing("r", id="rtr", subnets=["s9"], gateway="elsewhere", description="")]
+    way = port("rtr", device_owner="network:router_interface", network="course", network_id="n9")
+    cloud["ports"] = [way]
+    assert "no router connects to public" in faults(cloud, network="course")
+    cloud["routers"][0]["gateway"] = "n0"
+    assert plan(cloud, network="course")["faults"] == []
+    # Without a floating address it does not matter.
+    inside = [DESCRIBED[0] | {"floating_ip": False}, DESCRIBED[1]]
+    assert plan(cloud | {"ports": []}, inside, network="course")["faults"] == []
+
+
+def test_a_flavor_without_a_disk_needs_a_volume() -> None:
+    cloud = copy.deepcopy(EMPTY)
+    cloud["flavors"]["small"]["disk"] = 0
+    assert "the flavor small of lb1, swarm1 has no disk" in faults(cloud)
+    booting = [one | {"boot_from_volume": True} for one in DESCRIBED]
+    assert "lb1, swarm1 would boot from a volume, but the" in faults(cloud, booting)
+    assert "create  server lb1: debian-12, small, boot volume of 20 GB" in told(
+        cloud | {"block_storage": True}, booting
+    )
+    assert plan(made() | {"flavors": cloud["flavors"]})["faults"] == []
+
+
+def test_user_data_over_the_limit_is_found_before() -> None:
+    fits, more = "x" * 49149, "x" * 49152
+    assert plan(EMPTY, user_data={"swarm1": fits})["faults"] == []
+    says = "the user data of swarm1 has 65536 bytes in base64; the cloud takes 65535"
+    assert says in faults(EMPTY, user_data={"swarm1": more})
+
+
+def test_an_availability_zone_has_to_exist() -> None:
+    def described(zone: str) -> list[Data]:
+        return [DESCRIBED[0] | {"availability_zone": zone}, DESCRIBED[1]]
+
+    assert "create  server lb1: debian-12, small, in nova" in told(EMPTY, described("nova"))
+    assert "no availability zone moon; the cloud has nova" in faults(EMPTY, described("moon"))
+    # A cloud that does not show them is believed.
+    assert plan(EMPTY | {"zones": []}, described("moon"))["faults"] == []
+
+
+def test_quotas_that_a_cloud_does_not_show_are_not_checked() -> None:
+    left = plan(EMPTY | {"limits": {}})
+    assert left["faults"] == []
+    assert left["left"] == [
+        "quotas: the cloud does not show them to this account, so nobody checks them"
+    ]
+    assert plan(made() | {"limits": {}})["lines"] == []
+
+
 def test_things_of_other_projects_do_not_count() -> None:
     cloud = copy.deepcopy(EMPTY)
     cloud["networks"].append(thing("p", project_id="them", external=False))
@@ -147,10 +214,35 @@ def test_what_the_cloud_does_not_have(described: Data, says: str) -> None:
     assert says in faults(EMPTY, [DESCRIBED[0], DESCRIBED[1] | described])
 
 
-def test_an_image_that_is_there_twice() -> None:
-    assert "there are 2 images debian-12 (a, b)" in faults(
-        EMPTY | {"images": {"debian-12": ["a", "b"]}}
-    )
+def test_of_two_images_the_newest_is_used_and_named() -> None:
+    cloud = EMPTY | {"images": {"debian-12": ["new", "old"]}}
+    assert "create  server lb1: debian-12 (the newest of 2: new), small" in told(cloud)
+    assert plan(cloud)["servers"]["lb1"]["image_id"] == "new"
+    # A server of the older one is not replaced.
+    cloud = made() | {"images": {"debian-12": ["i12-new", "i12"]}}
+    cloud["servers"][0]["metadata"]["bookface_image"] = "another name"
+    assert told(cloud) == []
+
+
+def test_ids_are_taken_in_the_place_of_names() -> None:
+    wanted = [DESCRIBED[0] | {"image": "i13", "flavor": "f2"}, DESCRIBED[1]]
+    new = plan(EMPTY, wanted, external="n0")
+    assert new["faults"] == []
+    assert new["servers"]["lb1"]["image_id"] == "i13"
+    # Both mean what the servers have.
+    same = [one | {"image": "i12", "flavor": "f1"} for one in DESCRIBED]
+    assert told(made(), same) == []
+    limits = {"instances": (0, 9), "cores": (0, 8), "ram": (0, 51200)}
+    assert "the plan needs 9 more" in faults(EMPTY | {"limits": limits}, wanted)
+
+
+def test_a_network_is_chosen_by_id() -> None:
+    cloud = copy.deepcopy(EMPTY)
+    cloud["networks"] += [COURSE, COURSE | {"id": "n10"}]
+    assert plan(cloud, network="n10")["network"] == "n10"
+    assert plan(cloud, network="n10")["faults"] == []
+    says = "the cloud has 2 networks of that name. Give the id of one: n9, n10"
+    assert says in faults(cloud, network="course")
 
 
 def test_an_image_that_is_gone_does_not_matter_to_what_runs() -> None:
@@ -162,13 +254,13 @@ def test_networks_that_are_not_there() -> None:
         "openstack_external_network is out; the external networks of the cloud: public"
         in faults(EMPTY, external="out")
     )
-    says = "openstack_network is nosuch: expected one network of that name, the cloud has 0"
+    says = "openstack_network is nosuch: the cloud has no network of that name or id"
     assert any(says in fault for fault in plan(EMPTY, network="nosuch")["faults"])
 
 
 def test_an_existing_network_is_used_and_none_is_made() -> None:
     cloud = copy.deepcopy(EMPTY)
-    cloud["networks"].append(PUBLIC | {"id": "n9", "name": "course", "external": False})
+    cloud["networks"].append(COURSE)
     assert not [line for line in told(cloud, network="course") if "network p" in line]
 
 

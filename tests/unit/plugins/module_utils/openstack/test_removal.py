@@ -62,3 +62,34 @@ def test_ports_that_neutron_takes_with_the_network_do_not(owner: str) -> None:
     own = port("agent", "p", device_owner=f"network:{owner}")
     cloud["ports"] += [own, own | {"network_id": "n0"}]
     assert removal(cloud)["faults"] == []
+
+
+def test_a_machine_that_was_made_by_hand_is_released() -> None:
+    """By the mark of the role, or, before its first run, because it has none of a creation."""
+    for mark in ({"bookface_adopted": "true"}, {}):
+        cloud = made()
+        cloud["servers"][0]["metadata"] = {"bookface_platform": "p"} | mark
+        cloud["ports"][0] |= {"network_id": "n0"}
+        cloud["ports"][0]["security_group_ids"].append("id-default")
+        found = removal(cloud)
+        assert found["faults"] == []
+        assert found["lines"][0] == "release server lb1: made by hand, so it stays"
+        assert [step["name"] for step in found["remove"]["server"]] == ["swarm1"]
+        assert found["freed"]["ports"] == [{"id": "port-id-lb1", "groups": ["id-default"]}]
+        (server,) = found["freed"]["servers"]
+        assert server["id"] == "id-lb1"
+        assert {*server["metadata"]} == {"bookface_platform", "bookface_groups", "bookface_adopted"}
+
+
+def test_one_on_our_own_network_stands_in_the_way_of_the_network() -> None:
+    cloud = made()
+    cloud["servers"][0]["metadata"] = {"bookface_platform": "p"}
+    assert "of compute:nova id-lb1 is on the network p" in str(removal(cloud)["faults"])
+
+
+def test_a_locked_server_is_found_before_anything_is_removed() -> None:
+    cloud = made()
+    cloud["servers"][1]["locked"] = True
+    assert removal(cloud)["faults"] == [
+        "the server swarm1 is locked: openstack server unlock id-swarm1"
+    ]

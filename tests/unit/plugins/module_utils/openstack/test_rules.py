@@ -151,6 +151,23 @@ def test_a_network_that_is_none_is_named() -> None:
         rules(stats_bind="*:1936", admin_cidrs=["home"])
 
 
+def test_version_6_is_open_where_version_4_is() -> None:
+    described = [
+        {"name": "lb1", "groups": ["loadbalancers"]},
+        {"name": "w", "groups": ["legacy_web"]},
+    ]
+    found = FILTERS["openstack_machines"](described, "p", image="i", flavor="f", suite="s")
+    known: dict[str, Any] = {"lb1": {}, "w": {}}
+    made = FILTERS["openstack_rules"](found, "p", known, PORTS, DOORS, True)
+    words = {name: {in_words(seen(rule, {})) for rule in own} for name, own in made.items()}
+    assert words["p-loadbalancers"] == {"tcp 80 from 0.0.0.0/0", "tcp 80 from ::/0"}
+    assert words["p-legacy_web"] == {
+        "tcp 80 from p-loadbalancers", "tcp 80 from p-loadbalancers (IPv6)",
+    }  # fmt: skip
+    versions = {rule["ether_type"] for rule in made["p-loadbalancers"]}
+    assert versions == {"IPv4", "IPv6"}
+
+
 def test_networks_of_both_versions() -> None:
     assert "tcp 22 from 2001:db8::/32" in rules(ssh_cidrs=["2001:db8::/32"])["p"]
 

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from .cloud import (
+    COURSE,
     DESCRIBED,
     EMPTY,
     FILTERS,
-    PUBLIC,
+    RULES,
     SETTINGS,
     VOLUME,
     WITH_VOLUME,
@@ -25,6 +26,7 @@ from .cloud import (
     plan,
     port,
     server,
+    thing,
     told,
 )
 
@@ -132,7 +134,7 @@ def test_a_volume_that_the_first_boot_did_not_mount_requires_a_replacement(mark:
 
 def test_another_network_means_another_server() -> None:
     cloud = made()
-    cloud["networks"].append(PUBLIC | {"id": "n9", "name": "course", "external": False})
+    cloud["networks"].append(COURSE)
     assert "lb1 (network p -> course); swarm1" in faults(cloud, network="course")
 
 
@@ -147,16 +149,204 @@ def test_a_newer_image_of_the_same_name_changes_nothing() -> None:
     assert told(made() | {"images": {"debian-12": ["i12-of-may"]}}) == []
 
 
-def test_a_server_in_error_says_why() -> None:
+def test_a_fault_blocks_only_its_own_steps() -> None:
     cloud = made()
     cloud["servers"][0] |= {"status": "ERROR", "fault": "No valid host was found."}
-    assert "lb1 (it is in ERROR: No valid host was found.)" in faults(cloud)
+    cloud["servers"][1]["status"] = "SHUTOFF"
+    cloud["floating_ips"] = []
+    whole = plan(cloud)
+    assert whole["faults"] == []
+    assert whole["lines"][0] == "start   server swarm1: it is shut off"
+    (line,) = whole["lines"][1:]
+    assert line.startswith(
+        "skip    server lb1: it is in ERROR: No valid host was found. To replace"
+    )
+    assert "-e confirm_replace=lb1" in whole["blocked"]["lb1"]
+    assert told(cloud, confirm_replace=["lb1"])[-2:] == [
+        "replace server lb1: it is in ERROR: No valid host was found.",
+        "start   server swarm1: it is shut off",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "step"),
+    [
+        ("SHUTOFF", "start   server lb1: it is shut off"),
+        ("PAUSED", "unpause server lb1: it is paused"),
+        ("SUSPENDED", "resume  server lb1: it is suspended"),
+        ("SHELVED", "unshelve server lb1: it is shelved"),
+        ("SHELVED_OFFLOADED", "unshelve server lb1: it is shelved"),
+    ],
+)
+def test_what_the_cloud_can_resume_is_resumed(status: str, step: str) -> None:
+    cloud = made()
+    cloud["servers"][0]["status"] = status
+    assert told(cloud) == [step]
+    # It is on its way.
+    cloud["servers"][0]["task_state"] = "starting"
+    assert told(cloud) == []
+
+
+@pytest.mark.parametrize(
+    ("server", "says"),
+    [
+        ({"status": "RESCUE"}, "openstack server unrescue id-lb1"),
+        ({"status": "VERIFY_RESIZE"}, "openstack server resize confirm, or revert, id-lb1"),
+        ({"status": "SOFT_DELETED"}, "it is SOFT_DELETED, expected ACTIVE"),
+        ({"status": "SHUTOFF", "locked": True}, "changed: it is shut off. Unlock it"),
+    ],
+)
+def test_what_people_have_to_decide_is_left_to_them(server: Data, says: str) -> None:
+    cloud = made()
+    cloud["servers"][0] |= server
+    assert told(cloud) == ["skip    server lb1: " + plan(cloud)["blocked"]["lb1"]]
+    assert says in plan(cloud)["blocked"]["lb1"]
+
+
+def test_a_locked_server_that_needs_nothing_is_no_fault() -> None:
+    cloud = made()
+    cloud["servers"][0]["locked"] = True
+    assert plan(cloud)["lines"] == []
+
+
+@pytest.mark.parametrize("status", ["REBOOT", "MIGRATING", "RESIZE"])
+def test_a_server_that_is_on_its_way_is_waited_for(status: str) -> None:
+    cloud = made()
+    cloud["servers"][0]["status"] = status
+    assert plan(cloud)["lines"] == []
+    assert [one["name"] for one in pending(cloud)] == ["lb1"]
 
 
 def test_a_server_of_somebody_else_stops_the_run() -> None:
     cloud = made()
     cloud["servers"][0]["metadata"] = {}
-    assert any("the server lb1 is not ours (id-lb1)" in fault for fault in plan(cloud)["faults"])
+    assert any(
+        "the server lb1 is not ours (id-lb1). If it shall become part of the platform" in fault
+        and "-e confirm_adopt=lb1" in fault
+        for fault in plan(cloud)["faults"]
+    )
+
+
+# Machines that were made by hand.
+
+
+def by_hand(*marks: str) -> Data:
+    """A cloud in which lb1 was made by hand, on a network of the university's."""
+    cloud = made()
+    lb1 = cloud["servers"][0]
+    whole = {"bookface_platform": "p", "bookface_groups": "loadbalancers", "owner": "them"}
+    lb1["metadata"] = {mark: whole[mark] for mark in marks}
+    lb1 |= {"image_id": "theirs", "flavor": "theirs"}
+    cloud["security_groups"].append(thing("default", rules=[], description="Default"))
+    cloud["ports"][0]["security_group_ids"] = ["id-default"]
+    cloud["floating_ips"][0]["description"] = "mine"
+    return cloud
+
+
+MARKED = ("bookface_platform", "bookface_groups", "owner")
+ADOPT = (
+    "adopt   server lb1: it was made by hand; security groups default -> default, p,"
+    " p-loadbalancers"
+)
+
+
+def test_a_marked_machine_is_adopted_with_its_groups_and_its_address() -> None:
+    cloud = by_hand(*MARKED)
+    assert told(cloud) == [ADOPT]
+    made_of = plan(cloud)["servers"]["lb1"]
+    assert made_of["kept_groups"] == ["id-default"]
+    assert made_of["adoption"] == {
+        "bookface_platform": "p", "bookface_groups": "loadbalancers", "bookface_adopted": "true",
+    }  # fmt: skip
+    # After that there is nothing to do, whatever its image and flavor.
+    cloud["servers"][0]["metadata"]["bookface_adopted"] = "true"
+    cloud["ports"][0]["security_group_ids"] += ["id-p", "id-p-loadbalancers"]
+    assert plan(cloud)["lines"] == []
+
+
+def test_a_port_without_security_is_left_as_it_is() -> None:
+    cloud = by_hand(*MARKED)
+    cloud["servers"][0]["metadata"]["bookface_adopted"] = "true"
+    cloud["ports"][0] |= {"port_security": False, "security_group_ids": []}
+    assert told(cloud) == []
+    assert plan(cloud)["left"] == [
+        "security groups of server lb1: the port security of its port is off, so everybody reaches"
+        " every port of it"
+    ]
+
+
+def test_a_machine_without_a_mark_is_adopted_by_its_name() -> None:
+    cloud = by_hand("owner")
+    assert told(cloud, confirm_adopt=["lb1"]) == [ADOPT.replace(
+        "by hand;", "by hand; groups None -> loadbalancers;"
+    )]  # fmt: skip
+
+
+def test_a_machine_that_was_made_by_hand_is_never_deleted() -> None:
+    cloud = by_hand(*MARKED)
+    refused = faults(cloud, confirm_replace=["lb1"])
+    assert "confirm_replace names lb1, which was made by hand" in refused
+    cloud["servers"][0]["status"] = "ERROR"
+    assert "server reboot --hard" in plan(cloud)["blocked"]["lb1"]
+    assert "confirm_replace" not in plan(cloud)["blocked"]["lb1"]
+    cloud["servers"][0]["status"] = "ACTIVE"
+    rules = {name: own for name, own in RULES.items() if name != "p-loadbalancers"}
+    without = {"rules": rules}
+    left = plan(cloud, DESCRIBED[1:], **without)["left"]
+    assert any("it was made by hand, and -e confirm_remove=lb1 releases it" in one for one in left)
+    released = told(cloud, DESCRIBED[1:], **without, confirm_remove=["lb1"])
+    assert "release server lb1: it stays, without our marks and groups" in released
+
+
+def test_security_groups_of_others_are_added_where_they_are_asked_for() -> None:
+    cloud = made()
+    cloud["security_groups"].append(thing("ssh", rules=[], description="of the course"))
+    extra = {"extra_groups": ["ssh"]}
+    assert told(cloud, **extra) == [
+        "change  server lb1: security groups p, p-loadbalancers -> p, p-loadbalancers, ssh",
+        "change  server swarm1: security groups p, p-swarm_managers -> p, p-swarm_managers, ssh",
+    ]
+    for one in cloud["ports"][:2]:
+        one["security_group_ids"].append("id-ssh")
+    assert plan(cloud, **extra)["lines"] == []
+    assert plan(cloud, extra_groups=["id-ssh"])["servers"]["lb1"]["kept_groups"] == ["id-ssh"]
+    assert "openstack_extra_security_groups has web, which does not" in faults(
+        cloud, extra_groups=["web", "ssh"]
+    )
+
+
+# The same machine under another name.
+
+DB = {"name": "db2", "groups": ["databases", "caches"]}
+
+
+def renamed(group: str = "databases") -> Data:
+    cloud = made()
+    cloud["servers"].append(server("db1", group))
+    return cloud
+
+
+@pytest.mark.parametrize("group", ["databases", "databases,caches"])
+def test_a_database_that_exists_under_another_name_is_asked_about(group: str) -> None:
+    wanted = [*DESCRIBED, DB]
+    refused = faults(renamed(group), wanted)
+    assert f"the server db2 does not exist, but there is db1 (id-db1, in {group}), which" in refused
+    assert "A new one would be empty, and the site would use it as its database." in refused
+    assert "openstack server set --name db2 id-db1" in refused
+    assert "-e confirm_create=db2" in refused
+    assert "create  server db2: debian-12, small" in told(
+        renamed(group), wanted, confirm_create=["db2"]
+    )
+    assert "create  server db2: debian-12, small" in told(
+        renamed(group), wanted, confirm_remove=["db1"]
+    )
+
+
+def test_a_second_one_of_a_group_is_not_asked_about() -> None:
+    wanted = [*DESCRIBED, {"name": "db1", "groups": ["databases"]}, DB]
+    assert plan(renamed(), wanted)["faults"] == []
+    # Nor one that has nothing in common with what is no longer described.
+    assert plan(renamed("legacy_web"), [*DESCRIBED, DB])["faults"] == []
 
 
 def test_two_of_a_kind_stop_the_run() -> None:

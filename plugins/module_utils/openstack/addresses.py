@@ -1,0 +1,170 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The floating addresses of a plan.
+
+An address outlives its server. One that somebody has attached by hand is used as it is, and neither
+marked nor released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import (
+    Machine,
+    Names,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps import (
+    ADDRESS,
+    CHANGE,
+    CREATE,
+    REPLACE,
+    Data,
+    Plan,
+    Settings,
+    Step,
+    has_mark,
+    listed,
+    network_id,
+    ours,
+    own,
+    ports_of,
+    surplus,
+)
+
+
+def plan_addresses(
+    made: Plan,
+    found: Sequence[Machine],
+    names: Names,
+    wanted: Settings,
+    cloud: Data,
+    servers: Plan,
+) -> None:
+    """C(servers) is their part of the plan: one that is replaced gives its address to the new."""
+    held = _held(names, cloud)
+    network = network_id(names, wanted, cloud)
+    replaced = {step.name for step in servers.steps if step.do == REPLACE}
+    there = {one["name"]: one for one in cloud["servers"] if _ours_soon(one, names, servers)}
+    for machine in found:
+        if not machine.floating_ip or machine.name in servers.blocked:
+            continue
+        server = there.get(machine.name)
+        has = attached(server, cloud) if server else []
+        address = held.get(names.address_mark(machine.name))
+        if (
+            server
+            and not has
+            and machine.name not in replaced
+            and _elsewhere(server, network, cloud)
+        ):
+            made.faults.append(
+                f"{machine.name} has floating_ip, but is not on the network of the platform"
+                f" ({', '.join(server['networks'])} instead). Remove floating_ip, or attach an"
+                " address by hand"
+            )
+        elif machine.address:
+            _given(made, machine, server, has, cloud, machine.name in replaced)
+        elif has and machine.name in replaced:
+            made.steps.append(Step(CHANGE, ADDRESS, machine.name, "attach", has[0]["id"]))
+        elif has:
+            if address and address not in has:
+                made.left.append(
+                    f"{ADDRESS} {machine.name} ({address['address']}): the machine already has"
+                    f" {has[0]['address']}; release it if nobody needs it"
+                )
+        elif address:
+            made.steps.append(Step(CHANGE, ADDRESS, machine.name, "attach", address["id"]))
+        else:
+            made.steps.append(Step(CREATE, ADDRESS, machine.name, f"from {wanted.external}"))
+    described = {machine.name: machine for machine in found}
+    used = {
+        one["id"]
+        for machine in found
+        if machine.floating_ip and machine.name in there
+        for one in attached(there[machine.name], cloud)
+    }
+    for mark, address in sorted(held.items()):
+        name = names.machine_of(mark)
+        if name in described and described[name].floating_ip and not described[name].address:
+            continue
+        # A machine that was renamed has kept it.
+        if address["id"] not in used:
+            surplus(made, ADDRESS, name, address["id"], address["address"], wanted)
+
+
+def _elsewhere(server: Data, network: str, cloud: Data) -> bool:
+    """Whether a server is on other networks only, as one that was made by hand may be."""
+    on = {port["network_id"] for port in cloud["ports"] if port["device_id"] == server["id"]}
+    return bool(on) and network not in on
+
+
+def _ours_soon(server: Data, names: Names, servers: Plan) -> bool:
+    """Whether a server is ours, or will be after this plan."""
+    return bool(ours([server], names)) or server["id"] in {step.id for step in servers.steps}
+
+
+def _given(
+    made: Plan,
+    machine: Machine,
+    server: Data | None,
+    has: Sequence[Data],
+    cloud: Data,
+    replaced: bool,
+) -> None:
+    """An address that the description names. It is the project's, and stays so."""
+    mine = {one["address"]: one for one in own(cloud["floating_ips"], cloud)}
+    address = mine.get(machine.address)
+    told = f"{machine.name} has the floating_ip {machine.address}"
+    others = [one["address"] for one in has if one is not address]
+    if not address:
+        made.faults.append(
+            f"{told}, which is not allocated to the project; its addresses: {listed(mine)}. Set it"
+            " to one of them, or to true to allocate one"
+        )
+    elif address in has and not replaced:
+        return
+    elif address["port_id"] and address not in has:
+        made.faults.append(
+            f"{told}, which is attached to {_holder(address, cloud)}; detach it first"
+        )
+    elif others and not replaced:
+        made.faults.append(f"{told}, but has {listed(others)}; detach that first, or describe it")
+    else:
+        made.steps.append(Step(CHANGE, ADDRESS, machine.name, "attach", address["id"]))
+
+
+def _holder(address: Data, cloud: Data) -> str:
+    """What an address is attached to, for people."""
+    devices = {port["id"]: port["device_id"] for port in cloud["ports"]}
+    device = devices.get(address["port_id"])
+    servers = {one["id"]: one["name"] for one in cloud["servers"]}
+    return str(servers.get(device) or f"the port {address['port_id']}")
+
+
+def _held(names: Names, cloud: Data) -> dict[str, Data]:
+    """Our floating addresses, by mark. Of two that a killed run has left, the attached one."""
+    marked = [one for one in own(cloud["floating_ips"], cloud) if has_mark(one, names.mark)]
+    return {one["description"]: one for one in sorted(marked, key=lambda one: bool(one["port_id"]))}
+
+
+def attached(server: Data, cloud: Data) -> list[Data]:
+    """The floating addresses of a server, whoever has attached them, according to Neutron."""
+    ports = ports_of(server, cloud)
+    return [one for one in own(cloud["floating_ips"], cloud) if one["port_id"] in ports]
+
+
+def unseen(found: Sequence[Machine], names: Names, cloud: Data) -> list[str]:
+    """Servers that do not show their attached floating address: Nova learns of it later."""
+    return list(_unseen(found, names, cloud))
+
+
+def _unseen(found: Sequence[Machine], names: Names, cloud: Data) -> Iterator[str]:
+    servers = {one["name"]: one for one in ours(cloud["servers"], names)}
+    for machine in found:
+        server = servers.get(machine.name)
+        if machine.floating_ip and server:
+            has = attached(server, cloud)
+            if any(one["address"] not in server["addresses"] for one in has):
+                yield machine.name

@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, The bookface.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The connection to a cloud, for the inventory and for the module that looks at it.
+
+An answer that asks to come back later (429, 503) is retried, and not for long: a cloud that is
+overloaded is an error that people have to see.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.fault import (
+    Fault,
+    explain,
+)
+
+REFUSALS: tuple[type[Exception], ...]
+try:
+    import openstack
+    from keystoneauth1.exceptions import ClientException
+    from openstack.exceptions import SDKException, raise_from_response
+
+    HAS_SDK = True
+    # ValueError: an answer that is no JSON.
+    REFUSALS = (ClientException, SDKException, ValueError)
+except ImportError:
+    HAS_SDK = False
+    REFUSALS = ()
+
+# With the library's delays, which double from half a second: about 8 seconds for each request.
+RETRIES = 4
+# Seconds for an answer, which a cloud may otherwise delay for ever.
+TIMEOUT = 60
+LATER = frozenset({429, 502, 503, 504})
+
+
+def connect(name: str, region: str = "") -> Any:
+    """A connection with a token. C(name): cloud in clouds.yaml, or C(envvars) for OS_*."""
+    options: dict[str, Any] = {"region_name": region} if region else {}
+    cloud = openstack.connect(
+        cloud=name, status_code_retries=RETRIES, api_timeout=TIMEOUT, **options
+    )
+    # The library does not retry the login.
+    for attempt in range(RETRIES):
+        try:
+            cloud.session.get_token()
+            break
+        except REFUSALS as error:
+            if status(error) not in LATER:
+                raise
+            time.sleep(0.5 * 2**attempt)
+    return cloud
+
+
+def read(proxy: Any, path: str) -> Any:
+    """The JSON answer to a request for which the library has no method."""
+    answer = proxy.get(path)
+    raise_from_response(answer)
+    return answer.json()
+
+
+def status(error: Exception) -> int:
+    """The status of HTTP of an error, 0 if it has none."""
+    # keystoneauth and the SDK name it differently.
+    return int(getattr(error, "http_status", None) or getattr(error, "status_code", None) or 0)
+
+
+def explained(name: str, error: Exception) -> str:
+    """What is wrong with the cloud of this name, for people."""
+    kind = type(error).__name__
+    return f"{name}: {explain(Fault(f'{kind}: {error}', status(error), kind))}"

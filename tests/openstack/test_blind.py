@@ -1,0 +1,144 @@
+"""A cloud that cannot be asked, or an inventory without hosts, never ends a run well."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from described import ROOT, Site, credentials
+from faulty import faulty
+
+from tests.support.commands import failures
+
+Done = subprocess.CompletedProcess[str]
+# What only looks, and what changes something; with the variables that each needs.
+PLAYBOOKS = {
+    "site.yml": "loadbalancers",
+    "switch_backend.yml": "loadbalancers",
+    "playbooks/status.yml": "loadbalancers",
+    "playbooks/drain.yml": "loadbalancers",
+    "playbooks/update.yml": "loadbalancers or docker_hosts or swarm_managers or swarm_workers",
+    "playbooks/maintenance.yml": "docker_hosts or swarm_managers or swarm_workers",
+    "playbooks/topology.yml": "loadbalancers or legacy_web",
+    "playbooks/indexes.yml": "databases or docker_hosts or swarm_managers or legacy_web",
+    "playbooks/backup.yml": "databases",
+    "playbooks/restore.yml": "databases",
+}
+
+
+def told(done: Done) -> str:
+    return " ".join((done.stdout + done.stderr).split())
+
+
+@pytest.mark.parametrize("playbook", ["site.yml", "switch_backend.yml", "playbooks/status.yml"])
+def test_a_wrong_password_ends_a_run(site: Site, playbook: str) -> None:
+    with credentials(site, {"auth": {"password": "another"}}) as environment:
+        done = site.execute(site.command("ansible-playbook", playbook), **environment)
+    assert done.returncode != 0
+    assert "lab: the cloud refused the credentials: a wrong user or password" in told(done)
+    assert "PLAY" not in done.stdout
+    assert "Traceback" not in told(done)
+
+
+def test_a_wrong_password_ends_a_run_without_our_configuration(site: Site) -> None:
+    """As where the collection is installed: Ansible then goes on without hosts."""
+    with credentials(site, {"auth": {"password": "another"}}) as environment:
+        lenient = {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "false"}
+        command = site.command("ansible-playbook", "playbooks/status.yml")
+        done = site.execute(command, **environment, **lenient)
+    assert done.returncode != 0
+    (_host, message), *_ = failures(done.stdout)
+    assert "The inventory has no host in loadbalancers" in message
+    assert str(site.directory / "inventory") in message
+
+
+def test_every_playbook_demands_its_machines(tmp_path: Path) -> None:
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(json.dumps({"all": {"hosts": {"other1": {}}}}))
+    for playbook, groups in PLAYBOOKS.items():
+        done = subprocess.run(
+            ["ansible-playbook", "-i", str(inventory), playbook],
+            cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode != 0, playbook
+        assert f"The inventory has no host in {groups}" in told(done), playbook
+
+
+@pytest.mark.parametrize(
+    ("playbook", "says"),
+    [
+        (
+            "site.yml",
+            "Set bookface_db_host in the variables of all hosts to the address of the one",
+        ),
+        (
+            "playbooks/backup.yml",
+            "Name the machine of the one that is meant: -e database_host=db1.",
+        ),
+        (
+            "playbooks/restore.yml",
+            "Name the machine of the one that is meant: -e database_host=db1.",
+        ),
+    ],
+)
+def test_of_two_databases_nobody_guesses(tmp_path: Path, playbook: str, says: str) -> None:
+    inventory = tmp_path / "hosts.yml"
+    groups = {
+        "databases": {"hosts": {"db1": {}, "db2": {}}},
+        "loadbalancers": {"hosts": {"lb1": {}}},
+    }
+    inventory.write_text(json.dumps({"all": {"children": groups}}))
+    done = subprocess.run(
+        ["ansible-playbook", "-i", str(inventory), playbook],
+        cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "The group databases has db1, db2." in told(done)
+    assert says in told(done)
+
+
+def test_a_cloud_that_stays_overloaded_is_reported_in_its_words(site: Site) -> None:
+    done = asked(site, "/limits", 503)
+    assert done.returncode != 0
+    assert "lab: the cloud is overloaded or under maintenance" in told(done)
+    assert "503" in told(done)
+    assert "Traceback" not in told(done)
+
+
+@pytest.mark.parametrize(("status", "times"), [(429, 2), (403, 1000)])
+def test_a_request_is_repeated_and_quotas_are_not_needed(
+    site: Site, status: int, times: int
+) -> None:
+    done = asked(site, "/limits", status, times)
+    assert done.returncode == 0, told(done)
+    assert "m1.small" in done.stdout
+
+
+def asked(site: Site, pattern: str, status: int, times: int = 1000) -> Done:
+    """What the module that looks at the cloud returns, while Nova has a fault."""
+    with (
+        faulty(f"http://127.0.0.1:{site.lab.ports['nova']}", pattern, status, times) as address,
+        credentials(site, {"compute_endpoint_override": f"{address}/v2.1"}) as environment,
+    ):
+        module = ["-m", "bookface.platform.openstack_platform_info", "-a", "cloud=lab"]
+        return site.execute(["ansible", "localhost", *module], **environment)
+
+
+def test_what_is_no_openstack_is_reported_as_that(site: Site) -> None:
+    done = asked(site, "/limits", 200)
+    assert done.returncode != 0
+    assert "lab: what answers at the cloud's endpoint is not OpenStack" in told(done)
+    assert "Traceback" not in told(done)
+
+
+def test_an_overloaded_cloud_is_no_empty_inventory(site: Site) -> None:
+    with (
+        faulty(f"http://127.0.0.1:{site.lab.ports['nova']}", "/servers", 429) as address,
+        credentials(site, {"compute_endpoint_override": f"{address}/v2.1"}) as environment,
+    ):
+        done = site.execute(site.command("ansible-inventory", "--graph"), **environment)
+    assert done.returncode != 0
+    assert "lab: the cloud limits how many requests it answers" in told(done)
+    assert "Traceback" not in told(done)
