@@ -143,6 +143,10 @@ notes:
     to a process that is proved to be the master of this configuration, by the listener of
     O(socket), its program, its command line and its PID namespace. An HAProxy in a container needs
     O(master_socket).
+  - If a reload fails, HAProxy may leave the listeners of the worker that goes on paused, so that
+    every client is refused. The module watches them after a failed reload, resumes them by
+    C(enable frontend), or by the signal C(SIGTTIN) if the statistics socket is paused, too, and
+    says so.
 attributes:
   check_mode:
     support: full
@@ -488,6 +492,11 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file imp
     write_backup,
     write_candidate,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.listeners import (
+    ENOUGH,
+    Worker,
+    resume,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live import (
     Confirmed,
     Deadline,
@@ -608,6 +617,8 @@ class Shell:
         self.frontends = tuple(dict.fromkeys(self.params["frontend"]))
         self.loaded = loaded_files(self.params["config"])
         self.stats = HaproxySocket(self.params["socket"])
+        # The frontends that were paused before the first reload.
+        self.paused: tuple[str, ...] | None = None
         self.master = (
             master_socket(self.params["master_socket"]) if self.params["engine"] != "file" else None
         )
@@ -809,6 +820,10 @@ class Shell:
         if live.reload is None:
             raise LiveError("HAProxy cannot be reloaded", settled=True)
         method, deadline = live.reload.method, self.deadline()
+        if self.paused is None:
+            self.paused = ()
+            with suppress(HaproxyRuntimeError):
+                self.paused = self.stats.paused(deadline.left)
         if method == "master" and self.master is not None:
             return reload_by_master(self.master, self.stats, deadline)
 
@@ -852,9 +867,10 @@ class Shell:
         if not reloading:
             done += [self.undo_entry(one) for one in switches if one.plan.action == MAP]
         elif not (isinstance(error, LiveError) and error.settled):
-            done.append(self.undo_reload(reloading[0]))
+            done += self.undo_reload(reloading[0])
         else:
             done.append("the running HAProxy continues unchanged")
+            done += self.resume(reloading[0])
         cause = error.message("") if isinstance(error, HaproxyError) else str(error)
         targets = ", ".join(dict.fromkeys(one.wanted.backend for one in switches))
         raise NotSwitchedError(
@@ -875,13 +891,26 @@ class Shell:
             return f"the live map entries are unknown ({error})"
         return f"the live map entries were restored ({listed(before)})"
 
-    def undo_reload(self, live: Live) -> str:
+    def undo_reload(self, live: Live) -> list[str]:
         """A reload that timed out may still read the new file, so reload with the old one."""
         try:
             confirmed = self.reload(live)
         except (HaproxyRuntimeError, LiveError, OSError) as error:
-            return f"it is unknown which file the running HAProxy has read ({error})"
-        return f"worker {confirmed.info.pid} has read the restored file"
+            doubt = f"it is unknown which file the running HAProxy has read ({error})"
+            return [doubt, *self.resume(live)]
+        return [f"worker {confirmed.info.pid} has read the restored file"]
+
+    def resume(self, live: Live) -> list[str]:
+        """What a failed reload has left paused accepts connections again."""
+        pid = live.info.pid
+
+        def wake() -> None:
+            find_process(pid, self.params["socket"])
+            os.kill(pid, signal.SIGTTIN)
+
+        worker = Worker(pid, self.stats, self.master, self.paused or (), wake)
+        text = str(resume(worker, Deadline(max(self.params["wait"], ENOUGH))))
+        return [text] if text else []
 
     # all
 
@@ -1004,6 +1033,11 @@ class Shell:
             self.module.warn(
                 f"frontend {name}: rules that decide before default_backend may keep traffic from "
                 f"{backend}: {told}"
+            )
+        if switch.live and name in switch.live.stat.paused and plan.action != RELOAD:
+            self.module.warn(
+                f"frontend {name} is paused and refuses its clients. Resume it with 'enable "
+                f"frontend {name}' on {self.params['socket']}"
             )
         return {
             "name": name,

@@ -35,6 +35,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.shift im
 _PAUSE = 0.02
 # Seconds that a reload may take before it is asked for once more.
 _PATIENCE = 2.0
+# From 3.1 on a master refuses to reload, with this text, until another reload has ended.
+_BUSY = "Another reload is still in progress"
 _VERDICT = re.compile(r"^Success=([01])", re.MULTILINE)
 
 
@@ -256,17 +258,29 @@ def _new_worker(look: Callable[[], Info], output: str, deadline: Deadline) -> Co
         deadline.pause()
 
 
-def reload_by_master(master: HaproxySocket, stats: HaproxySocket, deadline: Deadline) -> Confirmed:
-    """Reload through the master's socket and wait for the new worker."""
-    before = settled_processes(master, deadline)
-    old = {worker.pid for worker in before.workers}
-    output = ""
+def _request_reload(master: HaproxySocket, deadline: Deadline) -> str:
+    """What the master answers to a request; empty where it does not."""
     try:
-        output = master.ask("reload", deadline.left).strip()
+        return master.ask("reload", deadline.left).strip()
     except HaproxyRuntimeError as error:
         # Up to 2.6 the master replaces itself immediately, so the connection may just end.
         if error.cause not in ("reset", "timeout"):
             raise
+        return ""
+
+
+def reload_by_master(master: HaproxySocket, stats: HaproxySocket, deadline: Deadline) -> Confirmed:
+    """Reload through the master's socket and wait for the new worker."""
+    while True:
+        before = settled_processes(master, deadline)
+        old = {worker.pid for worker in before.workers}
+        output = _request_reload(master, deadline)
+        if _BUSY not in output:
+            break
+        if deadline.expired:
+            # That one may have read the new file.
+            raise LiveError(f"another reload did not end within {deadline.seconds:g} s")
+        deadline.pause()
     verdict = _VERDICT.search(output)
     if verdict and verdict.group(1) == "0":
         raise LiveError(f"HAProxy refused the new configuration: {output}", True)

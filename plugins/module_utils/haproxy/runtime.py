@@ -143,6 +143,8 @@ class Stat:
     forwarded: Mapping[str, int] = field(default_factory=dict)
     # The cookies by which backends assign a client to a server.
     cookies: Mapping[str, str] = field(default_factory=dict)
+    # The frontends that accept no connections at present.
+    paused: tuple[str, ...] = ()
 
     @property
     def backend_names(self) -> tuple[str, ...]:
@@ -327,6 +329,7 @@ def parse_stat(reply: str) -> Stat | None:
         received={row["pxname"]: _requests(row) for row in kinds["0"]},
         cookies={row["pxname"]: row["cookie"] for row in kinds["1"] if row.get("cookie")},
         forwarded={row["pxname"]: _number(row.get("stot")) for row in kinds["1"]},
+        paused=tuple(row["pxname"] for row in kinds["0"] if row.get("status") == "PAUSED"),
     )
 
 
@@ -410,6 +413,11 @@ def parse_map(reply: str) -> tuple[tuple[str, str], ...] | None:
     return tuple(entries)
 
 
+def _addressed(worker: int | None) -> str:
+    """The prefix by which a master passes a command to one of its workers."""
+    return "" if worker is None else f"@!{worker} "
+
+
 @dataclass(frozen=True)
 class HaproxySocket:
     """The commands that the collection uses, over one socket. ``request`` is for tests."""
@@ -457,7 +465,15 @@ class HaproxySocket:
 
     def worker_stat(self, pid: int, seconds: float) -> Stat:
         """Statistics of one worker, read through the master socket."""
-        return self.read(f"@!{pid} show stat", parse_stat, seconds)
+        return self.read(f"{_addressed(pid)}show stat", parse_stat, seconds)
+
+    def paused(self, seconds: float, worker: int | None = None) -> tuple[str, ...]:
+        """The frontends that are paused; those of a worker if this is its master's socket."""
+        command = f"{_addressed(worker)}show stat -1 {_FRONTEND_ROWS} -1"
+        return self.read(command, parse_stat, seconds).paused
+
+    def enable_frontend(self, name: str, seconds: float, worker: int | None = None) -> None:
+        self.write(f"{_addressed(worker)}enable frontend {cli_word(name)}", seconds)
 
     def stat_of(self, frontends: Sequence[str], backends: Sequence[str], seconds: float) -> Stat:
         """``show stat`` for a few proxies; for all where HAProxy does not distinguish them.

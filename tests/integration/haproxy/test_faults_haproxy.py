@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -153,20 +155,43 @@ def test_reload_by_signal_that_fails_late(stopped: Lab) -> None:
     assert "it is unknown which file the running HAProxy has read" in failed["msg"]
     assert lab.config.read_text() == lab.text(rule=False, extra=more)
     assert lab.files() == ["haproxy.cfg"]
-    lab.until(lambda: lab.answers() == worker, "the old worker again")
-
-    def listens() -> bool:
-        """A reload that fails pauses the old worker's listeners for a moment."""
-        try:
-            assert lab.traffic() == "legacy"
-        except ConnectionError:
-            return False
-        return True
-
-    lab.until(listens, "the old worker's traffic")
+    assert lab.traffic() == "legacy"
+    if "the statistics socket is lost" in failed["msg"]:
+        # As in 3.4, by a second reload that fails.
+        lab.stop()
+        lab.start()
+    else:
+        assert lab.pid() == worker
     done = lab.switch("docker", master_socket="")
     assert done["changed"] is True
     assert lab.traffic() == "docker"
+
+
+def test_failed_reload_that_leaves_the_listeners_paused(stopped: Lab) -> None:
+    """HAProxy's signals to pause and to resume may arrive in the wrong order."""
+    lab = stopped
+    lab.config.write_text(lab.text(rule=False))
+    lab.start()
+    with port_taken(lab):
+        worker = lab.pid()
+        what = "Shell.resume"
+        with held(lab, "before", what, "docker") as program:
+            lab.until(lambda: accepts(lab), "the end of the reload")
+            os.kill(worker, signal.SIGTTOU)
+            lab.until(lambda: not accepts(lab), "paused listeners")
+            failed = go_on(lab, program)
+        assert "are accepted again" in failed["msg"]
+        assert "REFUSED" not in failed["msg"]
+        assert (lab.pid(), lab.traffic()) == (worker, "legacy")
+
+
+def accepts(lab: Lab) -> bool:
+    """Whether the front door accepts a connection."""
+    try:
+        lab.traffic()
+    except ConnectionError:
+        return False
+    return True
 
 
 def test_late_failure_of_a_file_that_was_edited_before(stopped: Lab) -> None:

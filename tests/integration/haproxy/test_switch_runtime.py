@@ -293,3 +293,12 @@ def test_a_statistics_socket_with_an_address(stopped: Lab, prefix: str) -> None:
     assert "HAProxy cannot be reloaded" in refused["msg"], refused
     lab.stop()
     assert "Connection refused" in lab.switch("legacy", socket=address, wait=1)["msg"]
+
+
+def test_paused_frontend_is_named(lab: Lab) -> None:
+    assert lab.stats.ask("disable frontend book-face", 5).strip() == ""
+    done = lab.switch("docker")
+    assert "frontend book-face is paused and refuses its clients" in str(done["warnings"])
+    lab.stats.enable_frontend("book-face", 5)
+    assert "warnings" not in lab.switch("docker")
+    assert lab.traffic() == "docker"

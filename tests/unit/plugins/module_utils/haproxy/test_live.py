@@ -341,6 +341,37 @@ def test_reload_refused_by_a_master_that_tells(fake: Fake) -> None:
         reload_by_master(fake.master, fake.stats, fake.deadline())
 
 
+def busy(fake: Fake, until: float) -> None:
+    """A master of 3.1 or later while somebody else's reload is under way; that one has a worker."""
+    other = [True]
+
+    def before(command: str) -> str | None:
+        if command != "reload":
+            return None
+        if fake.time < until:
+            return "Success=0\n--\nAnother reload is still in progress.\n"
+        if other.pop(0) if other else False:
+            fake.new_worker()
+            return "Success=0\n--\nAnother reload is still in progress.\n"
+        fake.new_worker()
+        return "Success=1\n--\n"
+
+    fake.before = before
+
+
+def test_reload_while_another_is_under_way_is_requested_again(fake: Fake) -> None:
+    busy(fake, until=0.3)
+    # Not 101: that worker may have read the old file.
+    assert reload_by_master(fake.master, fake.stats, fake.deadline()).info.pid == 102
+
+
+def test_another_reload_that_does_not_end_may_have_read_the_file(fake: Fake) -> None:
+    busy(fake, until=100)
+    with pytest.raises(LiveError, match="another reload did not end within 1 s") as error:
+        reload_by_master(fake.master, fake.stats, fake.deadline())
+    assert not error.value.settled
+
+
 def test_reload_that_fails_later(fake: Fake) -> None:
     def before(command: str) -> str | None:
         if command == "reload":
