@@ -557,6 +557,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.switch i
     SwitchError,
     Wanted,
     check_map_file,
+    check_published,
     choose_reload,
     edit_all,
     is_stale,
@@ -694,7 +695,7 @@ class Shell:
                 self.stats, self.master, path, wanted.frontend, self.deadline(), wanted.backend
             )
         except (HaproxyRuntimeError, LiveError) as error:
-            if error.reason in ("unreachable", "not_confirmed"):
+            if error.reason in ("unreachable", "not_confirmed", "unsuitable"):
                 error.remedy += "; or set engine to file to change the file alone"
             raise
         parent, unproved = None, ""
@@ -965,6 +966,7 @@ class Shell:
             backend = one.wanted.backend
             if one.live is None:
                 continue
+            check_published(one.plan, one.live.stat, self.params["socket"])
             if one.plan.gated:
                 gates[backend] = self.gate(one.live, backend)
             gates.setdefault(backend, judge_gate(one.live.stat, backend, 0))
@@ -1038,6 +1040,11 @@ class Shell:
             self.module.warn(
                 f"frontend {name} is paused and refuses its clients. Resume it with 'enable "
                 f"frontend {name}' on {self.params['socket']}"
+            )
+        if switch.live and backend in switch.live.stat.unpublished and plan.action != RELOAD:
+            self.module.warn(
+                f"backend {backend} is unpublished: HAProxy ignores the rules that select it. Run "
+                f"'publish backend {backend}' on {self.params['socket']}"
             )
         return {
             "name": name,

@@ -223,6 +223,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file imp
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live import (
     Deadline,
+    check_one_process,
     settled_processes,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process import (
@@ -309,6 +310,7 @@ class Shell:
             return [name for name in self.names if name in there]
 
     def chosen(self) -> tuple[Administered, ...]:
+        check_one_process(self.stats.info(PATIENCE))
         # A backend that is disabled in the file has servers with a state, but is not running.
         running = {(server.backend, server.name) for server in self.stats.stat(PATIENCE).servers}
         known = self.stats.read("show servers state", parse_states, PATIENCE)

@@ -27,8 +27,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime 
 
 # A socket that gives no answer for so many seconds is taken for paused.
 _ANSWER = 1.0
-# A process that cannot bind tries for two seconds, and the old worker must stay paused meanwhile: to
-# resume it then may cost it its statistics socket.
+# A process that cannot bind tries for two seconds, and the old worker must stay paused meanwhile.
+# Resumed too early it may lose its statistics socket.
 _PATIENCE = 4.0
 # The process that gives up may still send signals for a moment, and move the socket.
 _QUIET = {"open": 0.5, "lost": 2.0}

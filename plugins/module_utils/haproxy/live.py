@@ -53,6 +53,24 @@ class LiveError(HaproxyError):
         self.settled = settled
 
 
+class ProcessesError(LiveError):
+    """Each process has its own map, states and counters, and a socket reaches one of them."""
+
+    reason = "unsuitable"
+
+
+def check_one_process(info: Info) -> None:
+    """Refuse an HAProxy that ``nbproc`` has divided into several processes."""
+    if info.processes > 1:
+        raise ProcessesError(
+            f"HAProxy runs {info.processes} processes (nbproc), and a statistics socket reaches "
+            "only one of them",
+            settled=True,
+            remedy=f"Replace 'nbproc {info.processes}' by 'nbthread {info.processes}' in the "
+            "global section and restart HAProxy",
+        )
+
+
 @dataclass
 class Deadline:
     """A bounded wait. The clock is injected by tests."""
@@ -102,6 +120,7 @@ def _current(stats: HaproxySocket, master: HaproxySocket | None, deadline: Deadl
     """The worker behind the statistics socket, which must be the master's newest."""
     worker = master.processes(deadline.left).worker if master else None
     info = stats.info(deadline.left)
+    check_one_process(info)
     if worker is not None and worker != info.pid:
         raise _UnsettledError(
             f"{stats.path} is answered by process {info.pid}, but the master's newest worker is "

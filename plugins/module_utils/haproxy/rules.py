@@ -107,6 +107,12 @@ def is_disabled(config: Config, section: Section) -> bool | None:
     return False
 
 
+def is_unpublished(config: Config, section: Section) -> bool:
+    """Whether a section starts as ``be-unpublished``, as far as no .if block decides it."""
+    lines = lines_of(config, section, ("be-unpublished",))
+    return any(config.conditions[line] == section.condition for line in lines)
+
+
 def mode(config: Config, section: Section) -> str | None:
     """``http`` or ``tcp``, by the section or its defaults; None where an .if block decides it."""
     current: Section | None = section

@@ -102,6 +102,8 @@ class Info:
     pid: int
     started: int
     uptime: int
+    # Those of nbproc, which HAProxy has up to 2.4.
+    processes: int = 1
 
     @property
     def generation(self) -> tuple[int, int]:
@@ -149,6 +151,11 @@ class Stat:
     @property
     def backend_names(self) -> tuple[str, ...]:
         return tuple(name for name, _status in self.backends)
+
+    @property
+    def unpublished(self) -> tuple[str, ...]:
+        """The backends that no rule can select at present (from 3.4 on)."""
+        return tuple(name for name, status in self.backends if "(UNPUB)" in status)
 
     def servers_of(self, backend: str) -> tuple[Server, ...]:
         return tuple(server for server in self.servers if server.backend == backend)
@@ -264,6 +271,7 @@ def parse_info(reply: str) -> Info | None:
             pid=int(fields["Pid"]),
             started=int(fields.get("Start_time_sec", "0")),
             uptime=int(fields["Uptime_sec"]),
+            processes=int(fields.get("Nbproc", "1")),
         )
     except (KeyError, ValueError):
         return None

@@ -36,6 +36,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules im
     default_backend,
     follows_cohorts,
     is_disabled,
+    is_unpublished,
     map_rules,
     mode,
     parse_map_file,
@@ -273,6 +274,12 @@ def plan_disk(config: Config, section: Section, wanted: Wanted) -> Disk:
             "accepts such a default_backend and then ignores it",
             "Remove 'disabled' from the section first",
         )
+    if is_unpublished(config, target):
+        raise SwitchError(
+            f"{target.title} is unpublished (section at line {config.place(target.start)}): "
+            "HAProxy ignores the rules that select it after each start and reload",
+            "Remove 'be-unpublished' from the section first",
+        )
     rules = map_rules(config, section)
     chosen = [rule for rule in rules if wanted.map is None or rule.path == wanted.map]
     before = default_backend(config, section)
@@ -468,6 +475,18 @@ def _follows(values: tuple[str, ...]) -> str:
     if values:
         return f"follows {', '.join(values)}"
     return "has no entry for the frontend and started before the file was changed"
+
+
+def check_published(plan: Plan, stat: Stat, socket: str) -> None:
+    """Whether the running HAProxy would follow the switch. A reload publishes every backend."""
+    backend = plan.wanted.backend
+    moves = plan.gated and plan.previous != backend
+    if moves and plan.action != RELOAD and backend in stat.unpublished:
+        raise SwitchError(
+            f"the switch would move no traffic: backend '{backend}' is unpublished in the running "
+            "HAProxy, which ignores the rules that select it",
+            f"Run 'publish backend {backend}' on {socket} first",
+        )
 
 
 def judge_gate(stat: Stat, backend: str, required: int) -> Gate:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -36,6 +37,29 @@ def haproxy_program() -> str:
     if not found:
         pytest.fail("these tests need a real haproxy: apt-get install haproxy", pytrace=False)
     return found
+
+
+def haproxy_version() -> tuple[int, ...]:
+    """Major and minor."""
+    text = subprocess.run([haproxy_program(), "-v"], check=True, capture_output=True, text=True)
+    found = re.search(r"version (\d+)\.(\d+)", text.stdout)
+    assert found, text.stdout
+    return tuple(int(number) for number in found.groups())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of what this HAProxy has not yet, or no more; `make test-haproxy`."""
+    marks = {item: item.get_closest_marker("haproxy") for item in items}
+    if not any(marks.values()):
+        return
+    version = haproxy_version()
+    aside = [
+        item
+        for item, mark in marks.items()
+        if mark and not mark.kwargs.get("since", (0,)) <= version < mark.kwargs.get("before", (99,))
+    ]
+    config.hook.pytest_deselected(items=aside)
+    items[:] = [item for item in items if item not in aside]
 
 
 class WebServer:

@@ -57,6 +57,39 @@ def test_disabled_backend(lab: Lab) -> None:
         refused(lab, "off", "backend off is disabled", "Remove 'disabled'")
 
 
+@pytest.mark.haproxy(since=(3, 4))
+def test_unpublished_backend(lab: Lab) -> None:
+    """HAProxy would ignore the rule, and all traffic stay where it is."""
+    lab.stats.ask("unpublish backend docker", 5)
+    with nothing_changes(lab):
+        refused(lab, "docker", "would move no traffic", "'docker' is unpublished")
+    assert lab.stats.ask("publish backend docker", 5).strip() == "Backend published."
+    assert lab.switch("docker")["changed"] is True
+    assert lab.traffic() == "docker"
+    lab.stats.ask("unpublish backend docker", 5)
+    again = lab.switch("docker")
+    assert again["changed"] is False
+    assert "backend docker is unpublished" in str(again["warnings"])
+
+
+@pytest.mark.haproxy(before=(2, 5))
+@pytest.mark.parametrize("engine", ["auto", "reload"])
+@pytest.mark.parametrize("process", [1, 2])
+def test_several_processes(stopped: Lab, engine: str, process: int) -> None:
+    """Each has its own map: a switch by one socket would move a part of the traffic."""
+    lab = stopped
+    text = lab.text().replace("global\n", "global\n    nbproc 2\n")
+    lab.config.write_text(text.replace("level admin", f"level admin process {process}"))
+    lab.start()
+    said = lab.switch("docker", engine=engine)
+    assert "HAProxy runs 2 processes (nbproc)" in said["msg"]
+    assert "nbthread 2" in said["msg"]
+    assert UNTOUCHED in said["msg"]
+    arguments = {"server": "docker1", "state": "drain"}
+    drain = lab.arguments(frontend=None, **arguments)
+    assert "2 processes" in lab.end(lab.begin("haproxy_server", drain))["msg"]
+
+
 @pytest.mark.parametrize(("backend", "required"), [("dead", 1), ("docker", 2)])
 def test_target_without_enough_passed_checks(lab: Lab, backend: str, required: int) -> None:
     with nothing_changes(lab):
@@ -181,6 +214,7 @@ def test_map_file_that_is_not_empty(lab: Lab) -> None:
         refused(lab, "docker", str(lab.map), "has an entry for 'book-face' (book-face legacy)")
 
 
+@pytest.mark.haproxy(since=(2, 4))
 @pytest.mark.parametrize("origin", ["config", "origin DIRECTORY", "current", ""])
 def test_map_file_by_a_relative_path(stopped: Lab, origin: str) -> None:
     lab = stopped

@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live import (
     Deadline,
     LiveError,
+    ProcessesError,
     mirror,
     observe,
     reload_by_command,
@@ -135,6 +136,15 @@ def fails(command: str, reason: str, times: int) -> Callable[[str], str | None]:
         return None
 
     return before
+
+
+def test_several_processes_are_refused(fake: Fake) -> None:
+    info = "Version: 2.4\nPid: 100\nUptime_sec: 1\nNbproc: 2\nProcess_num: 1\n"
+    fake.before = lambda command: info if command == "show info" else None
+    with pytest.raises(ProcessesError, match=r"2 processes \(nbproc\)") as error:
+        observe(fake.stats, None, "/m", "f", fake.deadline(), "docker")
+    assert error.value.settled
+    assert "nbthread 2" in error.value.remedy
 
 
 def test_add_then_set(fake: Fake) -> None:

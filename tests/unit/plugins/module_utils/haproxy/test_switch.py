@@ -28,6 +28,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.switch i
     SwitchError,
     Wanted,
     check_map_file,
+    check_published,
     choose_reload,
     cohort_text,
     edit_all,
@@ -159,6 +160,44 @@ def test_file_asks_nobody() -> None:
     assert plan(site("docker"), None, "file").changed is False
     with pytest.raises(SwitchError):
         plan(site(), None)
+
+
+UNPUBLISHED = (("legacy", "UP"), ("docker", "UP (UNPUB)"), ("stats", "UP"))
+
+
+@pytest.mark.parametrize(
+    ("default", "entries", "engine", "percent", "refused"),
+    [
+        ("legacy", (), "auto", 100, True),
+        ("legacy", (), "auto", 10, True),
+        # A reload publishes it.
+        ("legacy", (), "reload", 100, False),
+        # The traffic is there already, wherever HAProxy sends it instead.
+        ("docker", (), "auto", 100, False),
+        ("docker", ("docker",), "auto", 100, False),
+    ],
+)
+def test_backend_that_is_unpublished(
+    default: str, entries: tuple[str, ...], engine: str, percent: int, refused: bool
+) -> None:
+    state = live(entries, backends=UNPUBLISHED)
+    text = site(default, f"  {cohort_text('/m', 'cohort')}\n".replace("\n", "\n  "))
+    made = plan(f"defaults\n  mode http\n{text}", state, engine, percent=percent)
+    if not refused:
+        check_published(made, state.stat, "/s")
+        return
+    with pytest.raises(SwitchError, match="'docker' is unpublished") as error:
+        check_published(made, state.stat, "/s")
+    assert error.value.remedy == "Run 'publish backend docker' on /s first"
+
+
+def test_backend_that_starts_unpublished() -> None:
+    text = site().replace("backend docker\n", "backend docker\n  be-unpublished\n")
+    for engine in ("auto", "file"):
+        with pytest.raises(SwitchError, match="backend docker is unpublished"):
+            plan(text, live() if engine == "auto" else None, engine)
+    aside = text.replace("  be-unpublished\n", "  .if defined(X)\n  be-unpublished\n  .endif\n")
+    assert plan(aside, live()).changed
 
 
 def test_refusals_of_the_text() -> None:
