@@ -16,7 +16,7 @@ BENCHES := switch docker_ce database image ansible
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-fast test-changed test-openstack test-postgresql test-vm killed lint docs test-packages clean bench $(BENCHES:%=bench-%)
+.PHONY: help setup demo demo-down test test-fast test-changed test-openstack test-postgresql test-haproxy test-vm killed lint docs test-packages clean bench $(BENCHES:%=bench-%)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z%-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -56,6 +56,10 @@ test-openstack: setup ## provisioning, against a small OpenStack on the loopback
 
 test-postgresql: setup test-packages ## indexes on PostgreSQL 10 to 18, which npm installs; VERSIONS="11 17" for some
 	$(VENV)/bin/python tests/postgresql.py $(VERSIONS)
+
+test-haproxy: setup test-packages ## the switch on HAProxy 3.0 to 3.4 from Debian's archive; RELEASES="sid" for some
+	@command -v patchelf > /dev/null || $(AS_ROOT) apt-get install -qy --no-install-recommends patchelf
+	$(VENV)/bin/python tests/haproxy.py $(RELEASES)
 
 test-vm: setup ## virtual machines with kernels of their own: first boot, power failures, routing mesh
 	$(VENV)/bin/python tests/run.py --only vm

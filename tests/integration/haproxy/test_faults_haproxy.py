@@ -45,6 +45,20 @@ def test_socket_that_is_missing(lab: Lab, engine: str) -> None:
     assert state(lab) == DOCKER
 
 
+@pytest.mark.haproxy(since=(3, 4))
+@pytest.mark.parametrize("level", ["user", "operator"])
+def test_socket_that_may_not_switch(stopped: Lab, level: str) -> None:
+    lab = stopped
+    text = lab.text().replace("level admin", f"level {level}")
+    lab.config.write_text(text)
+    lab.start()
+    refused = lab.switch("docker")
+    assert (refused["reason"], UNTOUCHED in refused["msg"]) == ("refused", True)
+    assert "level admin" in refused["msg"]
+    assert (lab.config.read_text(), lab.traffic()) == (text, "legacy")
+
+
+@pytest.mark.haproxy(before=(3, 4))
 @pytest.mark.parametrize("level", ["user", "operator"])
 def test_socket_with_few_rights(stopped: Lab, level: str) -> None:
     """HAProxy asks for no level where maps are concerned: whoever may look may switch."""

@@ -243,6 +243,39 @@ def test_each_returns_to_its_own_backend(pair: Pair) -> None:
         assert (one.lines(), one.live()) == (own, [("legacy",), ("other",)])
 
 
+def test_one_that_is_not_reached_on_the_way_back_is_named(pair: Pair) -> None:
+    """The second fails; the network to the first fails before it can be taken back."""
+    inventory = json.loads((pair.directory / "hosts.json").read_text())
+    hosts = inventory["all"]["children"]["loadbalancers"]["hosts"]
+    gone = "hostvars['lb-b'].__haproxy_reason is defined"
+    hosts["lb-a"].update(
+        ansible_connection=f"{{{{ 'ssh' if {gone} else 'local' }}}}",
+        ansible_ssh_executable=cut_off(pair.directory),
+        ansible_ssh_retries=0,
+    )
+    (pair.directory / "hosts.json").write_text(json.dumps(inventory))
+    content = "{{ 'Users:' if inventory_hostname == 'lb-a' else 'no such words' }}"
+    subprocess.run(
+        [*pair.b.inside, "ip", "address", "add", f"{SHARED}/32", "dev", "lo"], check=True
+    )
+    wrong = {"content": content, "requests": 1, "seconds": 0}
+    failed = pair.switch(target="docker", haproxy_switch_proof=wrong)
+    assert failed.code != 0
+    said = " ".join(failed.text.split())
+    assert "On lb-a the traffic of www could NOT be returned to legacy (it could not" in said, said
+    assert "run: ansible-playbook switch_backend.yml -l lb-a -e rollback=true" in said
+    assert "On lb-b the traffic of www goes to legacy again." in said
+    assert (pair.a.lines(), pair.b.lines()) == (["docker"] * 2, ["legacy", "other"])
+
+
+def cut_off(directory: Path) -> str:
+    """An ssh that reaches nobody."""
+    program = directory / "cut"
+    program.write_text("#!/bin/sh\nexit 255\n")
+    program.chmod(0o755)
+    return str(program)
+
+
 def test_each_is_asked_at_an_address_of_its_own(directory: Path) -> None:
     """The proof names the shared address, and the standby has another one, too."""
     binds = [f"{SHARED}:8080,127.0.0.2:8080", f"{SHARED}:8443,127.0.0.2:8443"]
@@ -277,15 +310,12 @@ def test_a_standby_whose_frontends_do_not_all_follow_the_map(directory: Path) ->
 
 def test_a_standby_that_cannot_be_reached_is_not_verified(pair: Pair) -> None:
     """The network fails after the proof, for one task."""
-    cut = pair.directory / "cut"
-    cut.write_text("#!/bin/sh\nexit 255\n")
-    cut.chmod(0o755)
     now = "inventory_hostname == 'lb-b' and __haproxy_proved.results is defined"
     missing = "__haproxy_verified.results is not defined"
     failed = pair.switch(
         target="docker",
         ansible_connection=f"{{{{ 'ssh' if {now} and {missing} else 'local' }}}}",
-        ansible_ssh_executable=str(cut),
+        ansible_ssh_executable=cut_off(pair.directory),
         ansible_ssh_retries=0,
     )
     assert failed.code != 0, failed.output

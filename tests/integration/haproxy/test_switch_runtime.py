@@ -8,15 +8,12 @@ import threading
 import time
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from conftest import Lab, haproxy_version
 from faults import reload_by_somebody
 
 from tests.support.ports import free_port
-
-if TYPE_CHECKING:
-    from conftest import Lab
 
 
 def test_check_then_real_then_repeat(lab: Lab) -> None:
@@ -268,10 +265,14 @@ def test_without_a_master_socket(lab: Lab) -> None:
     assert lab.traffic() == "docker"
 
 
+@pytest.mark.haproxy(before=(3, 3))
 def test_with_a_program_beside_it(stopped: Lab) -> None:
     """HAProxy's own way to run another service; it is valid in master-worker mode alone."""
     lab = stopped
-    lab.config.write_text(lab.text(extra="program api\n    command /bin/sleep 600\n"))
+    text = lab.text(extra="program api\n    command /bin/sleep 600\n")
+    if haproxy_version() >= (3, 1):
+        text = text.replace("global\n", "global\n    expose-deprecated-directives\n", 1)
+    lab.config.write_text(text)
     lab.start()
     assert lab.switch("docker", check=True)["changed"]
     assert lab.switch("docker")["changed"]

@@ -1,0 +1,107 @@
+"""The switch on HAProxy of several Debian releases: `make test-haproxy`. Prints a table.
+
+The programs come from Debian's archive by apt, with the libraries of their release beside them:
+nothing is installed. Give releases to test those alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PLACE = Path("/var/tmp/bookface-haproxy")  # noqa: S108
+KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
+TESTS = "tests/integration/haproxy"
+# Which tests; all but these are run by `make test` on the HAProxy of this machine.
+SELECTED = "switch or fault or refus or deciding or server or proof"
+# Versions before 2.4 are not supported; 2.2 is the last in Debian that has nbproc.
+RELEASES = {"bullseye": "several_processes", "trixie": "", "sid": "", "experimental": ""}
+
+
+def run(*words: str, **more: object) -> str:
+    """A program's output; its failure ends the run."""
+    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, **more)  # type: ignore[call-overload]
+    return str(done.stdout)
+
+
+def mirror() -> str:
+    """Where this machine gets Debian from."""
+    found = run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages")
+    return next(line for line in found.splitlines() if line.rstrip("/").endswith("/debian"))
+
+
+def download(release: str, place: Path) -> None:
+    """The packages of HAProxy and of all that it requires, as if nothing were installed."""
+    (place / "lists/partial").mkdir(parents=True, exist_ok=True)
+    (place / "archives/partial").mkdir(parents=True, exist_ok=True)
+    (place / "none").touch()
+    # What experimental has is built for sid.
+    releases = ["sid", release] if release == "experimental" else [release]
+    lines = [f"deb [signed-by={KEYS}] {mirror()} {name} main\n" for name in releases]
+    (place / "sources.list").write_text("".join(lines))
+    settings = {
+        "Dir::Etc::SourceList": place / "sources.list",
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::State::Lists": place / "lists",
+        "Dir::State::Status": place / "none",
+        "Dir::Cache": place,
+        "APT::Install-Recommends": "false",
+        "APT::Sandbox::User": "root",
+        "Debug::NoLocking": "true",
+    }
+    apt = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in settings.items())]
+    run(*apt, "update")
+    run(*apt, "install", "--yes", "--download-only", f"haproxy/{release}")
+
+
+def install(release: str) -> Path:
+    """The directory of a release's program, which runs with its own libraries."""
+    place = PLACE / release
+    program = place / "bin/haproxy"
+    if not program.exists():
+        download(release, place)
+        root = place / "root"
+        for package in (place / "archives").glob("*.deb"):
+            run("dpkg-deb", "--extract", str(package), str(root))
+        loader = next(root.rglob("ld-linux-x86-64.so.2"))
+        directories = sorted({str(path.parent) for path in root.rglob("*.so.*")})
+        program.parent.mkdir(exist_ok=True)
+        candidate = program.with_name("candidate")
+        shutil.copy(root / "usr/sbin/haproxy", candidate)
+        path = ":".join(directories)
+        # HAProxy executes itself, so a wrapper would not do.
+        run("patchelf", "--set-interpreter", str(loader), str(candidate))
+        run("patchelf", "--force-rpath", "--set-rpath", path, str(candidate))
+        candidate.rename(program)
+    return program.parent
+
+
+def main() -> int:
+    """Test each release; 1 if one fails."""
+    rows, failed = [], False
+    for release in sys.argv[1:] or list(RELEASES):
+        programs = install(release)
+        version = re.findall(r"version (\d+\.\d+\.\d+)", run(str(programs / "haproxy"), "-v"))[0]
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", TESTS, "-k", RELEASES.get(release) or SELECTED],
+            cwd=ROOT,
+            env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+            check=False,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        outcome = done.stdout.strip().splitlines()[-1].strip("= ")
+        rows.append(f"| {version} ({release}) | {re.sub(r' in .*', '', outcome)} |")
+        failed = failed or done.returncode != 0
+        print(done.stdout if done.returncode else f"{version}: {outcome}", flush=True)
+    print("\n".join(["", "| HAProxy | tests |", "|---|---|", *rows]))
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
