@@ -129,6 +129,11 @@ frontends:
     running:
       description: Whether the running HAProxy has this frontend.
       type: bool
+    paused:
+      description:
+        - Whether the running HAProxy has paused it, so that it refuses its clients. C(disable
+          frontend) does that, and a reload that failed may.
+      type: bool
     problem:
       description: Why the default_backend could not be determined from the file, else null.
       type: str
@@ -142,6 +147,7 @@ frontends:
       map: /etc/haproxy/maps/default_backend.map
       bind: ["*:80"]
       running: true
+      paused: false
       problem: null
 backends:
   description: The backends of the running HAProxy, by name.
@@ -291,6 +297,7 @@ def frontend(
         "map": None,
         "bind": [],
         "running": name in stat.frontends,
+        "paused": name in stat.paused,
         "problem": None,
     }
     served_by_itself = None

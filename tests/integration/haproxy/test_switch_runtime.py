@@ -300,6 +300,8 @@ def test_paused_frontend_is_named(lab: Lab) -> None:
     assert lab.stats.ask("disable frontend book-face", 5).strip() == ""
     done = lab.switch("docker")
     assert "frontend book-face is paused and refuses its clients" in str(done["warnings"])
+    assert lab.info()["frontends"]["book-face"]["paused"] is True
     lab.stats.enable_frontend("book-face", 5)
+    assert lab.info()["frontends"]["book-face"]["paused"] is False
     assert "warnings" not in lab.switch("docker")
     assert lab.traffic() == "docker"

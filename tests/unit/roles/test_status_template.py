@@ -14,8 +14,8 @@ def date(days: int) -> str:
     return (datetime.now(timezone.utc) - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def lines(**dates: Any) -> list[str]:
-    """What is shown below the servers, for the images that run on each host."""
+def shown(frontends: dict[str, Any], **dates: Any) -> list[str]:
+    """The page, with the images that run on each host."""
     page = templates("haproxy")
     page.filters["bookface.platform.days_since"] = days_since
     hosts = {"lb1": {}} | {host: {"bookface_image_dates": found} for host, found in dates.items()}
@@ -26,9 +26,14 @@ def lines(**dates: Any) -> list[str]:
         __haproxy_frontends=["bookface"],
         haproxy_backends=[],
         bookface_image_max_age_days=30,
-        __haproxy_info={"version": "3.0", "frontends": {}},
+        __haproxy_info={"version": "3.0", "frontends": frontends},
     )
-    return rendered.splitlines()[2:]
+    return rendered.splitlines()
+
+
+def lines(**dates: Any) -> list[str]:
+    """What is shown below the servers."""
+    return shown({}, **dates)[2:]
 
 
 def test_the_oldest_image_of_each_host() -> None:
@@ -43,3 +48,10 @@ def test_the_oldest_image_of_each_host() -> None:
 
 def test_none() -> None:
     assert lines() == []
+
+
+def test_a_frontend_that_is_paused() -> None:
+    known = {"live_backend": "docker", "default_backend": "docker", "bind": ["*:80"]}
+    assert len(shown({"bookface": {**known, "paused": False}})) == 2
+    warning = shown({"bookface": {**known, "paused": True}})[2]
+    assert warning.startswith("WARNING: the frontend is paused and refuses its clients")
