@@ -185,8 +185,9 @@ def observe(
                 "the state of the running HAProxy could not be read within "
                 f"{deadline.seconds:g} s; last: {last}",
                 settled=True,
-                remedy="If no reload is under way, check that HAProxy is running and that socket "
-                "and master_socket belong to it",
+                remedy="If no reload is under way, check that HAProxy is running, that socket and "
+                "master_socket belong to it, and that no failed reload has left its listeners "
+                "paused, which a restart ends",
             )
         deadline.pause()
 
