@@ -212,8 +212,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.arguments import (
     SOCKET_ARGUMENTS,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.client import ask
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.door import (
-    ask,
     choose_door,
     own_networks,
 )

@@ -1,25 +1,21 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The front door: where a frontend can be asked on this machine, and asking it as a client would.
+"""The front door: where a frontend can be asked on this machine; client.py asks it.
 
-A client of the site connects to its name. Here the connection goes to HAProxy's own address, with
-the site's name in the Host header and in the TLS handshake, as ``curl --connect-to`` does.
+Without the libraries for HTTP and TLS, which a switch would load on the load balancer for nothing.
 """
 
 from __future__ import annotations
 
 import re
 import socket
-import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Union
 from urllib.parse import urlsplit, urlunsplit
-from urllib.request import HTTPHandler, HTTPSHandler, ProxyHandler, Request, build_opener
 
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
     Config,
@@ -122,43 +118,3 @@ def choose_door(url: str, door: str | None, networks: Networks) -> str:
     if past or not is_here(url, networks):
         return urlunsplit((own.scheme, own.netloc, given.path or "/", given.query, ""))
     return url
-
-
-def ask(
-    url: str, site: str | None, headers: Mapping[str, str], seconds: float
-) -> tuple[int, bytes, Mapping[str, str]]:
-    """Status, body and headers of one answer, redirects followed at the same door."""
-    door = urlsplit(url).netloc
-    address = urlsplit(url).hostname or ""
-    # Certificates are for the site's name, and may be self-signed.
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    name = (site or address).rpartition(":")[0] if re.search(r":\d+\Z", site or "") else site
-
-    class Plain(HTTPConnection):
-        def connect(self) -> None:
-            self.sock = socket.create_connection((address, self.port), self.timeout)
-
-    class Tls(HTTPSConnection):
-        def connect(self) -> None:
-            plain = socket.create_connection((address, self.port), self.timeout)
-            named = name if name and self.host == address else self.host
-            self.sock = context.wrap_socket(plain, server_hostname=named)
-
-    def addressed(request: Request) -> Request:
-        if site and request.host == door:
-            request.add_unredirected_header("Host", site)
-        return request
-
-    class AskPlain(HTTPHandler):
-        def http_open(self, req: Request) -> HTTPResponse:
-            return self.do_open(Plain, addressed(req))
-
-    class AskTls(HTTPSHandler):
-        def https_open(self, req: Request) -> HTTPResponse:
-            return self.do_open(Tls, addressed(req))
-
-    request = Request(url, headers={"Cache-Control": "no-cache", **headers})  # noqa: S310
-    with build_opener(ProxyHandler({}), AskPlain, AskTls).open(request, timeout=seconds) as reply:
-        return reply.status, reply.read(), dict(reply.headers)

@@ -140,7 +140,7 @@ class Lab:
             "defaults\n    mode http\n    timeout connect 2s\n    timeout client 20s\n"
             "    timeout server 20s\n    timeout check 60s\n    option httpchk GET /ready\n"
             "    default-server inter 200ms\n"
-            # From 3.3 on the default is random: the dead server would get the first request.
+            # From 3.3 on the default is random: a dead server could get the first request.
             "    balance roundrobin\n"
             "# the public frontend\n"
             "frontend book-face   # kept\n"

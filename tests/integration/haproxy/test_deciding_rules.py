@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.door import ask
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.client import ask
 from test_switch_refusals import nothing_changes, refused
 
 from tests.support.meanwhile import meanwhile
@@ -48,7 +48,7 @@ def test_a_switch_that_would_move_nothing(shared: Lab, rules: str, engine: str) 
         lab,
         "docker",
         "would move no traffic",
-        f"line 14 ({rules[:16]}",
+        f"line 15 ({rules[:16]}",
         "the default_backend",
         engine=engine,
     )
@@ -62,7 +62,7 @@ def test_a_catch_all_after_the_rule_would_win_at_the_next_reload(stopped: Lab) -
     lab.config.write_text(lab.text().replace(last, f"    use_backend legacy\n{last}"))
     lab.start()
     with nothing_changes(lab):
-        refused(lab, "docker", "line 15 (use_backend legacy)")
+        refused(lab, "docker", "line 16 (use_backend legacy)")
 
 
 def test_where_the_traffic_is_already_a_run_only_warns(stopped: Lab) -> None:
@@ -73,7 +73,7 @@ def test_where_the_traffic_is_already_a_run_only_warns(stopped: Lab) -> None:
     done = lab.switch("legacy")
     assert done["changed"]
     assert done["deciding_rules"][0]["always"] is True
-    assert "line 14 (http-request return status 503)" in str(done["warnings"][0])
+    assert "line 15 (http-request return status 503)" in str(done["warnings"][0])
 
 
 def test_rules_that_may_keep_traffic_are_named(stopped: Lab) -> None:
@@ -84,9 +84,9 @@ def test_rules_that_may_keep_traffic_are_named(stopped: Lab) -> None:
     for check in (True, False):
         done = lab.switch("docker", check=check)
         named = [(rule["line"], rule["backend"]) for rule in done["deciding_rules"]]
-        assert named == [("14", "legacy"), ("15", None)]
+        assert named == [("15", "legacy"), ("16", None)]
         (warning,) = done["warnings"]
-        assert f"may keep traffic from docker: line 14 ({SHOP})" in str(warning)
+        assert f"may keep traffic from docker: line 15 ({SHOP})" in str(warning)
         assert "admin" not in str(warning)
     assert lab.traffic() == "docker"
 
@@ -99,7 +99,7 @@ def test_a_lookup_hides_the_map_rule(stopped: Lab) -> None:
     write(lab, f"use_backend %[req.hdr(host),lower,map({other})]")
     lab.start()
     with nothing_changes(lab):
-        refused(lab, "docker", "does not evaluate the map rule after line 14", engine="runtime")
+        refused(lab, "docker", "does not evaluate the map rule after line 15", engine="runtime")
     done = lab.switch("docker")
     assert (done["engine"], lab.traffic()) == ("reload", "docker")
 
