@@ -72,8 +72,7 @@ def of_process(files: Iterable[str], processes: Iterable[int] | None = None) -> 
     contained: Surroundings | None = None
     wanted = {os.path.realpath(file) for file in files if Path(file).exists()}
     if processes is None:
-        numbers = [path.name for path in Path("/proc").iterdir() if path.name.isdecimal()]
-        processes = sorted(map(int, numbers))
+        processes = sorted(int(name) for name in os.listdir("/proc") if name.isdecimal())  # noqa: PTH208
     for pid in processes:
         # Most are something else, and any may end meanwhile.
         with suppress(OSError):
@@ -108,13 +107,14 @@ def of_process(files: Iterable[str], processes: Iterable[int] | None = None) -> 
 
 def _trusted_program(pid: int) -> tuple[str, int, bool] | None:
     """The program of an HAProxy of root or ours, when it started, whether it is in a container."""
+    # First what is cheap: a machine may have thousands of processes.
+    program = program_of(pid)
+    if not program.rpartition("/")[2].startswith("haproxy"):
+        return None
     # Not the owner of its files in /proc: a process can have root become that.
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
     found = re.search(r"^Uid:((?:\t\d+)+)$", status, re.MULTILINE)
     if found is None or not set(map(int, found[1].split())) <= {0, os.geteuid()}:
-        return None
-    program = program_of(pid)
-    if not Path(program).name.startswith("haproxy"):
         return None
     return program, started(pid), pid_namespace(pid) != pid_namespace("self")
 
