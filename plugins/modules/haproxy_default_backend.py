@@ -833,11 +833,17 @@ class Shell:
                 command = ["systemctl", "reload", self.params["service"]]
                 code, out, err = self.module.run_command(command)
                 return code, out + err
-            try:
-                # Again: since then its number may have become another's.
-                master = self.proved_master(self.stats.info(deadline.left).pid)
-            except UnprovedError as error:
-                return 1, str(error)
+            # Somebody else's reload replaces the worker and its socket while we look.
+            patience = Deadline(min(2.0, deadline.left))
+            while True:
+                try:
+                    # Again: since then its number may have become another's.
+                    master = self.proved_master(self.stats.info(deadline.left).pid)
+                    break
+                except UnprovedError as error:
+                    if patience.expired:
+                        return 1, str(error)
+                patience.pause()
             os.kill(master, signal.SIGUSR2)
             return 0, ""
 
