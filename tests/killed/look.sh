@@ -1,6 +1,7 @@
 # What must be the same after a repair: files, what runs, and what it answers. For root, on any machine of the lab.
 # Prints the same twice. Left out is what differs between two undisturbed runs: copies of what was there before,
-# identifiers, what the machine makes for itself, and what the roles leave to runs of the next day (toolbox/leftovers).
+# identifiers (also of images, which have names), what the machine makes for itself, and what the roles leave to runs
+# of the next day (toolbox/leftovers).
 export LC_ALL=C
 # When a backup was made, or a database replaced.
 stamp='s/[0-9]{8}T[0-9]{6}Z/TIME/'
@@ -117,7 +118,7 @@ if command -v docker > /dev/null; then
   if [ "$(docker info --format '{{.Swarm.ControlAvailable}}')" = true ]; then
     docker node ls --format '{{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}' | sort
     docker service ls --quiet | xargs -r docker service inspect --format '{{json .Spec}}' \
-      | sed -E 's/"(SecretID|Target)":"[^"]*"/"\1"/g; s/_v[0-9]+"/"/g; s/"ForceUpdate":[0-9]+/"ForceUpdate"/'
+      | sed -E 's/"(SecretID|Target)":"[^"]*"/"\1"/g; s/"Image":"sha256:[0-9a-f]*"/"Image"/; s/_v[0-9]+"/"/g; s/"ForceUpdate":[0-9]+/"ForceUpdate"/'
     docker service ls --format '{{.Name}}' | xargs -r -n 1 docker service ps --filter desired-state=running \
       --format '{{.CurrentState}}' | cut -d ' ' -f 1
     docker secret ls --format '{{.Name}}' | sed -E 's/_v[0-9]+$//' | sort
