@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from workalike.support import LOOPBACK, postgresql_program
+from workalike.support import DB_PASSWORD, DB_USER, LOOPBACK, Cluster, postgresql_program
 
-from tests.support.commands import Run
+from tests.support.commands import Run, playbook_on
 from tests.support.namespace import Namespace, namespace
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
@@ -180,3 +180,28 @@ def test_killed_and_continued(server: Server) -> None:
         again = server.play(playbook, "newer").ok()
         assert again.changed["db"] == 0, again.output
     assert "newer" not in server.shell("cat /var/log/postgresql/*").stdout
+
+
+def test_a_database_of_one_s_own_must_know_the_account(cluster: Cluster, tmp_path: Path) -> None:
+    """The platform does not make it; a web server that is not ours stays as it is."""
+    host = {
+        "ansible_connection": "local",
+        "ansible_become_method": "su",
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "bookface_db_host": LOOPBACK,
+        "bookface_db_port": cluster.port,
+        "bookface_db_user": DB_USER,
+    }
+    inventory = tmp_path / "inventory.yml"
+    hosts = {"legacy_web": {"hosts": {"web": host}}}
+    inventory.write_text(json.dumps({"all": {"children": hosts}}))
+
+    def rotate(password: str) -> Run:
+        given = json.dumps({"bookface_db_password": password})
+        return playbook_on(inventory, "rotate.yml", "-e", given)
+
+    refused = rotate("not-the-one").message("web")
+    assert f"refuses {DB_USER}:" in refused
+    assert "password authentication failed" in refused
+    assert "Create a second account there, with the same rights" in refused
+    assert rotate(DB_PASSWORD).ok().changed["web"] == 0
