@@ -78,7 +78,7 @@ def test_rotation_under_load(platform: Platform) -> None:
     checks = failed_checks(platform)
     urls = [platform.url, f"{platform.url}showallusers.php"]
     with Load(urls, clients=6, rate=25, at_least=800, expect="(?i)users:") as load:
-        killed_at("Show that it is changed", *CHANGED)
+        killed_at("Show that they are changed", *CHANGED)
         assert logins(platform) == dict.fromkeys(own, (BRIDGE, NEW))
         assert accounts(platform) == ["bfuser", BRIDGE]
         rotated = platform.playbook(*ROTATE).ok()
