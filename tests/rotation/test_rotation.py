@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from conftest import Platform
 
 from tests.support.commands import inventory, killed_at
 from tests.support.load import Load
+from tests.support.platform import Platform
 
 NEW = "lab-only-rotated-0123456789"
 # What costs time and is tested elsewhere.
