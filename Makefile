@@ -16,7 +16,7 @@ BENCHES := switch docker_ce database image ansible
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-fast test-changed test-openstack test-postgresql test-haproxy test-vm killed lint docs test-packages clean bench $(BENCHES:%=bench-%)
+.PHONY: help setup demo demo-down test test-fast test-changed test-openstack test-postgresql test-haproxy test-rotation test-vm killed lint docs test-packages clean bench $(BENCHES:%=bench-%)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z%-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -60,6 +60,9 @@ test-postgresql: setup test-packages ## indexes on PostgreSQL 10 to 18, which np
 test-haproxy: setup test-packages ## the switch on HAProxy 3.0 to 3.4 from Debian's archive; RELEASES="sid" for some
 	@command -v patchelf > /dev/null || $(AS_ROOT) apt-get install -qy --no-install-recommends patchelf
 	$(VENV)/bin/python tests/haproxy.py $(RELEASES)
+
+test-rotation: setup ## the database's password changes under load, on the lab of make demo, killed and continued
+	BOOKFACE_INVENTORY=$(CURDIR)/inventories/lab $(VENV)/bin/python tests/run.py --only rotation
 
 test-vm: setup ## virtual machines with kernels of their own: first boot, power failures, routing mesh
 	$(VENV)/bin/python tests/run.py --only vm

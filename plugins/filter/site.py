@@ -52,9 +52,13 @@ def site_files(settings: dict[str, Any], style: str) -> dict[str, str]:
     else:
         lines = (f"${name} = {php_literal(settings[name])};\n" for name in sorted(settings))
         text = "<?php\n" + "".join(lines)
-    login = (settings[key] for key in ("dbhost", "dbport", "db", "dbuser", "dbpassw"))
-    escaped = (re.sub(r"([\\:])", r"\\\1", str(value)) for value in login)
-    return {f"config.{style}": text, "pgpass": ":".join(escaped) + "\n"}
+
+    def escaped(key: str) -> str:
+        return re.sub(r"([\\:])", r"\\\1", str(settings[key]))
+
+    # For any account: while the password is rotated, pages log in as another one.
+    place = ":".join(map(escaped, ("dbhost", "dbport", "db")))
+    return {f"config.{style}": text, "pgpass": f"{place}:*:{escaped('dbpassw')}\n"}
 
 
 class FilterModule:

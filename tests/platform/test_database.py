@@ -58,7 +58,7 @@ def test_rules_let_in_web_servers_and_nobody_else(host: Host) -> None:
     )
     web = {name for group in CLIENT_GROUPS for name in groups.get(group, [])}
     assert web
-    wanted = [["bfuser", address(host, name), "scram-sha-256"] for name in web]
+    wanted = [["+bfuser", address(host, name), "scram-sha-256"] for name in web]
     wanted += [["bfowner", address(host, name), "scram-sha-256"] for name in groups["databases"]]
     assert sorted(found) == sorted(wanted)
 

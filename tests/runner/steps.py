@@ -174,6 +174,8 @@ ON_DEMAND = (
     ),
     # What `make killed` relies on.
     pytest("killed", ["tests/killed"], 60),
+    # On the lab of the inventory in BOOKFACE_INVENTORY.
+    pytest("rotation", ["tests/rotation"], 700),
     molecule("vm_first_boot", 400, "vm", APT),
     molecule("vm", 1300, "vm", APT),
 )

@@ -260,7 +260,7 @@ class Pooler(Server):
         self.port = free_port()
         self._database = database
         self._name = name
-        self._account = {"bookface_db_user": user, "bookface_db_secret": secret}
+        self._account = {"bookface_login": user, "bookface_db_secret": secret}
 
     def open(self) -> None:
         """Write its files and start it."""

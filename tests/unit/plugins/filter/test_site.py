@@ -88,7 +88,7 @@ def test_php_s_text() -> None:
 
 def test_libpq_s_separators_are_escaped() -> None:
     assert site_files(SETTINGS, "json")["pgpass"] == (
-        "192.0.2.1:5432:bf:bfuser:it's \\\\a $ecret\\: æ\n"
+        "192.0.2.1:5432:bf:*:it's \\\\a $ecret\\: æ\n"
     )
 
 

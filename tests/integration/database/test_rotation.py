@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""rotate.yml on a server of this machine's, in directories that nobody else sees.
+
+There are no web servers here: what a run has done when it is killed is what these would meet.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from workalike.support import DB_PASSWORD, DB_USER, LOOPBACK, Cluster, postgresql_program
+
+from tests.support.commands import Run, playbook_on
+from tests.support.namespace import Namespace, namespace
+from tests.support.paths import ROOT
+from tests.support.ports import free_port
+from tests.support.waiting import until
+
+EMPTY = [
+    "/etc/postgresql",
+    "/run/postgresql",
+    "/var/lib/postgresql",
+    "/var/log/postgresql",
+]
+# As the role does it once the server runs.
+CONTENT = """
+- hosts: databases
+  become: true
+  gather_facts: true
+  gather_subset: [min]
+  tasks:
+    - ansible.builtin.include_role:
+        name: bookface.platform.database
+        tasks_from: content
+        apply: {become: true, become_user: postgres}
+"""
+BRIDGE, SECOND = "bfuser_rotation", "bfuser_rotation2"
+
+
+class Server:
+    """PostgreSQL as the role database sets it up, and playbooks on it."""
+
+    def __init__(self, inside: Namespace, room: Path) -> None:
+        self.inside, self.room, self.port = inside, room, free_port()
+        self.content = str(room / "content.yml")
+        Path(self.content).write_text(CONTENT)
+        self.hosts = room / "inventory.yml"
+
+    def shell(self, command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.inside.run("bash", "-c", command, check=check)
+
+    def sql(self, text: str) -> str:
+        psql = f"psql -XqAtp {self.port} -v ON_ERROR_STOP=1 bf"
+        return self.shell(f"su postgres -c '{psql}' <<'END'\n{text}\nEND").stdout.strip()
+
+    def accounts(self) -> list[str]:
+        return self.sql(
+            "select rolname from pg_roles where rolcanlogin and rolname ~ '^bfuser' order by 1"
+        ).split()
+
+    def page(self, user: str, password: str) -> str:
+        """Who somebody is that connects as a page does, or nothing."""
+        ask = "select current_user || ' ' || count(*) || ' ' || current_setting('work_mem')"
+        asked = f"{ask} from users"
+        return self.shell(
+            f"PGPASSWORD={password} psql -XqAt -h {LOOPBACK} -p {self.port} -U {user} bf"
+            f' -c "{asked}"',
+            check=False,
+        ).stdout.strip()
+
+    @contextmanager
+    def at_work(self, user: str, password: str, seconds: int) -> Iterator[subprocess.Popen[str]]:
+        """A session that answers that late."""
+        psql = f"PGPASSWORD={password} psql -XqAt -h {LOOPBACK} -p {self.port} -U {user} bf"
+        asked = f"{psql} -c \"select 'at work' from pg_sleep({seconds})\""  # noqa: S608
+        command = self.inside.enter("bash", "-c", asked)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as session:
+            active = f"select state from pg_stat_activity where usename = '{user}'"  # noqa: S608
+            until(lambda: self.sql(active) == "active", "the session to be at work")
+            yield session
+
+    def play(self, playbook: str, password: str, *options: str, kill: str = "") -> Run:
+        host = {
+            "ansible_connection": "local",
+            "ansible_become_method": "su",
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "bookface_db_host": LOOPBACK,
+            "bookface_db_port": self.port,
+            "bookface_db_password": password,
+            "bookface_db_owner_password": f"owner-{password}",
+        }
+        hosts = {"databases": {"hosts": {"db": host}}}
+        self.hosts.write_text(json.dumps({"all": {"children": hosts}}))
+        plugins = [os.environ.get("ANSIBLE_CALLBACK_PLUGINS", ""), f"{ROOT}/tests/support/ansible"]
+        env = os.environ | {
+            "ANSIBLE_PIPELINING": "1",
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+            "ANSIBLE_CALLBACK_PLUGINS": ":".join(filter(None, plugins)),
+            "BOOKFACE_KILL_AT": kill,
+        }
+        command = ("ansible-playbook", "-i", str(self.hosts), playbook, *options)
+        return Run.of(self.inside.run(*command, env=env, check=False))
+
+    def rotate(self, password: str, *options: str) -> Run:
+        return self.play("rotate.yml", password, *options)
+
+    def killed(self, task: str, password: str) -> None:
+        run = self.play("rotate.yml", password, kill=task)
+        assert run.code == -signal.SIGKILL, run.output
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    room = tmp_path_factory.mktemp("rotation")
+    for directory in (room, room.parent, room.parent.parent):
+        directory.chmod(0o755)
+    version = Path(postgresql_program("postgres")).parts[4]
+    with namespace(room, empty=EMPTY) as inside:
+        server = Server(inside, room)
+        cluster = f"{version} main"
+        server.shell(f"pg_createcluster --port={server.port} {cluster} -- --no-sync")
+        server.shell(f"pg_ctlcluster {cluster} start")
+        try:
+            server.play(server.content, "first").ok()
+            server.sql("alter role bfuser in database bf set work_mem = '5MB'")
+            yield server
+        finally:
+            server.shell(f"pg_ctlcluster {cluster} stop -m immediate")
+
+
+def test_killed_and_continued(server: Server) -> None:
+    """At each point there is a password for every web server, whichever it has by then."""
+    page = "bfuser 0 5MB"
+    assert server.page("bfuser", "first") == page
+
+    # Only rotate.yml changes it.
+    refused = server.play(server.content, "new")
+    assert "To change it while the site serves, run rotate.yml" in refused.message("db")
+    assert refused.changed["db"] == 0
+    checked = server.rotate("new", "--check").ok()
+    assert f"bfuser would get another password. Meanwhile the pages log in as {BRIDGE}." in (
+        checked.text
+    )
+    assert server.accounts() == ["bfuser"]
+
+    server.killed("Change the password", "new")
+    assert server.accounts() == ["bfuser", BRIDGE]
+    # It is who the pages are.
+    assert server.page(BRIDGE, "new") == server.page("bfuser", "first") == page
+    assert not server.page("bfuser", "new")
+    block = server.shell(
+        "sed -n '/BEGIN bookface/,/END bookface/p' /etc/postgresql/*/*/pg_hba.conf"
+    )
+    assert block.stdout.count("\n") == 3, "that of the owner"
+
+    # Another password in the middle: those who have the bridge's keep it.
+    server.killed("Change the password", "newer")
+    assert server.accounts() == ["bfuser", BRIDGE, SECOND]
+    assert server.page(SECOND, "newer") == server.page(BRIDGE, "new") == page
+
+    # A page that has begun is not disturbed by the end.
+    with server.at_work(SECOND, "newer", 7) as slow:
+        ended = server.rotate("newer").ok()
+        assert slow.communicate()[0] == "at work\n"
+    assert ended.changed["db"] > 0
+    assert server.sql("select rolname from pg_roles where rolname ~ '^bfuser_'") == ""
+    assert server.page("bfuser", "newer") == page
+    again = server.rotate("newer").ok()
+    assert again.changed["db"] == 0, again.output
+    assert "newer" not in server.shell("cat /var/log/postgresql/*").stdout
+
+
+def test_a_database_of_one_s_own_must_know_the_account(cluster: Cluster, tmp_path: Path) -> None:
+    """The platform does not make it; a web server that is not ours stays as it is."""
+    host = {
+        "ansible_connection": "local",
+        "ansible_become_method": "su",
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "bookface_db_host": LOOPBACK,
+        "bookface_db_port": cluster.port,
+        "bookface_db_user": DB_USER,
+    }
+    inventory = tmp_path / "inventory.yml"
+    hosts = {"legacy_web": {"hosts": {"web": host}}}
+    inventory.write_text(json.dumps({"all": {"children": hosts}}))
+
+    def rotate(password: str, *options: str) -> Run:
+        given = json.dumps({"bookface_db_password": password})
+        return playbook_on(inventory, "rotate.yml", "-e", given, *options)
+
+    limited = rotate(DB_PASSWORD, "--limit", "web").message("web")
+    assert "run rotate.yml without --limit. Nothing was changed." in limited
+
+    refused = rotate("not-the-one").message("web")
+    assert f"refuses {DB_USER}:" in refused
+    assert "password authentication failed" in refused
+    assert "Create a second account there, with the same rights" in refused
+    assert rotate(DB_PASSWORD).ok().changed["web"] == 0
