@@ -14,7 +14,7 @@ RELEASE = ROOT / "build/killed/release"
 WEB = ["legacy_web", "docker_hosts", "swarm_managers", "swarm_workers"]
 SAME_IMAGE = {"web_containers_image": "bookface/web:killed"}
 # A user that one of two dumps has.
-ONE_MORE = "insert into users (name) values ($$one more$$)"
+ONE_MORE = "insert into users (name) values (current_user)"
 # Two stopped containers and two old images of ours, and a newer one.
 LITTER = """
 docker container ls --all --quiet --filter name=killed- | xargs -r docker container rm --force
