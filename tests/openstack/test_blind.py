@@ -99,6 +99,17 @@ def test_of_two_databases_nobody_guesses(tmp_path: Path, playbook: str, says: st
     assert says in told(done)
 
 
+def test_a_site_whose_database_is_elsewhere_has_no_group_of_it(tmp_path: Path) -> None:
+    inventory = tmp_path / "hosts.yml"
+    groups = {"loadbalancers": {"hosts": {"lb1": {}}}}
+    inventory.write_text(json.dumps({"all": {"hosts": {"localhost": {}}, "children": groups}}))
+    done = subprocess.run(
+        ["ansible-playbook", "-i", str(inventory), "site.yml", "--limit", "localhost"],
+        cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, told(done)
+
+
 def test_a_cloud_that_stays_overloaded_is_reported_in_its_words(site: Site) -> None:
     done = asked(site, "/limits", 503)
     assert done.returncode != 0
