@@ -50,6 +50,7 @@ def test_what_the_traffic_follows(lab: Lab) -> None:
         "map": str(lab.map),
         "bind": [f"127.0.0.1:{lab.port}"],
         "running": True,
+        "paused": False,
         "problem": None,
     }
     lab.config.write_text(lab.text(default="docker"))
