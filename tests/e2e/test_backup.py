@@ -8,8 +8,8 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from conftest import Platform
 
+from tests.support.platform import Platform
 from tests.support.waiting import until
 
 DIRECTORY = "/var/backups/bookface"

@@ -7,9 +7,10 @@ import shlex
 import subprocess
 
 import pytest
-from conftest import ROOT, Platform
 
 from tests.e2e.exercises import Command, agree, commands
+from tests.support.paths import ROOT
+from tests.support.platform import Platform
 
 COMMANDS = commands(ROOT / "docs/exercises.md")
 # The longest of them are runs of site.yml.

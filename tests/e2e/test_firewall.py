@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from conftest import Platform
 
 from tests.support.commands import Run, ansible
 from tests.support.engine import docker
+from tests.support.platform import Platform
 from tests.support.waiting import until
 
 TABLE = "inet bookface_platform"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from conftest import Platform
+
+from tests.support.platform import Platform
 
 HOST = "docker1"
 OURS, FOREIGN, BY_HAND, RUNNING = "test-ours", "test-foreign", "test-by-hand", "test-running"

@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Platform
 
 from tests.support.load import Load
+from tests.support.paths import ROOT
+from tests.support.platform import Platform
 
 SERVERS = ("web1", "web2")
 LIMIT = ("--limit", ",".join(SERVERS))

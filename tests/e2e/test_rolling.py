@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Platform
 
 from tests.support.load import Load
+from tests.support.paths import ROOT
+from tests.support.platform import Platform
 
 HOST = "docker1"
 

@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Platform
+
+from tests.support.paths import ROOT
+from tests.support.platform import Platform
 
 
 @pytest.fixture

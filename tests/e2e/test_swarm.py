@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Platform
 
 from tests.support.commands import Run
 from tests.support.engine import docker
 from tests.support.load import Load, Summary
+from tests.support.platform import Platform
 from tests.support.waiting import until
 
 PAGE = "Users:"

@@ -8,7 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, Platform
+
+from tests.support.paths import ROOT
+from tests.support.platform import Platform
 
 LEGACY = ("web1", "web2")
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from conftest import Platform
 
 from tests.support.commands import killed_at
 from tests.support.load import Load
+from tests.support.platform import Platform
 
 UPDATE = ("update.yml", "--tags", "haproxy,engines")
 NOTE = "/var/lib/bookface-update.json"
