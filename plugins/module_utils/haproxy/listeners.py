@@ -72,11 +72,8 @@ class Worker:
         trouble = ""
         if answering is not self.stats:
             # The frontends alone would leave the statistics socket paused.
-            try:
-                self.signal()
-            except HaproxyError as error:
-                trouble = str(error)
-            else:
+            trouble = self._signalled()
+            if not trouble:
                 return ""
         if answering is not None:
             worker = self.pid if answering is self.master else None
@@ -84,8 +81,20 @@ class Worker:
                 for name in paused:
                     answering.enable_frontend(name, deadline.left, worker)
             except HaproxyRuntimeError as error:
-                return str(error)
+                if answering is not self.stats:
+                    return f"{trouble}; {error}"
+                # A signal needs no rights on the socket.
+                trouble = self._signalled()
+                return trouble and f"{error}; {trouble}"
         return trouble
+
+    def _signalled(self) -> str:
+        """Why the worker could not be signalled; empty if it was."""
+        try:
+            self.signal()
+        except HaproxyError as error:
+            return str(error)
+        return ""
 
 
 @dataclass(frozen=True)

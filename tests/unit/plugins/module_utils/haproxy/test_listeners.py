@@ -97,14 +97,25 @@ def test_worker_elsewhere_is_resumed_through_its_master() -> None:
     assert fake.done == ["/master shop", "/master api"]
 
 
-@pytest.mark.parametrize(("silent", "why"), [(True, "namespace"), (False, "Permission denied")])
-def test_nothing_can_resume_them(silent: bool, why: str) -> None:
+@pytest.mark.parametrize("silent", [True, False])
+@pytest.mark.parametrize("master", [True, False])
+def test_nothing_can_resume_them(silent: bool, master: bool) -> None:
     fake = Fake(silent, provable=False, permitted=False)
-    said = fake.run(master=False)
+    said = fake.run(master)
     assert "are REFUSED" in said
-    assert why in said
+    assert "another PID namespace" in said
+    # Nobody is asked if neither socket answers.
+    assert ("Permission denied" in said) == (master or not silent)
     assert "restart HAProxy" in said
     assert fake.time < ENOUGH + 2
+
+
+def test_socket_that_may_not_enable_frontends() -> None:
+    """As with 'level operator': the signal needs no rights on the socket."""
+    fake = Fake(silent=False, permitted=False)
+    said = "clients of shop, api are accepted again, after the failed reload had paused them"
+    assert fake.run(master=False) == said
+    assert fake.done == ["signal"]
 
 
 def test_what_was_paused_on_purpose_stays_paused() -> None:
