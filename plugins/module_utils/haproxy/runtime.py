@@ -59,8 +59,8 @@ _PROBLEMS = {
 }
 _START = "Start HAProxy with 'stats socket PATH level admin' in its global section, or set socket"
 _SEE_LOG = (
-    "If no reload is under way, see HAProxy's log, then run the task again. If a reload has "
-    "failed, its listeners may still be paused: restart it"
+    "If no reload is under way, see HAProxy's log, then run the task again. A failed reload may "
+    "have left HAProxy's listeners paused: then restart HAProxy"
 )
 _REMEDIES = {
     "absent": _START,

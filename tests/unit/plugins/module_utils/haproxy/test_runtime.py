@@ -421,6 +421,11 @@ def test_reasons(tmp_path: Path, place: Path) -> None:
     assert reason(Path("/" + "x" * 200)) == "reset"
 
 
+def test_what_to_do_about_silence() -> None:
+    said = HaproxyRuntimeError("/s", "show info", "timeout", "no reply").message("")
+    assert said.endswith("have left HAProxy's listeners paused: then restart HAProxy."), said
+
+
 def test_old_workers() -> None:
     reply = (
         "#<PID>          <type>          <reloads>       <uptime>        <version>      \n"
