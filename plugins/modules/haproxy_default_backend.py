@@ -501,6 +501,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live imp
     Confirmed,
     Deadline,
     LiveError,
+    find_master,
     mirror,
     observe,
     read_entries,
@@ -833,17 +834,11 @@ class Shell:
                 command = ["systemctl", "reload", self.params["service"]]
                 code, out, err = self.module.run_command(command)
                 return code, out + err
-            # Somebody else's reload replaces the worker and its socket while we look.
-            patience = Deadline(min(2.0, deadline.left))
-            while True:
-                try:
-                    # Again: since then its number may have become another's.
-                    master = self.proved_master(self.stats.info(deadline.left).pid)
-                    break
-                except UnprovedError as error:
-                    if patience.expired:
-                        return 1, str(error)
-                patience.pause()
+            try:
+                # Again: since then its number may have become another's.
+                master = find_master(self.stats, self.proved_master, deadline)
+            except (UnprovedError, HaproxyRuntimeError) as error:
+                return 1, str(error)
             os.kill(master, signal.SIGUSR2)
             return 0, ""
 

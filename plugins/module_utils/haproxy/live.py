@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process import UnprovedError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import (
     HaproxyRuntimeError,
     HaproxySocket,
@@ -327,6 +328,22 @@ def reload_by_master(master: HaproxySocket, stats: HaproxySocket, deadline: Dead
         return info
 
     return _new_worker(look, output, deadline)
+
+
+def find_master(stats: HaproxySocket, prove: Callable[[int], int], deadline: Deadline) -> int:
+    """The master of the worker that answers; ``prove`` returns that of a worker.
+
+    Somebody else's reload replaces the worker and its socket while we look.
+    """
+    end = min(deadline.now() + _PATIENCE, deadline.end)
+    while True:
+        try:
+            return prove(stats.info(deadline.left).pid)
+        except (UnprovedError, HaproxyRuntimeError) as error:
+            passing = isinstance(error, UnprovedError) or error.passing
+            if not passing or deadline.now() >= end:
+                raise
+        deadline.pause()
 
 
 def reload_by_command(

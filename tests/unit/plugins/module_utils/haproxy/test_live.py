@@ -10,11 +10,13 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live imp
     Deadline,
     LiveError,
     ProcessesError,
+    find_master,
     mirror,
     observe,
     reload_by_command,
     reload_by_master,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process import UnprovedError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import (
     HaproxyRuntimeError,
     HaproxySocket,
@@ -452,6 +454,36 @@ def test_silence_after_a_reload_is_waited_out(fake: Fake, reason: str) -> None:
     fake.before = lambda _command: "Permission denied\n"
     with pytest.raises(HaproxyRuntimeError, match="Permission denied"):
         reload_by_command(lambda: (0, ""), fake.stats, before_it, fake.deadline(), clock)
+
+
+@pytest.mark.parametrize("cause", ["absent", "refused", "reset"])
+def test_the_master_is_found_while_another_reload_replaces_the_socket(
+    fake: Fake, cause: str
+) -> None:
+    def before(_command: str) -> None:
+        if fake.time < 0.3:
+            raise HaproxyRuntimeError("/stats", "show info", cause, "gone")
+
+    def prove(worker: int) -> int:
+        if fake.time < 0.6:
+            raise UnprovedError("somebody else listens")
+        return worker + 1000
+
+    fake.before = before
+    assert find_master(fake.stats, prove, fake.deadline()) == 1100
+    fake.time = 0.0
+    with pytest.raises(HaproxyRuntimeError, match="gone"):
+        find_master(fake.stats, prove, fake.deadline(0.2))
+    fake.time = 0.3
+    with pytest.raises(UnprovedError, match="somebody else listens"):
+        find_master(fake.stats, prove, fake.deadline(0.2))
+
+
+def test_a_refusal_does_not_pass_while_the_master_is_looked_for(fake: Fake) -> None:
+    fake.before = lambda _command: "Permission denied\n"
+    with pytest.raises(HaproxyRuntimeError, match="Permission denied"):
+        find_master(fake.stats, int, fake.deadline())
+    assert fake.time < 0.1
 
 
 def test_reload_by_command(fake: Fake) -> None:
