@@ -495,6 +495,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file imp
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.listeners import (
     ENOUGH,
     Worker,
+    find_worker,
     resume,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live import (
@@ -516,6 +517,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process 
     find_process,
     mounted_alone,
     name_them,
+    resume_listeners,
     sees_all,
     unnamed_files,
 )
@@ -871,7 +873,7 @@ class Shell:
         elif not (isinstance(error, LiveError) and error.settled):
             done += self.undo_reload(reloading[0])
         else:
-            done.append("the running HAProxy continues unchanged")
+            done.append("the running HAProxy continues with its old configuration")
             done += self.resume(reloading[0])
         cause = error.message("") if isinstance(error, HaproxyError) else str(error)
         targets = ", ".join(dict.fromkeys(one.wanted.backend for one in switches))
@@ -904,11 +906,10 @@ class Shell:
 
     def resume(self, live: Live) -> list[str]:
         """What a failed reload has left paused accepts connections again."""
-        pid = live.info.pid
+        pid = find_worker(self.stats, self.master, live.info.pid)
 
         def wake() -> None:
-            find_process(pid, self.params["socket"])
-            os.kill(pid, signal.SIGTTIN)
+            resume_listeners(pid, self.params["socket"])
 
         worker = Worker(pid, self.stats, self.master, self.paused or (), wake)
         text = str(resume(worker, Deadline(max(self.params["wait"], ENOUGH))))

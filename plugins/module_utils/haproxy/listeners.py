@@ -36,6 +36,19 @@ _QUIET = {"open": 0.5, "lost": 2.0}
 ENOUGH = 8.0
 
 
+def find_worker(stats: HaproxySocket, master: HaproxySocket | None, before: int) -> int:
+    """The worker that is there by now; ``before``, the last one known, if nobody tells.
+
+    The file is restored by a reload, which replaces the worker, and so may somebody else.
+    """
+    if master is not None:
+        with suppress(HaproxyRuntimeError):
+            return master.processes(_ANSWER).worker or before
+    with suppress(HaproxyRuntimeError):
+        return stats.info(_ANSWER).pid
+    return before
+
+
 @dataclass(frozen=True)
 class Worker:
     """The worker that goes on after a failed reload, and how it is reached.

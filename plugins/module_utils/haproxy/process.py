@@ -11,6 +11,7 @@ parent, has opened the socket that answered, and if it runs the same program in 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import stat
 import struct
@@ -90,6 +91,22 @@ def check_master(process: Process, files: Sequence[str]) -> int:
             f"its master {process.master} was started with other files ({', '.join(process.loads)})"
         )
     return process.master
+
+
+def resume_listeners(worker: int, path: str) -> None:
+    """Send the worker the signal to resume its listeners.
+
+    It stops any other program, and the number may be another's by now: where the listener of the
+    socket has ended, nothing tells whose it is but the program that it runs.
+    """
+    find_process(worker, path)
+    try:
+        program = program_of(worker)
+        if not is_haproxy(program):
+            raise UnprovedError(f"process {worker} runs {program}, not HAProxy")
+        os.kill(worker, signal.SIGTTIN)
+    except OSError as error:
+        raise UnprovedError(f"process {worker} could not be signalled: {error}") from None
 
 
 def unnamed_files(worker: int, path: str, files: Sequence[str]) -> tuple[str, ...]:
@@ -197,6 +214,11 @@ def _mounts(pid: int | str) -> str:
 def program_of(pid: int) -> str:
     # An upgrade of the package leaves the old program running.
     return os.readlink(f"/proc/{pid}/exe").replace(" (deleted)", "")  # noqa: PTH115
+
+
+def is_haproxy(program: str) -> bool:
+    """Whether the name of a program is one of HAProxy's, such as haproxy-3.0."""
+    return program.rpartition("/")[2].startswith("haproxy")
 
 
 def command_line(pid: int) -> list[str]:

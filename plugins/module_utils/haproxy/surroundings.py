@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process import (
     command_line,
+    is_haproxy,
     loads,
     pid_namespace,
     program_of,
@@ -109,7 +110,7 @@ def _trusted_program(pid: int) -> tuple[str, int, bool] | None:
     """The program of an HAProxy of root or ours, when it started, whether it is in a container."""
     # First what is cheap: a machine may have thousands of processes.
     program = program_of(pid)
-    if not program.rpartition("/")[2].startswith("haproxy"):
+    if not is_haproxy(program):
         return None
     # Not the owner of its files in /proc: a process can have root become that.
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,14 +144,15 @@ def test_reload_by_somebody_else_before_the_entry(lab: Lab) -> None:
 
 
 @contextmanager
-def port_taken(lab: Lab) -> Iterator[str]:
+def port_taken(lab: Lab, level: str = "admin") -> Iterator[str]:
     """A configuration that wants a port which another process has: only a reload shows it."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         more = f"frontend more\n    bind 127.0.0.1:{port}\n    default_backend legacy\n"
-        lab.config.write_text(lab.text(rule=False, extra=more))
+        text = lab.text(rule=False, extra=more)
+        lab.config.write_text(text.replace("level admin", f"level {level}"))
         yield more
 
 
@@ -181,22 +182,33 @@ def test_reload_by_signal_that_fails_late(stopped: Lab) -> None:
     assert lab.traffic() == "docker"
 
 
-def test_failed_reload_that_leaves_the_listeners_paused(stopped: Lab) -> None:
-    """HAProxy's signals to pause and to resume may arrive in the wrong order."""
+@pytest.mark.parametrize(("level", "replaced"), [("admin", False), ("operator", True)])
+def test_failed_reload_that_leaves_the_listeners_paused(
+    stopped: Lab, level: str, replaced: bool
+) -> None:
+    """HAProxy's signals to pause and to resume may arrive in the wrong order.
+
+    A socket without the rights leaves the signal, to the worker that is there by now.
+    """
     lab = stopped
-    lab.config.write_text(lab.text(rule=False))
+    lab.config.write_text(lab.text(rule=False).replace("level admin", f"level {level}"))
     lab.start()
-    with port_taken(lab):
-        worker = lab.pid()
-        what = "Shell.resume"
-        with held(lab, "before", what, "docker") as program:
+    first = lab.pid()
+    with ExitStack() as stack:
+        with port_taken(lab, level):
+            program = stack.enter_context(held(lab, "before", "Shell.resume", "docker"))
             lab.until(lambda: accepts(lab), "the end of the reload")
-            os.kill(worker, signal.SIGTTOU)
-            lab.until(lambda: not accepts(lab), "paused listeners")
-            failed = go_on(lab, program)
-        assert "are accepted again" in failed["msg"]
-        assert "REFUSED" not in failed["msg"]
-        assert (lab.pid(), lab.traffic()) == (worker, "legacy")
+        if replaced:
+            lab.reload()
+            reload_ended(lab)
+        worker = lab.pid()
+        os.kill(worker, signal.SIGTTOU)
+        lab.until(lambda: not accepts(lab), "paused listeners")
+        failed = go_on(lab, program)
+    assert "are accepted again" in failed["msg"], failed
+    assert "REFUSED" not in failed["msg"]
+    assert (lab.pid(), lab.traffic()) == (worker, "legacy")
+    assert (worker != first) is replaced
 
 
 def accepts(lab: Lab) -> bool:
@@ -219,7 +231,7 @@ def test_late_failure_of_a_file_that_was_edited_before(stopped: Lab) -> None:
         lab.config.write_text(by_hand)
         failed = lab.switch("docker")
         assert f"{lab.config} is unchanged" in failed["msg"]
-        assert "continues unchanged" in failed["msg"]
+        assert "HAProxy continues with its old configuration" in failed["msg"]
         assert lab.config.read_text() == by_hand
         assert lab.traffic() == "legacy"
     assert lab.switch("docker")["changed"] is True

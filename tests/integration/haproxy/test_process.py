@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -13,12 +14,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process import (
     UnprovedError,
     find_process,
+    resume_listeners,
 )
 from test_switch_refusals import nothing_changes, refused
 
@@ -73,6 +76,29 @@ def test_a_stranger_with_the_workers_number_gets_no_signal(lab: Lab) -> None:
                 master_socket="",
             )
         assert service.poll() is None
+
+
+def test_a_stranger_is_not_stopped_where_the_listener_has_ended(lab: Lab) -> None:
+    """The signal that resumes HAProxy's listeners stops every other program."""
+    path = str(lab.directory / "left.sock")
+    with socketserver.UnixStreamServer(path, socketserver.BaseRequestHandler) as left:
+        listen = "import socket; socket.socket(fileno=0).listen()"
+        subprocess.run([sys.executable, "-c", listen], stdin=left.socket, check=True)
+        with stranger() as (service, child):
+            for pid in (service.pid, child):
+                assert find_process(pid, path).worker == pid
+                with pytest.raises(UnprovedError, match=f"process {pid} runs .*, not HAProxy"):
+                    resume_listeners(pid, path)
+                assert re.search(r"^State:\t[RS]", Path(f"/proc/{pid}/status").read_text(), re.M)
+
+
+def test_a_worker_that_ends_before_the_signal(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(pid: int, _number: int) -> None:
+        raise ProcessLookupError(errno.ESRCH, "No such process")
+
+    monkeypatch.setattr(os, "kill", ended)
+    with pytest.raises(UnprovedError, match=r"could not be signalled: .*No such process"):
+        resume_listeners(lab.pid(), str(lab.admin))
 
 
 def test_a_master_of_another_configuration_gets_no_signal(lab: Lab) -> None:

@@ -98,7 +98,7 @@ def test_failing_reload_puts_the_old_file_back(plain: Lab) -> None:
     assert failed["failed"] is True
     assert "could not be switched to docker" in failed["msg"]
     assert "was restored" in failed["msg"]
-    assert "continues unchanged" in failed["msg"]
+    assert "HAProxy continues with its old configuration" in failed["msg"]
     assert "run the task again" in failed["msg"]
     assert lab.config.read_text() == text
     assert lab.config.stat().st_mode & 0o777 == 0o604

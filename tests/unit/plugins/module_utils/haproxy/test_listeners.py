@@ -8,6 +8,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors i
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.listeners import (
     ENOUGH,
     Worker,
+    find_worker,
     resume,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live import Deadline
@@ -137,3 +138,20 @@ def test_socket_that_is_lost() -> None:
     said = fake.run()
     assert said.startswith("the statistics socket is lost (HAProxy does not answer on /stats")
     assert fake.time < 3
+
+
+@pytest.mark.parametrize(
+    ("silent", "worker"),
+    [((), 9), (("/master",), 8), (("/stats",), 9), (("/master", "/stats"), 7)],
+)
+def test_the_worker_by_now(silent: tuple[str, ...], worker: int) -> None:
+    def request(path: str, command: str, _seconds: float, _close: bool) -> str:
+        if path in silent:
+            raise HaproxyRuntimeError(path, command, "timeout", "no complete reply")
+        if command == "show proc":
+            return "#<PID> <type> <reloads>\n1 master 1\n# workers\n9 worker 0\n"
+        return "Version: 2.6\nPid: 8\nUptime_sec: 1\n"
+
+    stats, master = HaproxySocket("/stats", request), HaproxySocket("/master", request)
+    assert find_worker(stats, master, 7) == worker
+    assert find_worker(stats, None, 7) == (7 if "/stats" in silent else 8)
