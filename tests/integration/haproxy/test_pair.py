@@ -268,6 +268,22 @@ def test_one_that_is_not_reached_on_the_way_back_is_named(pair: Pair) -> None:
     assert (pair.a.lines(), pair.b.lines()) == (["docker"] * 2, ["legacy", "other"])
 
 
+def test_the_first_is_not_reached_any_more(pair: Pair) -> None:
+    """Nobody knows whether its switch took place, so nothing is claimed about its traffic."""
+    now = "inventory_hostname == 'lb-a' and __haproxy_own is defined"
+    failed = pair.switch(
+        target="docker",
+        ansible_connection=f"{{{{ 'ssh' if {now} else 'local' }}}}",
+        ansible_ssh_executable=cut_off(pair.directory),
+        ansible_ssh_retries=0,
+    )
+    assert failed.code != 0, failed.output
+    said = " ".join(failed.text.split())
+    assert "Where lb-a sends its traffic is unknown" in said, said
+    assert "goes where it went before" not in said
+    assert [one.lines() for one in (pair.a, pair.b)] == [["legacy", "other"]] * 2
+
+
 def cut_off(directory: Path) -> str:
     """An ssh that reaches nobody."""
     program = directory / "cut"
