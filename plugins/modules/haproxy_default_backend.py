@@ -492,12 +492,6 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file imp
     write_backup,
     write_candidate,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.haproxy.listeners import (
-    ENOUGH,
-    Worker,
-    find_worker,
-    resume,
-)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live import (
     Confirmed,
     Deadline,
@@ -906,6 +900,14 @@ class Shell:
 
     def resume(self, live: Live) -> list[str]:
         """What a failed reload has left paused accepts connections again."""
+        # A switch that succeeds does without it, and Python compiles modules at each run.
+        from ansible_collections.bookface.platform.plugins.module_utils.haproxy.listeners import (
+            ENOUGH,
+            Worker,
+            find_worker,
+            resume,
+        )
+
         pid = find_worker(self.stats, self.master, live.info.pid)
 
         def wake() -> None:
