@@ -68,6 +68,8 @@ def _on_both(platform: Platform) -> Iterator[None]:
     platform.switch("docker").ok()
 
 
+# A run of site.yml for each of three rounds.
+@pytest.mark.timeout(2400)
 @pytest.mark.load
 def test_rotation_under_load(platform: Platform) -> None:
     """There, killed when the account has its password, and back: without any run in between."""
