@@ -32,6 +32,8 @@ BOTH = f"db:5432:bf:{BRIDGE}:new\n{OLD}"
 MEANTIME = {"login": BRIDGE, "keep": ["pgpass", "userlist"]}
 BACK = {"login": "bfuser", "keep": ["userlist"]}
 LAST = {"login": "bfuser", "keep": []}
+# Its configuration cannot be written.
+UNWRITABLE = "fault_in_the_middle"
 # Host: the file that is there, the rotation, the file afterwards; None: it is refused.
 PAGES: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "first": ("", {}, NEW),
@@ -42,6 +44,9 @@ PAGES: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "meantime": (OLD, MEANTIME, BOTH),
     "meantime_again": (BOTH, MEANTIME, BOTH),
     "back": (BOTH, BACK, NEW),
+    "narrowed": (f"db:5432:bf:bfuser:new\n{OLD}", {}, NEW),
+    # The pages go on with the login from before.
+    UNWRITABLE: (BOTH, BACK, f"db:5432:bf:bfuser:new\n{BOTH}"),
     # Of a database of one's own: the account is another one for good.
     "other_account": (
         OLD,
@@ -72,6 +77,8 @@ def ran(place: Path) -> Run:
     for host, (before, rotation, _after) in CASES.items():
         directory = place / host
         directory.mkdir()
+        if host == UNWRITABLE:
+            (directory / "config.json/file").mkdir(parents=True)
         name, entry = ("pgpass", "pages") if host in PAGES else ("userlist.txt", "pooler")
         if before:
             (directory / name).write_text(before)
@@ -102,6 +109,8 @@ def test_the_passwords_of_a_host(ran: Run, place: Path, host: str) -> None:
         assert "another bookface_db_password." in ran.message(host)
         assert "run rotate.yml" in ran.message(host)
         assert list(file.parent.iterdir()) == [file]
+    elif host == UNWRITABLE:
+        assert ran.count("failed", host) == 1, ran.output
     elif host in PAGES:
         user = json.loads((place / host / "config.json").read_text())["dbuser"]
         assert user == rotation.get("login", "bfuser")
