@@ -33,6 +33,7 @@ class FilterModule:
             "pgpass_overlap": logins.pgpass_overlap,
             "rotation_pattern": logins.bridge_pattern,
             "rotation_plan": rotation_plan,
+            "scram_preparable": logins.preparable,
             "userlist_differs": logins.userlist_differs,
             "userlist_overlap": logins.userlist_overlap,
         }

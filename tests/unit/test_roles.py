@@ -202,3 +202,29 @@ def test_a_variable_of_another_host_has_the_role_s_default() -> None:
             right = ("omit", repr(specified[variable]["default"]))
             assert default in right, f"{path}: {variable}"
     assert found > 5
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_fact_hides_a_variable(role: str) -> None:
+    """A fact has precedence, and stays for the rest of the run."""
+    directory = ROOT / "roles" / role
+    facts = {
+        name
+        for path in directory.glob("tasks/**/*.yml")
+        for task in tasks_of(yaml.safe_load(path.read_text()) or [])
+        for name in [*task.get("ansible.builtin.set_fact", {}), task.get("register")]
+    }
+    variables = {
+        name
+        for path in [*directory.glob("vars/**/*.yml"), *directory.glob("defaults/**/*.yml")]
+        for name in load(path)
+    }
+    assert not facts & variables
+
+
+def tasks_of(listed: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """All tasks, those in blocks included."""
+    for task in listed:
+        yield task
+        for part in ("block", "rescue", "always"):
+            yield from tasks_of(task.get(part, []))

@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import stringprep
 from base64 import b64decode
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
+from unicodedata import normalize
 
 # Names of PostgreSQL have 63 bytes at most.
 _STEM = 48
@@ -127,6 +129,35 @@ def _users(text: str) -> list[tuple[str, str]]:
 
 def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
+
+
+# RFC 4013, section 2.3: what no prepared password has, and what Unicode 3.2 did not know.
+_PROHIBITED = (
+    stringprep.in_table_a1,
+    stringprep.in_table_c12,
+    stringprep.in_table_c21_c22,
+    stringprep.in_table_c3,
+    stringprep.in_table_c4,
+    stringprep.in_table_c5,
+    stringprep.in_table_c6,
+    stringprep.in_table_c7,
+    stringprep.in_table_c8,
+    stringprep.in_table_c9,
+)
+
+
+def preparable(password: str) -> bool:
+    """Whether SCRAM has a form in which the password is compared."""
+    kept = (one for one in password if not stringprep.in_table_b1(one))
+    spaced = "".join(" " if stringprep.in_table_c12(one) else one for one in kept)
+    prepared = normalize("NFKC", spaced)
+    if any(prohibited(one) for one in prepared for prohibited in _PROHIBITED):
+        return False
+    leftward = [stringprep.in_table_d1(one) for one in prepared]
+    # RFC 3454, section 6: what is written to the left begins and ends so, without other letters.
+    return not any(leftward) or (
+        leftward[0] and leftward[-1] and not any(map(stringprep.in_table_d2, prepared))
+    )
 
 
 def _is_secret_of(secret: str, password: str) -> bool:

@@ -2,7 +2,7 @@
 -- creates belongs to "user".
 with pages as (select * from pg_roles where rolname = %(user)s),
 settings (place, line) as (
-  select coalesce(format(' in database %%I', d.datname), ''), unnest(s.setconfig)
+  select coalesce(' in database ' || quote_ident(d.datname), ''), unnest(s.setconfig)
   from pages
   join pg_db_role_setting as s on s.setrole = pages.oid
   left join pg_database as d on d.oid = s.setdatabase
@@ -18,8 +18,9 @@ from (
   select 3, format(
     'alter role %%I%%s set %%I = %%s', %(bridge)s, place, split_part(line, '=', 1),
     -- lists are kept with their quotes
-    case when split_part(line, '=', 1) in ('search_path', 'temp_tablespaces', 'session_preload_libraries')
-      then coalesce(nullif(value, ''), '''''') else quote_literal(value) end
+    case when split_part(line, '=', 1) in (
+      'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
+    ) then coalesce(nullif(value, ''), '''''') else quote_literal(value) end
   )
   from settings
   cross join substr(line, strpos(line, '=') + 1) as value

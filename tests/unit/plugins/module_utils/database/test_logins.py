@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 filters = FilterModule().filters()
 plan, pattern = filters["rotation_plan"], filters["rotation_pattern"]
 overlap, differs = filters["pgpass_overlap"], filters["pgpass_differs"]
+preparable = filters["scram_preparable"]
 users_overlap, users_differ = filters["userlist_overlap"], filters["userlist_differs"]
 
 USER = "bfuser"
@@ -154,3 +155,22 @@ def test_a_user_list_for_both_logins() -> None:
 )
 def test_a_changed_password_of_a_user_list_is_found(before: str, password: str, said: bool) -> None:
     assert users_differ(before, USER, password) is said
+
+
+@pytest.mark.parametrize(
+    ("password", "can"),
+    [
+        ("", True),
+        ('correct horse: "battery"', True),
+        ("pâté\u00a0Ⅸ", True),
+        ("soft\u00adhyphen", True),
+        ("\u05d0\u05d1", True),
+        ("smile \U0001f600", False),
+        ("line\nbreak", False),
+        ("private \ue000", False),
+        ("\u05d0 and x", False),
+        ("x\u05d0", False),
+    ],
+)
+def test_passwords_that_can_be_compared(password: str, can: bool) -> None:
+    assert preparable(password) is can
