@@ -29,11 +29,13 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name in Jinja → function."""
         return {
+            "pgpass_bridged": logins.pgpass_bridged,
             "pgpass_differs": logins.pgpass_differs,
             "pgpass_overlap": logins.pgpass_overlap,
             "rotation_pattern": logins.bridge_pattern,
             "rotation_plan": rotation_plan,
             "scram_preparable": logins.preparable,
+            "userlist_bridged": logins.userlist_bridged,
             "userlist_differs": logins.userlist_differs,
             "userlist_overlap": logins.userlist_overlap,
         }

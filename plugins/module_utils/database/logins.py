@@ -81,6 +81,12 @@ def pgpass_differs(new: str, before: str, user: str) -> bool:
     return _password(before, place, user) not in (None, password)
 
 
+def pgpass_bridged(before: str, user: str) -> bool:
+    """Whether it has a bridge of C(user): a rotation is unfinished."""
+    accounts = (_unescaped(raw[-2]) for line in before.split("\n") if len(raw := _split(line)) > 1)
+    return any(re.match(bridge_pattern(user), account) for account in accounts)
+
+
 def _password(text: str, place: list[str], user: str) -> str | None:
     """What libpq finds: the first line that matches."""
     for line in text.split("\n"):
@@ -120,6 +126,11 @@ def userlist_differs(before: str, user: str, password: str) -> bool:
     """Whether the account had another password, kept as it is or as a secret of SCRAM."""
     secret = dict(_users(before)).get(user)
     return secret is not None and secret != password and not _is_secret_of(secret, password)
+
+
+def userlist_bridged(before: str, user: str) -> bool:
+    """Whether it has a bridge of C(user): a rotation is unfinished."""
+    return any(re.match(bridge_pattern(user), name) for name, _secret in _users(before))
 
 
 def _users(text: str) -> list[tuple[str, str]]:
