@@ -55,11 +55,12 @@ def test_a_wrong_password_ends_a_run_without_our_configuration(site: Site) -> No
 
 
 def test_every_playbook_demands_its_machines(tmp_path: Path) -> None:
+    """Whatever tags are asked for."""
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(json.dumps({"all": {"hosts": {"other1": {}}}}))
     for playbook, groups in PLAYBOOKS.items():
         done = subprocess.run(
-            ["ansible-playbook", "-i", str(inventory), playbook],
+            ["ansible-playbook", "-i", str(inventory), playbook, "--tags", "report"],
             cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         assert done.returncode != 0, playbook
@@ -96,6 +97,31 @@ def test_of_two_databases_nobody_guesses(tmp_path: Path, playbook: str, says: st
     )  # fmt: skip
     assert done.returncode != 0
     assert "The group databases has db1, db2." in told(done)
+    assert says in told(done)
+
+
+@pytest.mark.parametrize(
+    ("playbook", "named", "says"),
+    [
+        ("backup", "database_host=db9", "database_host is db9, expected one of db1, db2. Nothing"),
+        ("restore", "database_host=lb1", "database_host is lb1, expected one of db1, db2. Nothing"),
+        ("indexes", "indexes_from=db9", "indexes_from is db9, expected one of db1, db2, lb1, or"),
+    ],
+)
+def test_a_machine_that_is_named_has_to_be_there(
+    tmp_path: Path, playbook: str, named: str, says: str
+) -> None:
+    inventory = tmp_path / "hosts.yml"
+    groups = {
+        "databases": {"hosts": {"db1": {}, "db2": {}}},
+        "loadbalancers": {"hosts": {"lb1": {}}},
+    }
+    inventory.write_text(json.dumps({"all": {"children": groups}}))
+    done = subprocess.run(
+        ["ansible-playbook", "-i", str(inventory), f"playbooks/{playbook}.yml", "-e", named],
+        cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode != 0
     assert says in told(done)
 
 
