@@ -25,6 +25,7 @@ BALANCER = {"name": "Balancer_1", "groups": ["loadbalancers"], "floating_ip": Tr
 DB1 = {"name": "db1", "groups": ["databases"]}
 # No host has room for it.
 HUGE1 = {"name": "huge1", "groups": ["databases"], "flavor": "m9.huge", "floating_ip": True}
+CACHING = {"name": "db1", "groups": ["databases", "caches"]}
 DB2 = {"name": "db2", "groups": ["databases"]}
 
 
@@ -187,11 +188,16 @@ def test_credentials_of_an_openrc_file(course: Course, adopted: tuple[Done, Seen
 
 @pytest.fixture(scope="module")
 def resumed(course: Course, adopted: tuple[Done, Seen]) -> tuple[Done, Seen]:
-    """A run when db1 is paused, the other one is shut off and locked, and a third finds no room."""
+    """A run when db1 is paused, the other one is shut off and locked, and a third finds no room.
+
+    db1 gets another group, and somebody has switched off the port security of its port.
+    """
     cloud = course.site.cloud()
     operator = course.site.cloud("lab-admin").compute
     flavor = operator.create_flavor(name="m9.huge", ram=2048, vcpus=1, disk=9000000)
     ids = course.look().ids()
+    port = next(cloud.network.ports(device_id=ids["db1"]))
+    cloud.network.update_port(port, port_security_enabled=False, security_group_ids=[])
     cloud.compute.pause_server(ids["db1"])
     cloud.compute.stop_server(ids["Balancer_1"])
     until(
@@ -202,7 +208,7 @@ def resumed(course: Course, adopted: tuple[Done, Seen]) -> tuple[Done, Seen]:
         "one server is paused and one shut off",
     )
     cloud.compute.lock_server(ids["Balancer_1"])
-    done = course.site.provision(**variables(course, openstack_vms=[BALANCER, DB1, HUGE1]))
+    done = course.site.provision(**variables(course, openstack_vms=[BALANCER, CACHING, HUGE1]))
     seen = course.look()
     cloud.compute.unlock_server(ids["Balancer_1"])
     operator.delete_flavor(flavor)
@@ -212,6 +218,7 @@ def resumed(course: Course, adopted: tuple[Done, Seen]) -> tuple[Done, Seen]:
 def test_a_fault_of_one_machine_blocks_no_other(resumed: tuple[Done, Seen]) -> None:
     done, seen = resumed
     assert seen.servers["db1"].status == "ACTIVE"
+    assert seen.servers["db1"].metadata["bookface_groups"] == "databases,caches"
     assert seen.servers["Balancer_1"].status == "SHUTOFF"
     told = said(done)
     assert "The server Balancer_1 was left as it is: it is locked, and has to be changed" in told
@@ -221,9 +228,12 @@ def test_a_fault_of_one_machine_blocks_no_other(resumed: tuple[Done, Seen]) -> N
     # Neither groups nor addresses of the others change in a second run.
     plan = done.stdout.partition(": Show the plan]")[2].partition("TASK")[0]
     assert re.findall(r'^ +"(\w+ +[\w ]+)', plan, re.MULTILINE) == [
+        "create  security group course",
         "create  floating address huge1",
+        "change  server db1",
         "unpause server db1",
         "create  server huge1",
+        "leave   security groups of server db1",
         "skip    server Balancer_1",
     ]
 

@@ -31,6 +31,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps 
     Step,
     has_mark,
     is_adopted,
+    our_groups,
     ours,
     own,
 )
@@ -124,7 +125,7 @@ def removal(names: Names, cloud: Data, volumes: bool) -> Plan:
 def freed(made: Plan, names: Names, cloud: Data) -> dict[str, list[dict[str, Any]]]:
     """What a release changes: C(servers) and the marks that go, C(ports) and what stays."""
     released = {step.id for step in made.steps if step.do == RELEASE}
-    mine = {one["id"] for one in own(cloud["security_groups"], cloud) if has_mark(one, names.mark)}
+    mine = our_groups(names, cloud)
     marks = (MARK, GROUPS_MARK, ADOPTED_MARK)
     return {
         "servers": [

@@ -54,6 +54,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps 
     listed,
     matching,
     network_id,
+    our_groups,
     ours,
     surplus,
 )
@@ -147,12 +148,18 @@ def plan_servers(
         foreign = [
             one for one in cloud["servers"] if one["name"] == machine.name and one not in marked
         ]
-        if not mine and len(foreign) == 1 and machine.name in wanted.confirm_adopt:
+        asked = machine.name in wanted.confirm_adopt
+        if asked and not mine and len(foreign) == 1 and not foreign[0]["metadata"].get(MARK):
             mine, foreign = foreign, []
         if len(mine) > 1 or foreign:
             made.faults.append(_ambiguous(machine.name, mine, foreign))
         elif mine:
             _existing(made, unconfirmed, machine, names, wanted, mine[0], cloud)
+        elif asked:
+            made.faults.append(
+                f"confirm_adopt names {machine.name}, but the cloud has no server of that name."
+                f" Rename the one that is meant: openstack server set --name {machine.name} ID"
+            )
         elif alike := _alike(machine, described, wanted, marked):
             made.faults.append(alike)
         else:
@@ -169,11 +176,12 @@ def plan_servers(
         if server["name"] not in described:
             _undescribed(made, server, wanted)
     # A name in confirm_remove that is gone is no mistake: the run may have been repeated.
-    strange = {*wanted.confirm_replace} - described - {server["name"] for server in marked}
-    if strange:
-        made.faults.append(
-            f"confirm_replace names {listed(strange)}, which openstack_vms does not describe"
-        )
+    for option in ("confirm_replace", "confirm_adopt"):
+        strange = {*getattr(wanted, option)} - described - {one["name"] for one in marked}
+        if strange:
+            made.faults.append(
+                f"{option} names {listed(strange)}, which openstack_vms does not describe"
+            )
 
 
 def _keys(made: Plan, servers: Iterable[Data], names: Names, wanted: Settings, cloud: Data) -> None:
@@ -222,9 +230,11 @@ def _ambiguous(name: str, mine: Sequence[Data], foreign: Sequence[Data]) -> str:
         return (
             f"the server {name} exists {len(mine) + len(foreign)} times ({ids}); remove all but one"
         )
+    if other := foreign[0]["metadata"].get(MARK):
+        return f"the server {name} ({ids}) belongs to the platform {other}. Rename one of them"
     return (
-        f"the server {name} is not ours ({ids}). If it shall become part of the platform, as it is:"
-        f" -e confirm_adopt={name}. Otherwise rename it, or use another name in openstack_vms"
+        f"the server {name} is not ours ({ids}). To make it part of the platform as it is: -e"
+        f" confirm_adopt={name}. Otherwise rename it, or use another name in openstack_vms"
     )
 
 
@@ -279,7 +289,7 @@ def _existing(
     cloud: Data,
 ) -> None:
     """The part of one server that exists."""
-    name, id_, adopted = machine.name, server["id"], is_adopted(server)
+    name, id_, adopted = machine.name, server["id"], _by_hand(server, names)
     # What somebody has made by hand is theirs to delete, whatever the description says of it.
     reasons = [] if adopted else list(_reasons(machine, names, wanted, server, cloud))
     other_boot = not adopted and _other_boot(machine, wanted, server)
@@ -324,6 +334,11 @@ def _existing(
     # One that is on its way is waited for.
     if resume and not (step and step.do == REPLACE) and not server["task_state"]:
         made.steps.append(Step(resume[0], SERVER, name, resume[1], id_))
+
+
+def _by_hand(server: Data, names: Names) -> bool:
+    """Whether a server that is ours, or becomes so, was made by hand. One without our mark was."""
+    return is_adopted(server) or server["metadata"].get(MARK) != names.platform
 
 
 def _unmarked(server: Data, names: Names) -> bool:
@@ -423,7 +438,7 @@ def _changes(
     if given := new_keys(names, wanted, server, cloud):
         yield f"keys + {', '.join(given.values())}"
     known = {group["id"]: group["name"] for group in cloud["security_groups"]}
-    kept = extra_groups(wanted, cloud)
+    kept, mine = extra_groups(wanted, cloud), our_groups(names, cloud)
     network = network_id(names, wanted, cloud)
     for port in cloud["ports"]:
         if (port["device_id"], port["network_id"]) != (server["id"], network):
@@ -434,8 +449,9 @@ def _changes(
                 " so everybody reaches every port of it"
             )
             continue
-        if is_adopted(server):
-            kept = list(dict.fromkeys([*kept, *port["security_group_ids"]]))
+        if _by_hand(server, names):
+            theirs = [one for one in port["security_group_ids"] if one not in mine]
+            kept = list(dict.fromkeys([*kept, *theirs]))
         has = {known.get(group, group) for group in port["security_group_ids"]}
         stay = {known.get(group, group) for group in kept}
         should = {*security_groups(machine, names)} | stay

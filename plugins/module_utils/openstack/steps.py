@@ -108,6 +108,12 @@ def ours(servers: Iterable[Data], names: Names) -> list[Data]:
     return [one for one in servers if one["metadata"].get(MARK) == names.platform]
 
 
+def our_groups(names: Names, cloud: Data) -> set[str]:
+    """Ids of the security groups of the platform."""
+    groups = own(cloud["security_groups"], cloud)
+    return {one["id"] for one in groups if has_mark(one, names.mark)}
+
+
 def is_adopted(server: Data) -> bool:
     """Whether a server of ours was made by somebody else: we mark each with its image."""
     return ADOPTED_MARK in server["metadata"] or IMAGE_MARK not in server["metadata"]

@@ -221,7 +221,7 @@ def test_a_server_of_somebody_else_stops_the_run() -> None:
     cloud = made()
     cloud["servers"][0]["metadata"] = {}
     assert any(
-        "the server lb1 is not ours (id-lb1). If it shall become part of the platform" in fault
+        "the server lb1 is not ours (id-lb1). To make it part of the platform as it is" in fault
         and "-e confirm_adopt=lb1" in fault
         for fault in plan(cloud)["faults"]
     )
@@ -280,6 +280,46 @@ def test_a_machine_without_a_mark_is_adopted_by_its_name() -> None:
     assert told(cloud, confirm_adopt=["lb1"]) == [ADOPT.replace(
         "by hand;", "by hand; groups None -> loadbalancers;"
     )]  # fmt: skip
+
+
+def test_a_machine_of_another_platform_is_not_adopted() -> None:
+    cloud = by_hand("owner")
+    cloud["servers"][0]["metadata"]["bookface_platform"] = "other"
+    assert faults(cloud, confirm_adopt=["lb1"]) == (
+        "the server lb1 (id-lb1) belongs to the platform other. Rename one of them"
+    )
+
+
+def test_a_machine_that_has_lost_our_mark_becomes_one_that_was_made_by_hand() -> None:
+    cloud = made()
+    del cloud["servers"][0]["metadata"]["bookface_platform"]
+    cloud["servers"][0]["flavor"] = "large"
+    (line,) = told(cloud, confirm_adopt=["lb1"])
+    assert line.startswith("adopt   server lb1: it was made by hand")
+
+
+def test_what_is_adopted_has_to_be_there() -> None:
+    wanted = [*DESCRIBED, {"name": "web4", "groups": ["legacy_web"]}]
+    refused = faults(made(), wanted, confirm_adopt=["web4"])
+    assert "confirm_adopt names web4, but the cloud has no server of that name" in refused
+    assert "openstack server set --name web4 ID" in refused
+    assert "confirm_adopt names web4, which openstack_vms does not" in faults(
+        made(), confirm_adopt=["web4"]
+    )
+    # It has been.
+    assert plan(made(), confirm_adopt=["lb1"])["lines"] == []
+
+
+def test_an_adopted_machine_leaves_the_platform_s_security_groups_with_its_groups() -> None:
+    cloud = by_hand(*MARKED)
+    cloud["servers"][0]["metadata"]["bookface_adopted"] = "true"
+    cloud["ports"][0]["security_group_ids"] += ["id-p", "id-p-loadbalancers"]
+    rules = {**RULES, "p-caches": []}
+    cloud["security_groups"].append(thing("p-caches", rules=[]))
+    whole = plan(cloud, [DESCRIBED[0] | {"groups": ["caches"]}, DESCRIBED[1]], rules=rules)
+    (line,) = whole["lines"]
+    assert line.endswith("security groups default, p, p-loadbalancers -> default, p, p-caches")
+    assert whole["servers"]["lb1"]["kept_groups"] == ["id-default"]
 
 
 def test_a_machine_that_was_made_by_hand_is_never_deleted() -> None:
