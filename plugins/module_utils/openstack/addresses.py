@@ -43,16 +43,24 @@ def plan_addresses(
     servers: Plan,
 ) -> None:
     """C(servers) is their part of the plan: one that is replaced gives its address to the new."""
-    held = _held(names, cloud)
+    marked = _marked(names, cloud)
     network = network_id(names, wanted, cloud)
     replaced = {step.name for step in servers.steps if step.do == REPLACE}
     there = {one["name"]: one for one in cloud["servers"] if _ours_soon(one, names, servers)}
+    # A machine that was renamed keeps the address that is marked with its old name.
+    used = {
+        one["id"]
+        for machine in found
+        if machine.floating_ip and machine.name in there
+        for one in attached(there[machine.name], cloud)
+    }
     for machine in found:
         if not machine.floating_ip or machine.name in servers.blocked:
             continue
         server = there.get(machine.name)
         has = attached(server, cloud) if server else []
-        address = held.get(names.address_mark(machine.name))
+        mark = names.address_mark(machine.name)
+        free = [one for one in marked if one["description"] == mark and one["id"] not in used]
         if (
             server
             and not has
@@ -65,31 +73,35 @@ def plan_addresses(
                 " address by hand"
             )
         elif machine.address:
-            _given(made, machine, server, has, cloud, machine.name in replaced)
+            _given(made, machine, names, server, has, cloud, machine.name in replaced)
+        elif has and machine.name in replaced and has[0]["description"] != mark:
+            # Without its mark, a run after one that was cut off would not know whose it was.
+            other = names.machine_of(has[0]["description"])
+            whose = f"marked as that of {other}" if other else "not the platform's"
+            made.faults.append(
+                f"{machine.name} has {has[0]['address']}, which is {whose}; to keep it while the"
+                f" machine is replaced, describe it: floating_ip: {has[0]['address']}"
+            )
         elif has and machine.name in replaced:
             made.steps.append(Step(CHANGE, ADDRESS, machine.name, "attach", has[0]["id"]))
         elif has:
-            if address and address not in has:
-                made.left.append(
-                    f"{ADDRESS} {machine.name} ({address['address']}): the machine already has"
-                    f" {has[0]['address']}; release it if nobody needs it"
-                )
-        elif address:
-            made.steps.append(Step(CHANGE, ADDRESS, machine.name, "attach", address["id"]))
+            made.left += [
+                f"{ADDRESS} {machine.name} ({one['address']}): the machine already has"
+                f" {has[0]['address']}; release it if nobody needs it"
+                for one in free
+            ]
+        elif free:
+            made.steps.append(Step(CHANGE, ADDRESS, machine.name, "attach", free[0]["id"]))
         else:
             made.steps.append(Step(CREATE, ADDRESS, machine.name, f"from {wanted.external}"))
-    described = {machine.name: machine for machine in found}
-    used = {
-        one["id"]
-        for machine in found
-        if machine.floating_ip and machine.name in there
-        for one in attached(there[machine.name], cloud)
-    }
-    for mark, address in sorted(held.items()):
-        name = names.machine_of(mark)
-        if name in described and described[name].floating_ip and not described[name].address:
+    # Those that the description names are wanted, whatever their marks say.
+    given = {machine.address for machine in found if machine.address}
+    allocated = {machine.name for machine in found if machine.floating_ip and not machine.address}
+    for address in marked:
+        name = names.machine_of(address["description"])
+        # A server that cannot be removed keeps its address.
+        if name in allocated or name in servers.blocked or address["address"] in given:
             continue
-        # A machine that was renamed has kept it.
         if address["id"] not in used:
             surplus(made, ADDRESS, name, address["id"], address["address"], wanted)
 
@@ -108,6 +120,7 @@ def _ours_soon(server: Data, names: Names, servers: Plan) -> bool:
 def _given(
     made: Plan,
     machine: Machine,
+    names: Names,
     server: Data | None,
     has: Sequence[Data],
     cloud: Data,
@@ -118,6 +131,11 @@ def _given(
     address = mine.get(machine.address)
     told = f"{machine.name} has the floating_ip {machine.address}"
     others = [one["address"] for one in has if one is not address]
+    if address and has_mark(address, names.mark):
+        made.left.append(
+            f"{ADDRESS} {machine.name} ({machine.address}): it is the platform's and is released"
+            f" with it; to keep it: openstack floating ip set --description '' {address['id']}"
+        )
     if not address:
         made.faults.append(
             f"{told}, which is not allocated to the project; its addresses: {listed(mine)}. Set it"
@@ -143,10 +161,10 @@ def _holder(address: Data, cloud: Data) -> str:
     return str(servers.get(device) or f"the port {address['port_id']}")
 
 
-def _held(names: Names, cloud: Data) -> dict[str, Data]:
-    """Our floating addresses, by mark. Of two that a killed run has left, the attached one."""
-    marked = [one for one in own(cloud["floating_ips"], cloud) if has_mark(one, names.mark)]
-    return {one["description"]: one for one in sorted(marked, key=lambda one: bool(one["port_id"]))}
+def _marked(names: Names, cloud: Data) -> list[Data]:
+    """Our floating addresses by their marks, those of one mark that are not attached first."""
+    found = [one for one in own(cloud["floating_ips"], cloud) if has_mark(one, names.mark)]
+    return sorted(found, key=lambda one: (one["description"], bool(one["port_id"]), one["id"]))
 
 
 def attached(server: Data, cloud: Data) -> list[Data]:
