@@ -100,7 +100,8 @@ def _keypair(made: Plan, _found: Any, names: Names, wanted: Settings, cloud: Dat
             f" {in_words_of_key(there)}, expected {in_words_of_key(wanted.public_key)}. Servers get"
             " their keys when they are created. Name the file with that key; or, if both people"
             " work on this platform, let the one who has it add yours to openstack_public_keys and"
-            " run this"
+            " run this. If nobody has that key any more: openstack keypair delete"
+            f" {names.keypair}"
         )
 
 

@@ -34,6 +34,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps 
     our_groups,
     ours,
     own,
+    stays,
 )
 
 # Owners of ports that Neutron creates on a network itself, and deletes with it.
@@ -101,10 +102,8 @@ def removal(names: Names, cloud: Data, volumes: bool) -> Plan:
     networks = {step.id: step.name for step in made.steps if step.kind == NETWORK}
     groups = {step.id: step.name for step in made.steps if step.kind == SECURITY_GROUP}
     for server in cloud["servers"]:
-        if server["id"] in servers | released and server["locked"]:
-            made.faults.append(
-                f"the server {server['name']} is locked: openstack server unlock {server['id']}"
-            )
+        if server["id"] in servers | released and (why := stays(server)):
+            made.faults.append(f"the server {server['name']} {why}")
     for port in cloud["ports"]:
         if port["device_id"] in servers | routers or port["device_owner"] in NEUTRON:
             continue

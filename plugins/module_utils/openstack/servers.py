@@ -56,6 +56,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps 
     network_id,
     our_groups,
     ours,
+    stays,
     surplus,
 )
 
@@ -186,20 +187,19 @@ def plan_servers(
 
 def _keys(made: Plan, servers: Iterable[Data], names: Names, wanted: Settings, cloud: Data) -> None:
     """Machines that the one who runs this could not log in to."""
-    # Where the account itself has another key, that is told once.
-    account = fingerprint(keypair(names, cloud))
     without: dict[str, list[str]] = {}
+    replaced = {step.name for step in made.steps if step.do == REPLACE}
     for server in servers:
         told = held(server["metadata"])
         other = server["user_id"] != cloud["user_id"]
-        if is_adopted(server) or {fingerprint(wanted.public_key), account} & {*told}:
+        if is_adopted(server) or server["name"] in replaced:
             continue
-        if told:
+        if _shut_out(server, names, wanted, cloud):
             whose = " and ".join(told.values()) + (
                 f", given by the account {server['user_id']}" if other else ""
             )
             without.setdefault(whose, []).append(server["name"])
-        elif other:
+        elif other and not told:
             made.left.append(
                 f"{SERVER} {server['name']}: the account {server['user_id']} has created it, with a"
                 " key of its own; whether it has yours, the cloud does not say"
@@ -209,8 +209,17 @@ def _keys(made: Plan, servers: Iterable[Data], names: Names, wanted: Settings, c
             f"{', '.join(machines)} have the key {whose}, and not yours,"
             f" {key_in_words(wanted.public_key)}: you could not log in. Let the owner of that key"
             " add yours to openstack_public_keys and run provision.yml, or name the file with that"
-            " key in openstack_public_key_file"
+            " key in openstack_public_key_file. If nobody has it any more, they can only be"
+            f" replaced: -e confirm_replace={','.join(machines)}"
         )
+
+
+def _shut_out(server: Data, names: Names, wanted: Settings, cloud: Data) -> bool:
+    """Whether a server was given other keys than that of the one who runs this."""
+    # Where the account itself has another key, that is told once.
+    mine = {fingerprint(wanted.public_key), fingerprint(keypair(names, cloud))}
+    told = held(server["metadata"])
+    return bool(told) and not mine & {*told}
 
 
 def new_keys(names: Names, wanted: Settings, server: Data, cloud: Data) -> dict[str, str]:
@@ -295,6 +304,8 @@ def _existing(
     other_boot = not adopted and _other_boot(machine, wanted, server)
     if other_boot and (reasons or name in wanted.confirm_replace):
         reasons.append("user data has changed")
+    if name in wanted.confirm_replace and _shut_out(server, names, wanted, cloud):
+        reasons.append("it does not have your key")
     if adopted and name in wanted.confirm_replace:
         made.faults.append(
             f"confirm_replace names {name}, which was made by hand and adopted. Delete it yourself"
@@ -375,7 +386,9 @@ def _problem(machine: Machine, server: Data, adopted: bool) -> str:
 def _undescribed(made: Plan, server: Data, wanted: Settings) -> None:
     """A server of ours that is no longer described: one that was made by hand is only released."""
     name, id_, status = server["name"], server["id"], server["status"]
-    if not is_adopted(server):
+    if name in wanted.confirm_remove and (why := stays(server)):
+        made.blocked[name] = f"it {why}"
+    elif not is_adopted(server):
         surplus(made, SERVER, name, id_, status, wanted)
     elif name in wanted.confirm_remove:
         made.steps.append(

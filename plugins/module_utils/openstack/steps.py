@@ -26,6 +26,8 @@ START, UNPAUSE, RESUME, UNSHELVE = "start", "unpause", "resume", "unshelve"
 KEYPAIR, NETWORK, SUBNET, ROUTER = "keypair", "network", "subnet", "router"
 SECURITY_GROUP, SERVER_GROUP, VOLUME = "security group", "server group", "volume"
 SERVER, ADDRESS = "server", "floating address"
+# Only in these does Nova change the metadata of a server.
+MARKABLE = ("ACTIVE", "PAUSED", "SUSPENDED", "SHUTOFF")
 KINDS = (
     KEYPAIR, NETWORK, SUBNET, ROUTER, SECURITY_GROUP, SERVER_GROUP, VOLUME, SERVER, ADDRESS,
 )  # fmt: skip
@@ -106,6 +108,18 @@ def own(things: Iterable[Data], cloud: Data) -> list[Data]:
 def ours(servers: Iterable[Data], names: Names) -> list[Data]:
     """The servers that carry our mark."""
     return [one for one in servers if one["metadata"].get(MARK) == names.platform]
+
+
+def stays(server: Data) -> str:
+    """Why the cloud would refuse to remove a server of ours, or to release it."""
+    if server["locked"]:
+        return f"is locked: openstack server unlock {server['id']}"
+    if is_adopted(server) and server["status"] not in MARKABLE:
+        return (
+            f"is {server['status']}, and the cloud takes our metadata only from a server that is"
+            f" {', '.join(MARKABLE[:-1])} or {MARKABLE[-1]}. Bring it into one of these states"
+        )
+    return ""
 
 
 def our_groups(names: Names, cloud: Data) -> set[str]:

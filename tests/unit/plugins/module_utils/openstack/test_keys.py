@@ -69,6 +69,20 @@ def test_a_team_mate_is_told_whose_key_the_machines_have() -> None:
     assert "add yours to openstack_public_keys" in refused
 
 
+def test_machines_whose_key_is_lost_can_be_replaced() -> None:
+    """After openstack keypair delete, as the plan says while the keypair is there."""
+    assert "openstack keypair delete bookface_platform-p" in faults(made(), public_key=MATE)
+    cloud = made() | {"keypairs": []}
+    assert "replaced: -e confirm_replace=lb1,swarm1" in faults(cloud, public_key=MATE)
+    assert "swarm1 have" in faults(cloud, public_key=MATE, confirm_replace=["lb1"])
+    assert told(cloud, public_key=MATE, confirm_replace=["lb1", "swarm1"])[-2:] == [
+        "replace server lb1: it does not have your key",
+        "replace server swarm1: it does not have your key",
+    ]
+    # They have been.
+    assert told(made(), confirm_replace=["lb1", "swarm1"]) == []
+
+
 def test_who_can_log_in_gives_the_keys_of_others() -> None:
     (lb1, swarm1) = told(made(), public_keys=[MATE])
     assert lb1 == f"change  server lb1: keys + {in_words(MATE)}"

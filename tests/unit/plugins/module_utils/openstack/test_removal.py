@@ -93,3 +93,17 @@ def test_a_locked_server_is_found_before_anything_is_removed() -> None:
     assert removal(cloud)["faults"] == [
         "the server swarm1 is locked: openstack server unlock id-swarm1"
     ]
+
+
+@pytest.mark.parametrize("status", ["ERROR", "RESCUE", "SHELVED_OFFLOADED", "VERIFY_RESIZE"])
+def test_a_server_that_the_cloud_would_not_release_is_found_before_anything_is_removed(
+    status: str,
+) -> None:
+    cloud = made()
+    cloud["servers"][0] |= {"status": status, "metadata": {"bookface_platform": "p"}}
+    cloud["servers"][1]["status"] = status  # one of ours is deleted in any state
+    cloud["ports"][0] |= {"network_id": "n0"}
+    (fault,) = removal(cloud)["faults"]
+    assert fault.startswith(f"the server lb1 is {status}, and the cloud takes our metadata only")
+    cloud["servers"][0]["status"] = "SHUTOFF"
+    assert removal(cloud)["faults"] == []

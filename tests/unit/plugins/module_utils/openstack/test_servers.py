@@ -227,6 +227,23 @@ def test_a_server_of_somebody_else_stops_the_run() -> None:
     )
 
 
+def test_a_locked_server_that_is_to_be_removed_blocks_only_itself_and_its_address() -> None:
+    cloud = made()
+    cloud["servers"][0]["locked"] = True
+    without: Data = {
+        "rules": {name: own for name, own in RULES.items() if name != "p-loadbalancers"},
+        "confirm_remove": ["lb1"],
+    }
+    whole = plan(cloud, DESCRIBED[1:], **without)
+    assert whole["blocked"] == {"lb1": "it is locked: openstack server unlock id-lb1"}
+    assert [step for kind in whole["remove"].values() for step in kind] == []
+    cloud["servers"][0]["locked"] = False
+    assert len(plan(cloud, DESCRIBED[1:], **without)["remove"]["floating_address"]) == 1
+    # One that was made by hand, in a state in which the cloud would not release it.
+    cloud["servers"][0] |= {"status": "RESCUE", "metadata": {"bookface_platform": "p"}}
+    assert "it is RESCUE, and" in plan(cloud, DESCRIBED[1:], **without)["blocked"]["lb1"]
+
+
 # Machines that were made by hand.
 
 
