@@ -107,7 +107,8 @@ def plan(entries: Sequence[Data], platform: str, settings: Data, cloud: Data) ->
             "metadata": openstack_servers.metadata(
                 machine, names, texts.get(machine.name, ""), wanted.disk, keys
             ),
-            "group_mark": openstack_servers.group_mark(machine) | new_keys.get(machine.name, {}),
+            "group_mark": openstack_servers.group_mark(machine),
+            "new_keys": new_keys.get(machine.name, {}),
             "adoption": openstack_servers.adoption(machine, names),
             "image_id": next(iter(openstack_steps.images(cloud, machine.image)), machine.image),
             "kept_groups": made.kept.get(machine.name, extra),
@@ -170,6 +171,11 @@ def pending(entries: Sequence[Data], platform: str, cloud: Data) -> list[Data]:
     )
 
 
+def unsound(made: Data, waiting: Sequence[Data], check: bool) -> list[str]:
+    """See openstack_unsound.yml beside this file."""
+    return openstack_servers.unsound(made, waiting, check)
+
+
 def unseen(entries: Sequence[Data], platform: str, cloud: Data) -> list[str]:
     """See openstack_unseen.yml beside this file."""
     return openstack_addresses.unseen(
@@ -220,5 +226,6 @@ class FilterModule:
             "openstack_removal": removal,
             "openstack_rules": rules,
             "openstack_unseen": unseen,
+            "openstack_unsound": unsound,
             "openstack_user_data": user_data,
         }

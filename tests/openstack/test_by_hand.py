@@ -224,6 +224,9 @@ def test_a_fault_of_one_machine_blocks_no_other(resumed: tuple[Done, Seen]) -> N
     assert "The server Balancer_1 was left as it is: it is locked, and has to be changed" in told
     assert "openstack server unlock" in told
     assert "huge1 is in ERROR: no host of the cloud has room for this flavor" in told
+    assert "To replace what is in ERROR: -e confirm_replace=huge1" in told
+    # The others are waited for, before that is said.
+    assert "PLAY [Wait for the guests]" in done.stdout
     assert seen.servers["huge1"].status == "ERROR"
     # Neither groups nor addresses of the others change in a second run.
     plan = done.stdout.partition(": Show the plan]")[2].partition("TASK")[0]

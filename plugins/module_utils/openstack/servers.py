@@ -20,6 +20,10 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.descri
     Machine,
     Names,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.fault import (
+    Fault,
+    explain,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.keys import (
     fingerprint,
     held,
@@ -131,10 +135,32 @@ def pending(found: Sequence[Machine], names: Names, cloud: Data) -> list[Data]:
     """The servers of the description that are not ACTIVE: being created, or in ERROR."""
     described = {machine.name for machine in found}
     return [
-        {"name": server["name"], "status": server["status"], "fault": server["fault"]}
+        {
+            "name": server["name"],
+            "status": server["status"],
+            "fault": server["fault"],
+            "adopted": is_adopted(server),
+        }
         for server in ours(cloud["servers"], names)
         if server["name"] in described and server["status"] != "ACTIVE"
     ]
+
+
+def unsound(made: Data, waiting: Iterable[Data], check: bool) -> list[str]:
+    """What is wrong with servers at the end of a run, for people; empty if nothing is.
+
+    C(made): the plan as the filter returns it; C(waiting): the pending servers.
+    """
+    # A check leaves those in ERROR that a run replaces.
+    replaced = {step["name"] for step in made["make"]["server"] if check and step["do"] == REPLACE}
+    failed = [one for one in waiting if one["status"] == "ERROR" and one["name"] not in replaced]
+    told = [f"{one['name']} is in ERROR: {explain(Fault(one['fault']))}" for one in failed]
+    if not told and not made["wrong"]:
+        return []
+    end = "Nothing was changed." if check else "All else that was planned is done."
+    if names := [one["name"] for one in failed if not one["adopted"]]:
+        end += f" To replace what is in ERROR: -e confirm_replace={','.join(names)}"
+    return [*made["wrong"], *told, end]
 
 
 def plan_servers(
@@ -230,7 +256,7 @@ def new_keys(names: Names, wanted: Settings, server: Data, cloud: Data) -> dict[
         return {}
     if not told and server["user_id"] != cloud["user_id"]:
         return {}
-    return more(server["metadata"], keys(names, wanted, cloud))
+    return more(server["metadata"], wanted.public_keys if told else keys(names, wanted, cloud))
 
 
 def _ambiguous(name: str, mine: Sequence[Data], foreign: Sequence[Data]) -> str:
@@ -449,7 +475,13 @@ def _changes(
     if server["metadata"].get(GROUPS_MARK) != groups:
         yield f"groups {server['metadata'].get(GROUPS_MARK)} -> {groups}"
     if given := new_keys(names, wanted, server, cloud):
-        yield f"keys + {', '.join(given.values())}"
+        if wanted.gives_keys:
+            yield f"keys + {', '.join(given.values())}"
+        else:
+            made.left.append(
+                f"{SERVER} {machine.name}: keys + {', '.join(given.values())} in a run with"
+                " openstack_wait_for_guest"
+            )
     known = {group["id"]: group["name"] for group in cloud["security_groups"]}
     kept, mine = extra_groups(wanted, cloud), our_groups(names, cloud)
     network = network_id(names, wanted, cloud)

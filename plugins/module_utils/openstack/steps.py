@@ -50,7 +50,7 @@ class Settings:
 
     C(public_key): of the one who runs this; C(public_keys): of the team. C(disk): device and mount
     point of a machine's volume. C(extra_groups): security groups of others that all machines are in
-    as well.
+    as well. C(gives_keys): whether the run logs in to the machines and gives them keys.
     """
 
     network: str
@@ -64,6 +64,7 @@ class Settings:
     user_data: Mapping[str, str]
     disk: str
     extra_groups: Sequence[str] = ()
+    gives_keys: bool = True
     confirm_replace: Sequence[str] = ()
     confirm_remove: Sequence[str] = ()
     confirm_adopt: Sequence[str] = ()

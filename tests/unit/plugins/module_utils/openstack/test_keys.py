@@ -87,8 +87,10 @@ def test_who_can_log_in_gives_the_keys_of_others() -> None:
     (lb1, swarm1) = told(made(), public_keys=[MATE])
     assert lb1 == f"change  server lb1: keys + {in_words(MATE)}"
     assert swarm1.startswith("change  server swarm1: keys + ")
-    mark = plan(made(), public_keys=[MATE])["servers"]["lb1"]["group_mark"]
-    assert mark["bookface_key_2"] == in_words(MATE)
+    marks_of = plan(made(), public_keys=[MATE])["servers"]["lb1"]
+    assert marks_of["new_keys"] == {"bookface_key_2": in_words(MATE)}
+    # They are noted when the machine has them, not with its groups.
+    assert [*marks_of["group_mark"]] == ["bookface_groups"]
     cloud = of_mate()
     for server in cloud["servers"]:
         server["metadata"] |= marks([KEY, MATE])
@@ -96,6 +98,22 @@ def test_who_can_log_in_gives_the_keys_of_others() -> None:
     assert told(cloud, public_key=MATE, public_keys=[KEY, MATE]) == [
         "create  keypair bookface_platform-p"
     ]
+
+
+def test_a_run_that_does_not_log_in_gives_no_keys() -> None:
+    whole = plan(made(), public_keys=[MATE], gives_keys=False)
+    assert whole["steps"] == []
+    assert whole["left"][0] == (
+        f"server lb1: keys + {in_words(MATE)} in a run with openstack_wait_for_guest"
+    )
+
+
+def test_a_server_is_not_said_to_have_the_keypair_of_another_account() -> None:
+    """The mate's own keypair is an old one, which is on no machine."""
+    cloud = of_mate() | {"keypairs": [{"name": "bookface_platform-p", "public_key": "x CCCC old"}]}
+    for server in cloud["servers"]:
+        server["metadata"] |= marks([KEY, MATE])
+    assert told(cloud, public_key=MATE, public_keys=[KEY, MATE]) == []
 
 
 def test_two_people_may_share_an_account() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.servers import (
@@ -42,7 +44,7 @@ def test_a_server_that_is_being_created_is_waited_for() -> None:
     cloud["servers"][1] |= {"status": "BUILD", "networks": []}
     del cloud["ports"][1]
     assert told(cloud) == []
-    assert pending(cloud) == [{"name": "swarm1", "status": "BUILD", "fault": ""}]
+    assert pending(cloud) == [{"name": "swarm1", "status": "BUILD", "fault": "", "adopted": False}]
 
 
 def test_nobody_waits_for_servers_of_others_or_out_of_the_description() -> None:
@@ -59,8 +61,39 @@ def test_a_server_in_error_ends_the_wait_with_its_reason() -> None:
     cloud = made()
     cloud["servers"][0] |= {"status": "ERROR", "fault": "No valid host was found."}
     assert pending(cloud) == [
-        {"name": "lb1", "status": "ERROR", "fault": "No valid host was found."}
+        {"name": "lb1", "status": "ERROR", "fault": "No valid host was found.", "adopted": False}
     ]
+
+
+def unsound(cloud: Data, check: bool = False, **settings: Any) -> list[str]:
+    """As at the end of a run that has changed nothing in the cloud."""
+    whole = plan(cloud, **settings)
+    waiting = [one for one in pending(cloud) if one["name"] not in whole["blocked"]]
+    return list(FILTERS["openstack_unsound"](whole, waiting, check))
+
+
+def test_the_end_of_a_run_says_what_is_wrong_and_only_what_helps() -> None:
+    cloud = made()
+    assert unsound(cloud) == []
+    cloud["servers"][0] |= {"status": "SHUTOFF", "locked": True}
+    locked, end = unsound(cloud)
+    assert "The server lb1 was left as it is: it is locked" in locked
+    assert end == "All else that was planned is done."
+    # In ERROR since the plan was made.
+    whole = plan(made())
+    failed = {"name": "lb1", "status": "ERROR", "fault": "No valid host", "adopted": False}
+    said = FILTERS["openstack_unsound"](whole, [failed], False)
+    assert said[0].startswith("lb1 is in ERROR: no host of the cloud has room")
+    assert said[-1].endswith(" is done. To replace what is in ERROR: -e confirm_replace=lb1")
+    said = FILTERS["openstack_unsound"](whole, [failed | {"adopted": True}], False)
+    assert said[-1] == "All else that was planned is done."
+
+
+def test_a_check_of_a_replacement_is_content_with_the_server_in_error() -> None:
+    cloud = made()
+    cloud["servers"][0]["status"] = "ERROR"
+    assert unsound(cloud, check=True)[-1] == "Nothing was changed."
+    assert unsound(cloud, check=True, confirm_replace=["lb1"]) == []
 
 
 def pending(cloud: Data) -> list[Data]:
