@@ -198,7 +198,9 @@ def servers(cloud: Any) -> list[dict[str, Any]]:
             "user_id": server.user_id or "",
             "fault": (server.fault or {}).get("message", ""),
             "metadata": dict(server.metadata),
+            # Empty for one that boots from a volume.
             "image_id": (server.image or {}).get("id") or "",
+            "zone": server.availability_zone or "",
             "flavor": server.flavor.original_name or server.flavor.name or "",
             "networks": sorted(server.addresses or {}),
             "addresses": [

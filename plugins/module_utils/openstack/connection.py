@@ -30,10 +30,11 @@ except ImportError:
     HAS_SDK = False
     REFUSALS = ()
 
-# With the library's delays, which double from half a second: about 8 seconds for each request.
+# Both also in vars/main.yml of the role openstack, for the modules of openstack.cloud. With the
+# library's delays, which double from half a second: about 8 seconds for each request.
 RETRIES = 4
 # Seconds for an answer, which a cloud may otherwise delay for ever.
-TIMEOUT = 60
+TIMEOUT = 120
 LATER = frozenset({429, 502, 503, 504})
 
 

@@ -45,6 +45,11 @@ class Meaning:
 # The first one that explains an error counts: a quota is also a status 403.
 MEANINGS = (
     Meaning(
+        "there are no credentials in the environment. Source the openrc file of your project in"
+        " this shell, such as: source project-openrc.sh",
+        r"Cloud envvars was not found",
+    ),
+    Meaning(
         "clouds.yaml has no such cloud. Set openstack_cloud to one of its clouds. The file is"
         " searched in this directory, ~/.config/openstack, /etc/openstack, and at"
         " OS_CLIENT_CONFIG_FILE",

@@ -327,9 +327,9 @@ def _existing(
     name, id_, adopted = machine.name, server["id"], _by_hand(server, names)
     # What somebody has made by hand is theirs to delete, whatever the description says of it.
     reasons = [] if adopted else list(_reasons(machine, names, wanted, server, cloud))
-    other_boot = not adopted and _other_boot(machine, wanted, server)
-    if other_boot and (reasons or name in wanted.confirm_replace):
-        reasons.append("user data has changed")
+    only_new = {} if adopted else dict(_only_new(machine, wanted, server))
+    if reasons or name in wanted.confirm_replace:
+        reasons += only_new
     if name in wanted.confirm_replace and _shut_out(server, names, wanted, cloud):
         reasons.append("it does not have your key")
     if adopted and name in wanted.confirm_replace:
@@ -363,10 +363,15 @@ def _existing(
         return
     if step:
         made.steps.append(step)
-    if other_boot and not reasons:
+    if not reasons:
+        made.left += [
+            f"{SERVER} {name}: {told}, -e confirm_replace={name} replaces it"
+            for told in only_new.values()
+        ]
+    if adopted and machine.volume:
         made.left.append(
-            f"{SERVER} {name}: its user data has changed; site.yml applies the same to a running"
-            f" machine, -e confirm_replace={name} replaces it"
+            f"{SERVER} {name}: a volume of {machine.volume} GB is described, but the machine was"
+            " made by hand: attach and mount it yourself"
         )
     # One that is on its way is waited for.
     if resume and not (step and step.do == REPLACE) and not server["task_state"]:
@@ -401,8 +406,8 @@ def _problem(machine: Machine, server: Data, adopted: bool) -> str:
         )
     if status == "VERIFY_RESIZE":
         return (
-            "it waits in VERIFY_RESIZE for a decision: openstack server resize confirm, or revert,"
-            f" {id_}"
+            f"it waits in VERIFY_RESIZE for a decision: openstack server resize confirm {id_}, or"
+            f" openstack server resize revert {id_}"
         )
     if status in ("ACTIVE", *RESUMES, *MOVING):
         return ""
@@ -457,14 +462,23 @@ def _network_name(names: Names, wanted: Settings, cloud: Data) -> str:
     return known.get(id_) or wanted.network or names.network
 
 
-def _other_boot(machine: Machine, wanted: Settings, server: Data) -> bool:
-    """Whether its user data differs from what a new server would get.
-
-    No reason to replace it: the role docker_ce does the same on a running machine, and _reasons
-    compares the volume.
-    """
+def _only_new(machine: Machine, wanted: Settings, server: Data) -> Iterator[tuple[str, str]]:
+    """What only a new server gets, and nobody loses data for: the change, and what to say of it."""
+    # The role docker_ce does the same on a running machine, and _reasons compares the volume.
     text = wanted.user_data.get(machine.name, "")
-    return bool(server["metadata"].get(USER_DATA_MARK) != digest(text))
+    if server["metadata"].get(USER_DATA_MARK) != digest(text):
+        change = "user data has changed"
+        yield change, f"its {change}; site.yml applies the same to a running machine"
+    zone = machine.availability_zone
+    if zone and server["zone"] and zone != server["zone"]:
+        change = f"availability_zone {server['zone']} -> {zone}"
+        yield change, f"{change} is for a new machine"
+    # A server in BUILD has an image or none as it will have.
+    if bool(machine.boot_volume) == bool(server["image_id"]):
+        disks = ("the flavor's disk", "a volume")
+        here, there = disks if machine.boot_volume else disks[::-1]
+        change = f"it boots from {here} -> {there}"
+        yield change, f"{change} (boot_from_volume) is for a new machine"
 
 
 def _changes(

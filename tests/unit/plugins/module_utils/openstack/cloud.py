@@ -92,6 +92,7 @@ def server(name: str, group: str, text: str = "") -> Data:
             **marks([KEY]),
         },
         "image_id": "i12",
+        "zone": "nova",
         "flavor": "small",
         "networks": ["p"],
         "addresses": ["192.0.2.5"],

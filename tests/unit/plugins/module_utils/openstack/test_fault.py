@@ -16,6 +16,7 @@ fault = FilterModule().filters()["openstack_fault"]
     ("words", "means"),
     [
         ("ConfigException: Cloud nosuch was not found.", "clouds.yaml has no such cloud"),
+        ("ConfigException: Cloud envvars was not found.", "Source the openrc file"),
         (
             "Unauthorized: The request you have made requires authentication. (HTTP 401)",
             "a wrong user or password, or an expired token",

@@ -147,6 +147,43 @@ def test_a_server_with_another_first_boot_stays_until_it_is_named() -> None:
     assert told(made(), confirm_replace=["swarm1"]) == []  # it has been
 
 
+@pytest.mark.parametrize(
+    ("described", "change"),
+    [
+        ({"availability_zone": "east"}, "availability_zone nova -> east"),
+        ({"boot_from_volume": 20}, "it boots from the flavor's disk -> a volume"),
+    ],
+)
+def test_what_only_a_new_server_gets_is_listed(described: Data, change: str) -> None:
+    cloud = made() | {"block_storage": True, "zones": ["nova", "east"]}
+    wanted = [DESCRIBED[0] | described, DESCRIBED[1]]
+    (line,) = plan(cloud, wanted)["lines"]
+    assert line.startswith(f"leave   server lb1: {change}")
+    assert line.endswith("is for a new machine, -e confirm_replace=lb1 replaces it")
+    steps = told(cloud, wanted, confirm_replace=["lb1"])
+    assert f"replace server lb1: {change}" in steps
+    # As it is already.
+    cloud["servers"][0] |= {
+        "zone": "east",
+        "image_id": "" if "boot_from_volume" in described else "i12",
+    }
+    assert plan(cloud, wanted)["lines"] == []
+
+
+def test_a_server_that_boots_from_a_volume_is_not_said_to_have_a_disk() -> None:
+    cloud = made()
+    cloud["servers"][0]["image_id"] = ""
+    (line,) = plan(cloud)["left"]
+    assert "it boots from a volume -> the flavor's disk" in line
+
+
+def test_the_volume_of_a_machine_that_was_made_by_hand_is_up_to_others() -> None:
+    cloud = by_hand("bookface_platform", "bookface_groups") | {"block_storage": True}
+    described = [DESCRIBED[0] | {"volume": 10}, DESCRIBED[1]]
+    (line,) = plan(cloud, described)["left"]
+    assert line.startswith("server lb1: a volume of 10 GB is described, but the machine was made")
+
+
 def test_a_change_of_groups_leaves_the_marks_of_the_first_boot() -> None:
     wanted = [DESCRIBED[0], DESCRIBED[1] | {"groups": ["swarm_managers", "caches"]}]
     whole = plan(made(), wanted, user_data={})
@@ -224,7 +261,10 @@ def test_what_the_cloud_can_resume_is_resumed(status: str, step: str) -> None:
     ("server", "says"),
     [
         ({"status": "RESCUE"}, "openstack server unrescue id-lb1"),
-        ({"status": "VERIFY_RESIZE"}, "openstack server resize confirm, or revert, id-lb1"),
+        (
+            {"status": "VERIFY_RESIZE"},
+            "openstack server resize confirm id-lb1, or openstack server resize revert id-lb1",
+        ),
         ({"status": "SOFT_DELETED"}, "it is SOFT_DELETED, expected ACTIVE"),
         ({"status": "SHUTOFF", "locked": True}, "changed: it is shut off. Unlock it"),
     ],
