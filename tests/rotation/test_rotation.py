@@ -59,13 +59,17 @@ def taken_out(platform: Platform) -> dict[str, int]:
 
 
 @pytest.fixture(autouse=True)
-def _on_both(platform: Platform) -> Iterator[None]:
-    """Half of the clients go to the containers, and half to the swarm."""
+def _on_containers(platform: Platform) -> Iterator[None]:
     if platform.backend() != "docker":
         platform.switch("docker").ok()
-    platform.switch("swarm", "-e", "percent=50").ok()
     yield
     platform.switch("docker").ok()
+
+
+def asking(platform: Platform) -> Load:
+    """Clients of the backend that has the traffic."""
+    urls = [platform.url, f"{platform.url}showallusers.php"]
+    return Load(urls, clients=6, rate=25, at_least=800, expect="(?i)users:")
 
 
 # A run of site.yml for each of three rounds.
@@ -83,14 +87,16 @@ def test_rotation_under_load(platform: Platform) -> None:
     assert logins(platform) == own
 
     checks = taken_out(platform)
-    urls = [platform.url, f"{platform.url}showallusers.php"]
-    with Load(urls, clients=6, rate=25, at_least=800, expect="(?i)users:") as load:
+    with asking(platform) as containers:
         killed_at("Show that they are changed", *CHANGED)
         assert logins(platform) == dict.fromkeys(own, (BRIDGE, NEW))
         assert accounts(platform) == ["bfuser", BRIDGE]
+    platform.switch("swarm").ok()
+    with asking(platform) as tasks:
         rotated = platform.playbook(*ROTATE).ok()
-    assert load.summary.failed == 0, load.summary.as_text()
-    assert set(load.summary.by_backend) == {"docker", "swarm"}
+    for name, load in (("docker", containers), ("swarm", tasks)):
+        assert load.summary.failed == 0, load.summary.as_text()
+        assert set(load.summary.by_backend) == {name}
     assert taken_out(platform) == checks
     # Others may have been on the first bridge.
     assert f"Meanwhile the pages log in as {SECOND}" in rotated.text
