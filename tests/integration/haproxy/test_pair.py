@@ -247,11 +247,8 @@ def test_one_that_is_not_reached_on_the_way_back_is_named(pair: Pair) -> None:
     """The second fails; the network to the first fails before it can be taken back."""
     inventory = json.loads((pair.directory / "hosts.json").read_text())
     hosts = inventory["all"]["children"]["loadbalancers"]["hosts"]
-    gone = "hostvars['lb-b'].__haproxy_reason is defined"
     hosts["lb-a"].update(
-        ansible_connection=f"{{{{ 'ssh' if {gone} else 'local' }}}}",
-        ansible_ssh_executable=cut_off(pair.directory),
-        ansible_ssh_retries=0,
+        cut_off(pair.directory, "hostvars['lb-b'].__haproxy_reason is defined"),
     )
     (pair.directory / "hosts.json").write_text(json.dumps(inventory))
     content = "{{ 'Users:' if inventory_hostname == 'lb-a' else 'no such words' }}"
@@ -271,12 +268,7 @@ def test_one_that_is_not_reached_on_the_way_back_is_named(pair: Pair) -> None:
 def test_the_first_is_not_reached_any_more(pair: Pair) -> None:
     """Nobody knows whether its switch took place, so nothing is claimed about its traffic."""
     now = "inventory_hostname == 'lb-a' and __haproxy_own is defined"
-    failed = pair.switch(
-        target="docker",
-        ansible_connection=f"{{{{ 'ssh' if {now} else 'local' }}}}",
-        ansible_ssh_executable=cut_off(pair.directory),
-        ansible_ssh_retries=0,
-    )
+    failed = pair.switch(target="docker", **cut_off(pair.directory, now))
     assert failed.code != 0, failed.output
     said = " ".join(failed.text.split())
     assert "Where lb-a sends its traffic is unknown" in said, said
@@ -284,12 +276,16 @@ def test_the_first_is_not_reached_any_more(pair: Pair) -> None:
     assert [one.lines() for one in (pair.a, pair.b)] == [["legacy", "other"]] * 2
 
 
-def cut_off(directory: Path) -> str:
-    """An ssh that reaches nobody."""
+def cut_off(directory: Path, now: str) -> dict[str, Any]:
+    """Variables of hosts that are not reached any more once the condition C(now) holds."""
     program = directory / "cut"
     program.write_text("#!/bin/sh\nexit 255\n")
     program.chmod(0o755)
-    return str(program)
+    return {
+        "ansible_connection": f"{{{{ 'ssh' if {now} else 'local' }}}}",
+        "ansible_ssh_executable": str(program),
+        "ansible_ssh_retries": 0,
+    }
 
 
 def test_each_is_asked_at_an_address_of_its_own(directory: Path) -> None:
@@ -328,12 +324,7 @@ def test_a_standby_that_cannot_be_reached_is_not_verified(pair: Pair) -> None:
     """The network fails after the proof, for one task."""
     now = "inventory_hostname == 'lb-b' and __haproxy_proved.results is defined"
     missing = "__haproxy_verified.results is not defined"
-    failed = pair.switch(
-        target="docker",
-        ansible_connection=f"{{{{ 'ssh' if {now} and {missing} else 'local' }}}}",
-        ansible_ssh_executable=cut_off(pair.directory),
-        ansible_ssh_retries=0,
-    )
+    failed = pair.switch(target="docker", **cut_off(pair.directory, f"{now} and {missing}"))
     assert failed.code != 0, failed.output
     assert "did not serve as expected (it could not be reached)" in failed.text
     for one in (pair.a, pair.b):
