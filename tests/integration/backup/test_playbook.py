@@ -10,19 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from workalike.support import BOOTSTRAP_SQL, LOOPBACK, postgresql_program
+from workalike.support import BOOTSTRAP_SQL, LOOPBACK, debian_cluster
 
 from tests.support.commands import Run
-from tests.support.namespace import Namespace, namespace
-from tests.support.ports import free_port
+from tests.support.namespace import Namespace
 
-EMPTY = [
-    "/etc/postgresql",
-    "/run/postgresql",
-    "/var/backups",
-    "/var/lib/postgresql",
-    "/var/log/postgresql",
-]
 FUTURE = [f"bf-2099010{day}T000000Z.dump" for day in range(1, 8)]
 PAST = [f"bf-2020010{day}T000000Z.dump" for day in range(1, 8)]
 DIRECTORY = "/var/backups/site"
@@ -31,8 +23,8 @@ DIRECTORY = "/var/backups/site"
 class Server:
     """PostgreSQL with bookface's tables, and the playbook."""
 
-    def __init__(self, inside: Namespace, room: Path) -> None:
-        self.inside, self.room, self.port = inside, room, free_port()
+    def __init__(self, inside: Namespace, room: Path, port: int) -> None:
+        self.inside, self.room, self.port = inside, room, port
 
     def shell(self, command: str) -> str:
         return self.inside.run("bash", "-c", command).stdout
@@ -62,21 +54,12 @@ class Server:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     room = tmp_path_factory.mktemp("backup")
-    for directory in (room, room.parent, room.parent.parent):
-        directory.chmod(0o755)
-    version = Path(postgresql_program("postgres")).parts[4]
-    with namespace(room, empty=EMPTY) as inside:
-        server = Server(inside, room)
-        cluster = f"{version} main"
-        server.shell(f"pg_createcluster --port={server.port} {cluster} -- --no-sync")
-        server.shell(f"pg_ctlcluster {cluster} start")
-        try:
-            psql = f"su postgres -c 'psql -Xqp {server.port} -v ON_ERROR_STOP=1 -d {{}}'"
-            server.shell(f"{psql.format('postgres')} <<< 'create database bf'")
-            server.shell(f"{psql.format('bf')} < {BOOTSTRAP_SQL}")
-            yield server
-        finally:
-            server.shell(f"pg_ctlcluster {cluster} stop -m immediate")
+    with debian_cluster(room, "/var/backups") as (inside, port):
+        server = Server(inside, room, port)
+        psql = f"su postgres -c 'psql -Xqp {server.port} -v ON_ERROR_STOP=1 -d {{}}'"
+        server.shell(f"{psql.format('postgres')} <<< 'create database bf'")
+        server.shell(f"{psql.format('bf')} < {BOOTSTRAP_SQL}")
+        yield server
 
 
 def test_backups_of_a_wrong_clock_do_not_cost_the_one_just_made(

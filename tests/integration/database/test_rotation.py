@@ -16,21 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from workalike.support import DB_PASSWORD, DB_USER, LOOPBACK, Cluster, postgresql_program
+from workalike.support import DB_PASSWORD, DB_USER, LOOPBACK, Cluster, debian_cluster
 
 from tests.support.commands import Run, playbook_on
-from tests.support.namespace import Namespace, namespace
+from tests.support.namespace import Namespace
 from tests.support.paths import ROOT
-from tests.support.ports import free_port
 from tests.support.waiting import until
 
-EMPTY = [
-    "/etc/pgbouncer",
-    "/etc/postgresql",
-    "/run/postgresql",
-    "/var/lib/postgresql",
-    "/var/log/postgresql",
-]
 # As the role does it once the server runs.
 CONTENT = """
 - hosts: databases
@@ -50,8 +42,8 @@ BRIDGE, SECOND = "bfuser_rotation", "bfuser_rotation2"
 class Server:
     """PostgreSQL as the role database sets it up, and playbooks on it."""
 
-    def __init__(self, inside: Namespace, room: Path) -> None:
-        self.inside, self.room, self.port = inside, room, free_port()
+    def __init__(self, inside: Namespace, room: Path, port: int) -> None:
+        self.inside, self.room, self.port = inside, room, port
         self.content = str(room / "content.yml")
         Path(self.content).write_text(CONTENT)
         self.hosts = room / "inventory.yml"
@@ -127,22 +119,13 @@ class Server:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     room = tmp_path_factory.mktemp("rotation")
-    for directory in (room, room.parent, room.parent.parent):
-        directory.chmod(0o755)
-    version = Path(postgresql_program("postgres")).parts[4]
-    with namespace(room, empty=EMPTY) as inside:
-        server = Server(inside, room)
-        cluster = f"{version} main"
-        server.shell(f"pg_createcluster --port={server.port} {cluster} -- --no-sync")
-        server.shell(f"pg_ctlcluster {cluster} start")
-        try:
-            server.play(server.content, "first").ok()
-            server.sql("alter role bfuser in database bf set work_mem = '5MB'")
-            server.sql("alter role bfuser set lock_timeout = '7s'")
-            server.shell('echo \'"bfuser" "theirs"\' > /etc/pgbouncer/userlist.txt')
-            yield server
-        finally:
-            server.shell(f"pg_ctlcluster {cluster} stop -m immediate")
+    with debian_cluster(room, "/etc/pgbouncer") as (inside, port):
+        server = Server(inside, room, port)
+        server.play(server.content, "first").ok()
+        server.sql("alter role bfuser in database bf set work_mem = '5MB'")
+        server.sql("alter role bfuser set lock_timeout = '7s'")
+        server.shell('echo \'"bfuser" "theirs"\' > /etc/pgbouncer/userlist.txt')
+        yield server
 
 
 def test_killed_and_continued(server: Server) -> None:

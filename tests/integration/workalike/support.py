@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.namespace import Namespace, namespace
 from tests.support.ports import free_address, free_port
 from tests.support.waiting import until
 
@@ -74,6 +75,26 @@ def postgresql_program(name: str) -> str:
     if not found:
         pytest.fail(f"{name} is missing: apt-get install postgresql", pytrace=False)
     return str(found[-1])
+
+
+@contextlib.contextmanager
+def debian_cluster(room: Path, *empty: str) -> Iterator[tuple[Namespace, int]]:
+    """Debian's PostgreSQL as a role finds it, in directories that nobody else sees, and its port.
+
+    C(empty) are more of these directories.
+    """
+    for directory in (room, room.parent, room.parent.parent):
+        directory.chmod(0o755)
+    cluster = f"{Path(postgresql_program('postgres')).parts[4]} main"
+    places = ("/etc/postgresql", "/run/postgresql", "/var/lib/postgresql", "/var/log/postgresql")
+    with namespace(room, empty=[*places, *empty]) as inside:
+        port = free_port()
+        inside.run("bash", "-c", f"pg_createcluster --port={port} {cluster} -- --no-sync")
+        inside.run("bash", "-c", f"pg_ctlcluster {cluster} start")
+        try:
+            yield inside, port
+        finally:
+            inside.run("bash", "-c", f"pg_ctlcluster {cluster} stop -m immediate")
 
 
 @functools.cache
