@@ -46,6 +46,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "first-boot": (
         "docker_ce/first_boot",
         {
+            # Docker's own key would be fetched first.
+            "docker_ce_origin": "distribution",
             "docker_ce_suite": "bookworm",
             "docker_ce_distribution": "debian",
             "docker_ce_architecture": "amd64",
