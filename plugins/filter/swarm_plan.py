@@ -19,13 +19,14 @@ def swarm_plan(
     managers: Sequence[str],
     workers: Sequence[str],
     replicas: int,
-    publish_mode: str,
+    ingress_mode: str,
     network: str,
     service: str,
     port: int,
     pools: Sequence[str],
     adopt: Sequence[str] = (),
     addresses: Sequence[str] = (),
+    heartbeat: int = 5,
 ) -> dict[str, Any]:
     """See swarm_plan.yml beside this file."""
     try:
@@ -33,13 +34,14 @@ def swarm_plan(
             managers=managers,
             workers=workers,
             replicas=int(replicas),
-            publish_mode=publish_mode,
+            ingress_mode=ingress_mode,
             network=network,
             service=service,
             port=int(port),
             pools=pools,
             adopt=adopt,
             addresses=addresses,
+            heartbeat=int(heartbeat),
         )
         return swarm.plan(seen, given)
     except (IndexError, KeyError, TypeError, ValueError) as error:
@@ -54,9 +56,30 @@ def swarm_servers(seen: Seen, running: Iterable[str], mode: str, port: int) -> d
         raise AnsibleFilterError(f"swarm_servers: {error!r}") from error
 
 
+def swarm_uneven(manager: Mapping[str, Any], tasks: Iterable[str]) -> bool:
+    """See swarm_uneven.yml beside this file."""
+    try:
+        return swarm.uneven(manager, tasks)
+    except (KeyError, TypeError) as error:
+        raise AnsibleFilterError(f"swarm_uneven: {error!r}") from error
+
+
+def swarm_report(seen: Seen, managers: Sequence[str]) -> list[str]:
+    """See swarm_report.yml beside this file."""
+    try:
+        return swarm.report(seen, managers)
+    except (KeyError, TypeError) as error:
+        raise AnsibleFilterError(f"swarm_report: {error!r}") from error
+
+
 class FilterModule:
     """The filters by their names in Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name in Jinja → function."""
-        return {"swarm_plan": swarm_plan, "swarm_servers": swarm_servers}
+        return {
+            "swarm_plan": swarm_plan,
+            "swarm_report": swarm_report,
+            "swarm_servers": swarm_servers,
+            "swarm_uneven": swarm_uneven,
+        }

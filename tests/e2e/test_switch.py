@@ -104,6 +104,7 @@ def test_status_tells_who_serves(platform: Platform) -> None:
     assert "traffic goes to: docker" in run.output
     for server in ("web1", "web2", "docker1-32001", "docker1-32002"):
         assert re.search(rf"{server}\s+\S+:\d+\s+UP\s+L7OK", run.output), run.output
+    assert "swarm: 3 of 3 nodes take tasks" in run.output
     for host in ("docker1", "swarm1"):
         age = rf"{host}: base image of [-\d]{{10}}, \d+ days old"
         assert re.search(age, run.output), run.output

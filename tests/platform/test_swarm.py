@@ -126,22 +126,22 @@ def test_secrets_are_in_no_description(host: Host, service: dict[str, Any]) -> N
     }
 
 
-def test_routing_mesh_is_used_where_the_kernel_can(host: Host, service: dict[str, Any]) -> None:
-    """What the mesh is worth, C(test_nodes_answer) sees."""
-    modules = f"/lib/modules/{host.check_output('uname -r')}"
-    found = host.run(f"find {modules}/ -name 'ip_vs.ko*'; cat {modules}/modules.builtin").stdout
-    can = host.file("/proc/net/ip_vs").exists or "/ip_vs.ko" in found
-    mode = service["Spec"]["EndpointSpec"]["Ports"][0]["PublishMode"]
-    assert mode == ("ingress" if can else "host")
-
-
-def test_nodes_answer(host: Host, service: dict[str, Any], nodes: set[str], busy: set[str]) -> None:
-    """All of them through the routing mesh; else just those that run a task."""
-    port = service["Spec"]["EndpointSpec"]["Ports"][0]
-    answering = nodes if port["PublishMode"] == "ingress" else busy
+def test_nodes_that_run_a_task_answer(
+    host: Host, service: dict[str, Any], nodes: set[str], busy: set[str]
+) -> None:
+    """And no others, so that load balancers check the tasks themselves."""
+    (port,) = service["Spec"]["EndpointSpec"]["Ports"]
+    assert port["PublishMode"] == "host"
+    assert service["Spec"]["TaskTemplate"]["Placement"]["MaxReplicas"] == 1
     for name in nodes:
         ready = ask(host, f"http://{name}:{port['PublishedPort']}/platform/ready", PROBE)
-        assert ready == ((200, "ready\n") if name in answering else (0, "")), name
+        assert ready == ((200, "ready\n") if name in busy else (0, "")), name
+
+
+def test_nodes_report_often(host: Host) -> None:
+    """A node that is lost is noticed after three of these."""
+    form = "{{.Swarm.Cluster.Spec.Dispatcher.HeartbeatPeriod}}"
+    assert docker(host, f"info --format '{form}'") == str(2 * 10**9)
 
 
 def test_pages_come_from_the_database(host: Host, busy: set[str]) -> None:

@@ -21,8 +21,12 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.labels impor
 )
 
 OVERLAY = "overlay"
-# How ports are published.
-HOST, INGRESS = "host", "ingress"
+# How a node leads to the tasks: to its own one, or through the routing mesh to all.
+HOST, MESH = "host", "mesh"
+# What Docker calls the port of a service that is published through the mesh.
+INGRESS = "ingress"
+# Docker gives times in nanoseconds.
+SECOND = 10**9
 # A node that takes tasks, and what the others are called.
 ACTIVE = "active"
 _UNAVAILABLE = {"drain": "drained", "pause": "paused"}
@@ -194,6 +198,7 @@ def _cluster(found: Entry) -> dict[str, Any]:
         "id": found.get("ID", ""),
         "ours": _made_here(found.get("Spec") or {}),
         "pools": list(found.get("DefaultAddrPool") or ()),
+        "heartbeat": ((found.get("Spec") or {}).get("Dispatcher") or {}).get("HeartbeatPeriod", 0),
     }
 
 
@@ -206,6 +211,10 @@ def _service(found: Entry) -> dict[str, Any]:
         "stack": labels.get("com.docker.stack.namespace", ""),
         "mode": next(iter(spec["Mode"])),
         "networks": [one["Target"] for one in spec["TaskTemplate"].get("Networks") or ()],
+        "published": [
+            {"target": port["TargetPort"], "mode": port.get("PublishMode", INGRESS)}
+            for port in (spec.get("EndpointSpec") or {}).get("Ports") or ()
+        ],
     }
 
 
@@ -238,7 +247,7 @@ class Settings:
     managers: Sequence[str]
     workers: Sequence[str]
     replicas: int
-    publish_mode: str
+    ingress_mode: str
     network: str
     service: str
     port: int
@@ -247,6 +256,8 @@ class Settings:
     adopt: Sequence[str] = ()
     # Addresses of all hosts of the swarm, also of those that are not in the run.
     addresses: Sequence[str] = ()
+    # Seconds between two signs of life of a node.
+    heartbeat: int = 5
 
 
 def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
@@ -258,23 +269,20 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
     leaders.sort(key=lambda host: not _is_ours(nodes[host]))
     lead = (leaders or [*given.managers])[0]
     known = nodes[lead] if leaders else Node()
-    without_ipvs = [host for host, node in nodes.items() if not node.ipvs]
-    mode = given.publish_mode
-    if mode == "auto":
-        mode = INGRESS if known.mesh and not without_ipvs else HOST
     network = known.networks[0] if known.networks else {}
     return {
         "lead": lead,
         "engines": all(node.state != "none" for node in nodes.values()),
         "exists": bool(leaders),
         "complete": bool(leaders) and all(_has_its_part(nodes[h], known, h, given) for h in nodes),
-        "mode": mode,
         "network_exists": network.get("driver") == OVERLAY,
+        "heartbeat": _other_heartbeat(given, known, bool(leaders)),
         "canary": {"name": canary_name(given.service), "left": bool(known.canary)},
         "old_secrets": max(_versions(known.secrets), default=0) > _VERSIONS_KEPT,
         "errors": [
-            *_publishing(given, mode, without_ipvs, known),
-            *_room(given, nodes, mode, known),
+            *_publishing(given, nodes, known),
+            *_another_mode(given, known),
+            *_room(given, nodes, known),
             *_other_networks(given, nodes),
             *_membership(given, nodes, leaders, lead, known),
             *_wrong_adoptions(given),
@@ -311,39 +319,57 @@ def _versions(secrets: Iterable[str]) -> Iterable[int]:
     return Counter(_VERSION.sub("", name) for name in secrets).values()
 
 
-def _publishing(
-    given: Settings, mode: str, without_ipvs: Sequence[str], known: Node
-) -> Iterable[str]:
+def _other_heartbeat(given: Settings, known: Node, exists: bool) -> bool:
+    """Whether nodes of our swarm are to report at another interval. One of others keeps its own."""
+    if not exists:
+        return True
+    ours: bool = known.cluster.get("ours", False)
+    return ours and known.cluster.get("heartbeat") != given.heartbeat * SECOND
+
+
+def _publishing(given: Settings, nodes: Mapping[str, Node], known: Node) -> Iterable[str]:
     """Docker's routing mesh is IPVS: without it ports do not answer, and no error says so."""
     hosts = {*given.managers, *given.workers}
+    mesh = given.ingress_mode == MESH
+    without_ipvs = [host for host, node in nodes.items() if not node.ipvs]
     for other in known.ports:
         # With mode host both the swarm finds nodes where the port is free.
-        if other["port"] == given.port and INGRESS in (mode, other["mode"]):
+        if other["port"] == given.port and (mesh or other["mode"] == INGRESS):
             yield (
                 f"swarm_port is {given.port}, which the service {other['service']} of this swarm"
                 " publishes. Set bookface_swarm_port to another one, which the load balancers read"
                 " as well."
             )
-    if given.publish_mode == INGRESS and without_ipvs:
+    if mesh and without_ipvs:
         yield (
-            f"swarm_publish_mode is ingress, but the kernel has no IPVS on"
-            f" {', '.join(without_ipvs)}: no node would answer. Use auto or host."
+            f"swarm_ingress_mode is mesh, but the kernel has no IPVS on"
+            f" {', '.join(without_ipvs)}: no node would answer. Use host."
         )
-    elif given.publish_mode == INGRESS and not known.mesh:
+    elif mesh and not known.mesh:
         yield (
-            "swarm_publish_mode is ingress, but the swarm's ingress network was removed: no node"
-            " would answer. Use auto or host, or recreate it with docker network create --driver"
+            "swarm_ingress_mode is mesh, but the swarm's ingress network was removed: no node"
+            " would answer. Use host, or recreate it with docker network create --driver"
             " overlay --ingress ingress."
         )
-    elif mode == HOST and given.replicas > len(hosts):
-        causes = [f"no IPVS on {', '.join(without_ipvs)}"] if without_ipvs else []
-        causes += [] if known.mesh else ["the swarm's ingress network was removed"]
-        why = f" ({'; '.join(causes)})" if given.publish_mode == "auto" else ""
+    elif not mesh and given.replicas > len(hosts):
         yield (
             f"swarm_replicas is {given.replicas}, but each of the {len(hosts)} nodes runs one task"
-            f" at most if ports are published with mode host{why}. Use fewer replicas, or add"
-            " nodes."
+            " at most with swarm_ingress_mode host. Use fewer replicas, or add nodes."
         )
+
+
+def _another_mode(given: Settings, known: Node) -> Iterable[str]:
+    """The mesh lets go of a port at once, and its nodes are in the way of tasks that want it."""
+    for port in known.service.get("published", ()):
+        found = MESH if port["mode"] == INGRESS else HOST
+        if found != given.ingress_mode:
+            yield (
+                f"swarm_ingress_mode is {given.ingress_mode}, but the service {given.service} is"
+                f" published with {found}, and no node would answer while that is changed. Set"
+                f" swarm_ingress_mode to {found} to keep it. To change it, move the traffic to"
+                " another backend (switch_backend.yml), run docker service update --publish-rm"
+                f" {port['target']} {given.service} on a manager, then this again."
+            )
 
 
 def _unavailable(nodes: Mapping[str, Node], known: Node) -> dict[str, str]:
@@ -360,15 +386,16 @@ def _unavailable(nodes: Mapping[str, Node], known: Node) -> dict[str, str]:
     return found
 
 
-def _room(given: Settings, nodes: Mapping[str, Node], mode: str, known: Node) -> Iterable[str]:
+def _room(given: Settings, nodes: Mapping[str, Node], known: Node) -> Iterable[str]:
     """Tasks that no node takes would be waited for in vain."""
     out = _unavailable(nodes, known)
     joining = [host for host, node in nodes.items() if node.id not in known.members]
     free = len(known.members) - len(out) + len(joining)
-    wanted = given.replicas if mode == HOST else 1
+    alone = given.ingress_mode == HOST
+    wanted = given.replicas if alone else 1
     hosts = len({*given.managers, *given.workers})
     # More replicas than hosts: see _publishing.
-    if not out or free >= wanted or (mode == HOST and given.replicas > hosts):
+    if not out or free >= wanted or (alone and given.replicas > hosts):
         return
     total = len(known.members) + len(joining)
     takers = (
@@ -591,5 +618,36 @@ def servers(
     return {
         host: f"http://{said['host']}:{port}"
         for host, said in seen.items()
-        if mode == INGRESS or said["id"] in busy
+        if mode == MESH or said["id"] in busy
     }
+
+
+def uneven(manager: Entry, tasks: Iterable[str]) -> bool:
+    """Whether tasks, by the IDs of their nodes, could be spread better over those that take any."""
+    known = read(manager)
+    taken = Counter(tasks)
+    counts = [
+        taken[id_]
+        for id_, member in known.members.items()
+        if known.ready.get(id_) and member["availability"] == ACTIVE
+    ]
+    return bool(counts) and max(counts) - min(counts) > 1
+
+
+def report(seen: Mapping[str, Entry], managers: Sequence[str]) -> list[str]:
+    """What people want to know of the swarm. Hosts that were not reached have said nothing."""
+    nodes = {host: read(said) for host, said in seen.items()}
+    answering = [node for node in nodes.values() if node.manager]
+    known = next((node for node in answering if node.members), None)
+    if known:
+        missing = _unavailable({}, known)
+        total = len(known.members)
+        told = [f"{total - len(missing)} of {total} nodes take tasks"]
+        return [
+            "swarm: " + "; ".join(told + [f"{k} is {why}" for k, why in sorted(missing.items())])
+        ]
+    # Whoever is silent may be the manager of those that are in a swarm.
+    if not any(node.state == "active" for node in nodes.values()):
+        return []
+    why = "the managers have no majority" if answering else "no manager answers"
+    return [f"swarm: {why} ({', '.join(managers)}); tasks go on serving, changes are not possible"]

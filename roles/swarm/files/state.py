@@ -21,10 +21,12 @@ def look(api, name):
     tasks = api.tasks(
         filters={"service": service["ID"], "desired-state": ["running", "ready", "accepted"]}
     )
-    template = {**service["Spec"]["TaskTemplate"], "Runtime": None}
+    # Only the service has the kind of runtime. A task is not replaced because the rules for
+    # its place have changed, if it has one that they allow.
+    apart = {"Runtime": None, "Placement": None}
+    template = {**service["Spec"]["TaskTemplate"], **apart}
     # A task of the previous version does not count: it is about to be replaced.
-    # Only the service has the kind of runtime.
-    current = [task for task in tasks if {**task["Spec"], "Runtime": None} == template]
+    current = [task for task in tasks if {**task["Spec"], **apart} == template]
     running = [task for task in current if task["Status"]["State"] == "running"]
     wanted = service["Spec"]["Mode"]["Replicated"]["Replicas"]
     update = service.get("UpdateStatus") or {}
@@ -45,7 +47,8 @@ def look(api, name):
         "settled": len(running) == len(tasks) == wanted and update.get("State") not in UNDONE,
         "rolled_back": update.get("State") in ROLLED_BACK,
         "message": update.get("Message", "") if update.get("State") != "completed" else "",
-        "nodes": sorted({task["NodeID"] for task in running}),
+        # The node of each.
+        "nodes": sorted(task["NodeID"] for task in running),
         "tasks": sorted(line(task) for task in tasks),
     }
 

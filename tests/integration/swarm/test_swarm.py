@@ -61,7 +61,6 @@ class Swarm:
             # Of an image that is there already; made by no Dockerfile.
             "__bookface_image_recipe": DIGEST,
             "swarm_replicas": 1,
-            "swarm_publish_mode": "host",
             "swarm_manager_hosts": [HOST],
             "swarm_worker_hosts": [],
             "swarm_start_timeout": 60,

@@ -25,6 +25,7 @@ def shown(frontends: dict[str, Any], **dates: Any) -> list[str]:
         hostvars=hosts,
         __haproxy_frontends=["bookface"],
         haproxy_backends=[],
+        __haproxy_swarm=[],
         bookface_image_max_age_days=30,
         __haproxy_info={"version": "3.0", "frontends": frontends},
     )

@@ -36,7 +36,7 @@ def spec(mode: str, **changes: Any) -> dict[str, Any]:
             {"name": "pgpass", "uid": "33", "gid": "33", "mode": 256},
         ],
         "__swarm_kept": SimpleNamespace(results=kept),
-        "__swarm_plan": {"mode": mode},
+        "swarm_ingress_mode": mode,
     }
     rendered = page.get_template("service.yml.j2").render(variables | changes)
     found: dict[str, Any] = yaml.safe_load(rendered)
@@ -70,13 +70,17 @@ def test_what_is_described_has_the_kinds_that_docker_expects() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "order", "endpoint"),
-    [("host", "stop-first", "dnsrr"), ("ingress", "start-first", "vip")],
+    ("mode", "order", "endpoint", "limit"),
+    [("host", "stop-first", "dnsrr", 1), ("mesh", "start-first", "vip", 0)],
 )
-def test_two_tasks_cannot_hold_one_port_of_a_node(mode: str, order: str, endpoint: str) -> None:
+def test_two_tasks_cannot_hold_one_port_of_a_node(
+    mode: str, order: str, endpoint: str, limit: int
+) -> None:
     found = spec(mode)
     assert {found["UpdateConfig"]["Order"], found["RollbackConfig"]["Order"]} == {order}
     assert found["UpdateConfig"]["FailureAction"] == "rollback"
     assert found["EndpointSpec"]["Mode"] == endpoint
     (port,) = found["EndpointSpec"]["Ports"]
-    assert (port["PublishedPort"], port["PublishMode"]) == (8080, mode)
+    published = {"host": "host", "mesh": "ingress"}[mode]
+    assert (port["PublishedPort"], port["PublishMode"]) == (8080, published)
+    assert found["TaskTemplate"]["Placement"]["MaxReplicas"] == limit

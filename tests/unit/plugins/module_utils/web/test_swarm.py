@@ -33,7 +33,7 @@ LEAD = Node(
     True,
     managers={"m1": True, "w1": False},
     ready=NODES,
-    cluster={"id": "c1", "ours": True, "pools": ["10.0.0.0/8"]},
+    cluster={"id": "c1", "ours": True, "pools": ["10.0.0.0/8"], "heartbeat": 5 * 10**9},
     service={"ours": True, "image": "sha256:1", "stack": "", "mode": "Replicated", "networks": []},
 )
 WORKER = Node("active", "w1", ipvs=True)
@@ -45,7 +45,7 @@ def plan(nodes: dict[str, Node], **changes: Any) -> dict[str, Any]:
         "managers": ["swarm1"],
         "workers": ["swarm2"],
         "replicas": 2,
-        "publish_mode": "auto",
+        "ingress_mode": "host",
         "network": "bookface-swarm",
         "service": "bookface",
         "port": 8080,
@@ -63,8 +63,8 @@ def test_nothing_to_do() -> None:
         "engines": True,
         "exists": True,
         "complete": True,
-        "mode": "ingress",
         "network_exists": True,
+        "heartbeat": False,
         "canary": {"name": "bookface-canary", "left": False},
         "old_secrets": False,
         "errors": [],
@@ -142,15 +142,45 @@ def test_a_network_of_another_kind() -> None:
 
 def test_the_routing_mesh_needs_every_kernel() -> None:
     nodes = {"swarm1": LEAD, "swarm2": replace(WORKER, ipvs=False)}
-    assert plan(nodes)["mode"] == "host"
-    assert plan(nodes, publish_mode="host", replicas=2)["errors"] == []
-    [error] = plan(nodes, publish_mode="ingress")["errors"]
-    assert "the kernel has no IPVS on swarm2: no node would answer" in error
+    assert plan(nodes)["errors"] == []
+    [error] = plan(nodes, ingress_mode="mesh")["errors"]
+    assert "the kernel has no IPVS on swarm2: no node would answer. Use host." in error
+    nodes["swarm2"] = WORKER
+    assert plan(nodes, ingress_mode="mesh", replicas=3)["errors"] == []
+
+
+def test_with_mode_host_each_node_runs_one_task() -> None:
+    nodes = {"swarm1": LEAD, "swarm2": WORKER}
     [error] = plan(nodes, replicas=3)["errors"]
-    assert "swarm_replicas is 3, but each of the 2 nodes runs one task at most" in error
-    assert "(no IPVS on swarm2)" in error
+    assert error == (
+        "swarm_replicas is 3, but each of the 2 nodes runs one task at most with swarm_ingress_mode"
+        " host. Use fewer replicas, or add nodes."
+    )
     # All hosts of the inventory count, also those that are not in this run.
-    assert plan({"swarm1": nodes["swarm1"]}, publish_mode="host")["errors"] == []
+    assert plan({"swarm1": LEAD})["errors"] == []
+
+
+@pytest.mark.parametrize(("found", "wanted"), [("ingress", "host"), ("host", "mesh")])
+def test_a_service_that_serves_keeps_its_mode(found: str, wanted: str) -> None:
+    """Its nodes would not answer meanwhile."""
+    service = {**LEAD.service, "published": [{"target": 80, "mode": found}]}
+    nodes = {"swarm1": replace(LEAD, service=service), "swarm2": WORKER}
+    kept = {"ingress": "mesh", "host": "host"}[found]
+    assert plan(nodes, ingress_mode=kept)["errors"] == []
+    [error] = plan(nodes, ingress_mode=wanted)["errors"]
+    assert f"swarm_ingress_mode is {wanted}, but the service bookface is published with" in error
+    assert f"Set swarm_ingress_mode to {kept} to keep it." in error
+    assert "docker service update --publish-rm 80 bookface" in error
+
+
+def test_nodes_of_our_swarm_report_as_often_as_wanted() -> None:
+    nodes = {"swarm1": LEAD, "swarm2": WORKER}
+    assert [plan(nodes, heartbeat=each)["heartbeat"] for each in (2, 5)] == [True, False]
+    assert plan({"swarm1": BARE, "swarm2": BARE})["heartbeat"]
+    # Somebody else has chosen theirs, and a manager without a majority knows of none.
+    theirs = replace(LEAD, cluster={**LEAD.cluster, "ours": False})
+    assert not plan({"swarm1": theirs, "swarm2": WORKER}, heartbeat=2)["heartbeat"]
+    assert not plan({"swarm1": replace(LEAD, cluster={}), "swarm2": WORKER})["heartbeat"]
 
 
 def test_versions_of_secrets_that_no_rollback_needs() -> None:
@@ -263,8 +293,8 @@ def test_what_cannot_become_ours(found: dict[str, Any], said: str) -> None:
 def test_two_services_may_publish_one_port_of_different_nodes() -> None:
     other = ({"port": 8080, "mode": "host", "service": "visualizer"},)
     nodes = {"swarm1": replace(LEAD, ports=other), "swarm2": WORKER}
-    assert plan(nodes, publish_mode="host")["errors"] == []
-    assert len(plan(nodes, publish_mode="ingress")["errors"]) == 1
+    assert plan(nodes)["errors"] == []
+    assert len(plan(nodes, ingress_mode="mesh")["errors"]) == 1
 
 
 def test_what_is_adopted_is_named_exactly() -> None:
@@ -311,11 +341,9 @@ def test_a_manager_of_our_swarm_leads_rather_than_one_of_theirs() -> None:
 
 def test_a_swarm_without_its_ingress_network() -> None:
     nodes = {"swarm1": replace(LEAD, mesh=False), "swarm2": WORKER}
-    assert plan(nodes)["mode"] == "host"
-    [error] = plan(nodes, publish_mode="ingress")["errors"]
+    assert plan(nodes)["errors"] == []
+    [error] = plan(nodes, ingress_mode="mesh")["errors"]
     assert "the swarm's ingress network was removed: no node would answer" in error
-    [error] = plan(nodes, replicas=3)["errors"]
-    assert "with mode host (the swarm's ingress network was removed)" in error
 
 
 def test_pools_of_a_new_swarm_are_apart_from_what_its_nodes_reach() -> None:
@@ -399,14 +427,19 @@ def service(name: str, port: int, **labels: str) -> dict[str, Any]:
         "Mode": {"Replicated": {}},
     }
     ports = [
-        {"Protocol": protocol, "PublishedPort": number, "PublishMode": "host"}
+        {"Protocol": protocol, "TargetPort": 80, "PublishedPort": number, "PublishMode": "host"}
         for protocol, number in (("tcp", port), ("udp", port + 1))
     ]
+    spec["EndpointSpec"] = {"Ports": ports[:1]}
     return {"Spec": spec, "Endpoint": {"Ports": ports}}
 
 
 def test_look_at_a_manager() -> None:
-    cluster = {"ID": "c1", "Spec": {"Labels": OURS}, "DefaultAddrPool": ["10.0.0.0/8"]}
+    cluster = {
+        "ID": "c1",
+        "Spec": {"Labels": OURS, "Dispatcher": {"HeartbeatPeriod": 5 * 10**9}},
+        "DefaultAddrPool": ["10.0.0.0/8"],
+    }
     swarm = {
         "NodeID": "m1",
         "LocalNodeState": "active",
@@ -473,8 +506,8 @@ def test_look_at_a_manager() -> None:
             },
             "w1": {"name": "host-w1", "addresses": ["192.0.2.2"], "availability": "drain"},
         },
-        cluster={"id": "c1", "ours": True, "pools": ["10.0.0.0/8"]},
-        service=SERVICE,
+        cluster=LEAD.cluster,
+        service={**SERVICE, "published": [{"target": 80, "mode": "host"}]},
         canary={"ours": True},
         ports=({"port": 8081, "mode": "host", "service": "visualizer"},),
         secrets=("bookface-pgpass_v1", "bookface-config.json_v1"),
@@ -501,7 +534,7 @@ def test_who_must_answer() -> None:
     seen = {"swarm1": {"id": "m1", "host": "192.0.2.41"}, "swarm2": {"id": "w1", "host": "[::2]"}}
     servers = FILTERS["swarm_servers"]
     assert servers(seen, ["w1"], mode="host", port=8080) == {"swarm2": "http://[::2]:8080"}
-    assert list(servers(seen, ["w1"], mode="ingress", port="80")) == [
+    assert list(servers(seen, ["w1"], mode="mesh", port="80")) == [
         "swarm1",
         "swarm2",
     ]
@@ -527,7 +560,7 @@ def members(**states: str) -> dict[str, dict[str, Any]]:
             " node-w1), or set fewer replicas, or add nodes.",
         ),
         (
-            "ingress",
+            "mesh",
             2,
             members(m1="pause", w1="drain"),
             "swarm_replicas is 2, but no node can run tasks: node-m1 is paused, node-w1 is",
@@ -535,14 +568,14 @@ def members(**states: str) -> dict[str, dict[str, Any]]:
         # One that the inventory does not know is down.
         ("host", 2, members(m1="active", w1="active", x1="active"), ""),
         ("host", 1, members(m1="active", w1="drain"), ""),
-        ("ingress", 5, members(m1="active", w1="drain"), ""),
+        ("mesh", 5, members(m1="active", w1="drain"), ""),
     ],
 )
 def test_nodes_that_take_no_tasks_are_counted(
     mode: str, replicas: int, known: dict[str, Any], said: str
 ) -> None:
     lead = replace(LEAD, members=known)
-    found = plan({"swarm1": lead, "swarm2": WORKER}, publish_mode=mode, replicas=replicas)
+    found = plan({"swarm1": lead, "swarm2": WORKER}, ingress_mode=mode, replicas=replicas)
     assert (said in " ".join(found["errors"])) if said else not found["errors"], found["errors"]
     assert len(found["errors"]) <= 1
 
@@ -550,14 +583,72 @@ def test_nodes_that_take_no_tasks_are_counted(
 def test_a_node_that_joins_takes_tasks() -> None:
     lead = replace(LEAD, members=members(m1="drain"))
     nodes = {"swarm1": lead, "swarm2": BARE}
-    assert plan(nodes, publish_mode="host", replicas=1)["errors"] == []
-    [said] = plan(nodes, publish_mode="host", replicas=2)["errors"]
+    assert plan(nodes, replicas=1)["errors"] == []
+    [said] = plan(nodes, replicas=2)["errors"]
     assert "only 1 of 2 nodes can run tasks, one each: node-m1 is drained" in said
 
 
 def test_a_node_that_is_down_and_not_in_the_run_is_not_waited_for() -> None:
     known = members(m1="active", w1="active")
     lead = replace(LEAD, members=known, ready={"m1": True, "w1": False})
-    [said] = plan({"swarm1": lead}, publish_mode="host", replicas=2)["errors"]
+    [said] = plan({"swarm1": lead}, replicas=2)["errors"]
     assert "node-w1 is down. Bring them back, or set fewer replicas" in said
-    assert plan({"swarm1": lead, "swarm2": WORKER}, publish_mode="host")["errors"] == []
+    assert plan({"swarm1": lead, "swarm2": WORKER})["errors"] == []
+
+
+@pytest.mark.parametrize(
+    ("tasks", "uneven"),
+    [
+        (["m1", "m1"], True),
+        (["m1", "w1"], False),
+        (["m1", "m1", "w1"], False),
+        (["m1", "m1", "m1", "w1"], True),
+        # Those that take no tasks need none, and lose theirs without us.
+        (["m1", "x1", "x1"], False),
+        ([], False),
+    ],
+)
+def test_tasks_that_could_be_spread_better(tasks: list[str], uneven: bool) -> None:
+    known = members(m1="active", w1="active", x1="drain", y1="active")
+    ready = {"m1": True, "w1": True, "x1": True, "y1": False}
+    manager = asdict(replace(LEAD, members=known, ready=ready))
+    assert FILTERS["swarm_uneven"](manager, tasks) is uneven
+
+
+def test_no_node_that_takes_tasks_leaves_nothing_to_spread() -> None:
+    manager = asdict(replace(LEAD, members=members(m1="drain")))
+    assert FILTERS["swarm_uneven"](manager, ["m1", "m1"]) is False
+
+
+ALL = replace(LEAD, members=members(m1="active", w1="active"))
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ({"swarm1": ALL, "swarm2": WORKER}, ["swarm: 2 of 2 nodes take tasks"]),
+        (
+            {"swarm1": replace(ALL, ready={"m1": True, "w1": False}), "swarm2": None},
+            ["swarm: 1 of 2 nodes take tasks; node-w1 is down"],
+        ),
+        (
+            {"swarm1": None, "swarm2": WORKER},
+            [
+                "swarm: no manager answers (swarm1); tasks go on serving, changes are not possible",
+            ],
+        ),
+        (
+            {"swarm1": replace(LEAD, members={}), "swarm2": None},
+            [
+                "swarm: the managers have no majority (swarm1); tasks go on serving, changes are"
+                " not possible",
+            ],
+        ),
+        ({"swarm1": None, "swarm2": None}, []),
+        ({"swarm1": BARE, "swarm2": Node()}, []),
+    ],
+    ids=["whole", "down", "manager lost", "no majority", "nobody answers", "no swarm"],
+)
+def test_report_for_people(seen: dict[str, Node | None], said: list[str]) -> None:
+    told = {host: asdict(node) if node else {"unreachable": True} for host, node in seen.items()}
+    assert FILTERS["swarm_report"](told, managers=["swarm1"]) == said
