@@ -365,10 +365,11 @@ def _another_mode(given: Settings, known: Node) -> Iterable[str]:
         if found != given.ingress_mode:
             yield (
                 f"swarm_ingress_mode is {given.ingress_mode}, but the service {given.service} is"
-                f" published with {found}, and no node would answer while that is changed. Set"
+                f" published with {found}, and nodes may not answer while that is changed. Set"
                 f" swarm_ingress_mode to {found} to keep it. To change it, move the traffic to"
                 " another backend (switch_backend.yml), run docker service update --publish-rm"
-                f" {port['target']} {given.service} on a manager, then this again."
+                f" mode={port['mode']},target={port['target']} {given.service} on a manager, then"
+                " this again."
             )
 
 

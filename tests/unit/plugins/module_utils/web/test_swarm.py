@@ -162,7 +162,7 @@ def test_with_mode_host_each_node_runs_one_task() -> None:
 
 @pytest.mark.parametrize(("found", "wanted"), [("ingress", "host"), ("host", "mesh")])
 def test_a_service_that_serves_keeps_its_mode(found: str, wanted: str) -> None:
-    """Its nodes would not answer meanwhile."""
+    """Its nodes might not answer meanwhile."""
     service = {**LEAD.service, "published": [{"target": 80, "mode": found}]}
     nodes = {"swarm1": replace(LEAD, service=service), "swarm2": WORKER}
     kept = {"ingress": "mesh", "host": "host"}[found]
@@ -170,7 +170,7 @@ def test_a_service_that_serves_keeps_its_mode(found: str, wanted: str) -> None:
     [error] = plan(nodes, ingress_mode=wanted)["errors"]
     assert f"swarm_ingress_mode is {wanted}, but the service bookface is published with" in error
     assert f"Set swarm_ingress_mode to {kept} to keep it." in error
-    assert "docker service update --publish-rm 80 bookface" in error
+    assert f"docker service update --publish-rm mode={found},target=80 bookface on" in error
 
 
 def test_nodes_of_our_swarm_report_as_often_as_wanted() -> None:
