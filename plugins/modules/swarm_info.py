@@ -105,14 +105,14 @@ members:
   type: dict
 cluster:
   description: >-
-    On a manager, the swarm's C(id), C(ours) (whether it has the label of the role) and C(pools) of
-    addresses.
+    On a manager, the swarm's C(id), C(ours) (whether it has the label of the role), C(pools) of
+    addresses, and C(heartbeat) of its nodes in nanoseconds.
   returned: always
   type: dict
 service:
   description: >-
-    On a manager, C(image), C(mode), C(stack), C(networks) and C(ours) of the service with that
-    name. Empty if there is none.
+    On a manager, C(image), C(mode), C(stack), C(networks), C(published) (ports with C(target) and
+    C(mode)) and C(ours) of the service with that name. Empty if there is none.
   returned: always
   type: dict
 canary:
