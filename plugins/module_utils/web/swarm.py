@@ -205,6 +205,7 @@ def _service(found: Entry) -> dict[str, Any]:
         "image": spec["TaskTemplate"].get("ContainerSpec", {}).get("Image", ""),
         "stack": labels.get("com.docker.stack.namespace", ""),
         "mode": next(iter(spec["Mode"])),
+        "replicas": spec["Mode"].get("Replicated", {}).get("Replicas", 0),
         "networks": [one["Target"] for one in spec["TaskTemplate"].get("Networks") or ()],
     }
 
@@ -247,6 +248,8 @@ class Settings:
     adopt: Sequence[str] = ()
     # Addresses of all hosts of the swarm, also of those that are not in the run.
     addresses: Sequence[str] = ()
+    # Autoscaling may choose up to this many. 0: there is none.
+    replicas_max: int = 0
 
 
 def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
@@ -269,6 +272,7 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
         "exists": bool(leaders),
         "complete": bool(leaders) and all(_has_its_part(nodes[h], known, h, given) for h in nodes),
         "mode": mode,
+        "replicas": _replicas(given, nodes, mode, known),
         "network_exists": network.get("driver") == OVERLAY,
         "canary": {"name": canary_name(given.service), "left": bool(known.canary)},
         "old_secrets": max(_versions(known.secrets), default=0) > _VERSIONS_KEPT,
@@ -360,17 +364,31 @@ def _unavailable(nodes: Mapping[str, Node], known: Node) -> dict[str, str]:
     return found
 
 
+def _free(nodes: Mapping[str, Node], known: Node) -> int:
+    """How many nodes take tasks, or will once they have joined."""
+    joining = [host for host, node in nodes.items() if node.id not in known.members]
+    return len(known.members) - len(_unavailable(nodes, known)) + len(joining)
+
+
+def _replicas(given: Settings, nodes: Mapping[str, Node], mode: str, known: Node) -> int:
+    """How many tasks there are to be: what autoscaling has chosen stays, if they have a place."""
+    most = max(given.replicas, given.replicas_max)
+    if mode == HOST:
+        most = min(most, _free(nodes, known))
+    running: int = known.service.get("replicas", 0)
+    return max(given.replicas, min(most, running))
+
+
 def _room(given: Settings, nodes: Mapping[str, Node], mode: str, known: Node) -> Iterable[str]:
     """Tasks that no node takes would be waited for in vain."""
     out = _unavailable(nodes, known)
-    joining = [host for host, node in nodes.items() if node.id not in known.members]
-    free = len(known.members) - len(out) + len(joining)
+    free = _free(nodes, known)
     wanted = given.replicas if mode == HOST else 1
     hosts = len({*given.managers, *given.workers})
     # More replicas than hosts: see _publishing.
     if not out or free >= wanted or (mode == HOST and given.replicas > hosts):
         return
-    total = len(known.members) + len(joining)
+    total = free + len(out)
     takers = (
         f"only {free} of {total} nodes can run tasks, one each" if free else "no node can run tasks"
     )

@@ -36,7 +36,7 @@ def spec(mode: str, **changes: Any) -> dict[str, Any]:
             {"name": "pgpass", "uid": "33", "gid": "33", "mode": 256},
         ],
         "__swarm_kept": SimpleNamespace(results=kept),
-        "__swarm_plan": {"mode": mode},
+        "__swarm_plan": {"mode": mode, "replicas": 2},
     }
     rendered = page.get_template("service.yml.j2").render(variables | changes)
     found: dict[str, Any] = yaml.safe_load(rendered)
