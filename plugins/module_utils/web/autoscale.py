@@ -201,9 +201,8 @@ def _patiently(
     if partial:
         return replicas, "; a load balancer did not answer, so no task is stopped"
     window = [one for one in past if one.time >= look.time - given.down_after]
-    observed = look.time - past[0].time
     enough = max([proposed, *(one.proposed for one in window)])
-    if observed < given.down_after or enough >= replicas:
+    if enough >= replicas:
         return replicas, f"; fewer tasks once they have been enough for {given.down_after:g} s"
     return enough, ""
 

@@ -107,7 +107,7 @@ def test_fewer_tasks_once_they_have_been_enough() -> None:
 def test_without_a_history_no_task_is_stopped_yet() -> None:
     """As on another manager, which has not looked before."""
     quiet = Service(replicas=6).looks(310, 40)
-    assert quiet == [6] * 29 + [2, 2]
+    assert quiet == [6] * 30 + [2]
 
 
 def test_an_unknown_load_stops_no_task() -> None:
