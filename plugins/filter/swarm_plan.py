@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bookface.platform.plugins.module_utils.web import swarm
+from ansible_collections.bookface.platform.plugins.module_utils.web import autoscale, swarm
 
 Seen = Mapping[str, Mapping[str, Any]]
 
@@ -27,6 +27,7 @@ def swarm_plan(
     adopt: Sequence[str] = (),
     addresses: Sequence[str] = (),
     heartbeat: int = 5,
+    replicas_max: int = 0,
 ) -> dict[str, Any]:
     """See swarm_plan.yml beside this file."""
     try:
@@ -42,6 +43,7 @@ def swarm_plan(
             adopt=adopt,
             addresses=addresses,
             heartbeat=int(heartbeat),
+            replicas_max=int(replicas_max),
         )
         return swarm.plan(seen, given)
     except (IndexError, KeyError, TypeError, ValueError) as error:
@@ -72,12 +74,23 @@ def swarm_report(seen: Seen, managers: Sequence[str]) -> list[str]:
         raise AnsibleFilterError(f"swarm_report: {error!r}") from error
 
 
+def swarm_counts(
+    results: Iterable[Mapping[str, Any]], found: Iterable[Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """See swarm_counts.yml beside this file."""
+    try:
+        return autoscale.counts(results, found)
+    except (KeyError, TypeError) as error:
+        raise AnsibleFilterError(f"swarm_counts: {error!r}") from error
+
+
 class FilterModule:
     """The filters by their names in Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name in Jinja → function."""
         return {
+            "swarm_counts": swarm_counts,
             "swarm_plan": swarm_plan,
             "swarm_report": swarm_report,
             "swarm_servers": swarm_servers,

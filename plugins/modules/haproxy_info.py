@@ -157,6 +157,9 @@ backends:
     status:
       description: C(UP) or C(DOWN).
       type: str
+    queued:
+      description: Requests that wait for any of its servers.
+      type: int
     servers:
       description: Its servers.
       type: list
@@ -195,9 +198,16 @@ backends:
         errors:
           description: Responses with status 5xx, and those that were incomplete or missing.
           type: int
+        queued:
+          description: Requests that wait for this server.
+          type: int
+        response_ms:
+          description: Mean response time of the last 1,024 requests, in milliseconds.
+          type: int
   sample:
     docker:
       status: UP
+      queued: 0
       servers:
         - name: docker1
           address: 10.0.0.5:32001
@@ -210,6 +220,8 @@ backends:
           sessions_total: 17
           responses: 17
           errors: 0
+          queued: 0
+          response_ms: 12
 """
 
 import time
@@ -355,6 +367,7 @@ def collect(params: dict[str, Any], now: float) -> dict[str, Any]:
         "backends": {
             name: {
                 "status": status,
+                "queued": seen.stat.queued.get(name, 0),
                 "servers": [
                     {
                         "name": server.name,
@@ -368,6 +381,8 @@ def collect(params: dict[str, Any], now: float) -> dict[str, Any]:
                         "sessions_total": server.sessions_total,
                         "responses": server.responses,
                         "errors": server.errors,
+                        "queued": server.queued,
+                        "response_ms": server.response_ms,
                     }
                     for server in seen.stat.servers_of(name)
                 ],

@@ -118,7 +118,8 @@ class Server:
     """A server as HAProxy sees it. ``undecided``: its checks have no result yet.
 
     ``backup``: it gets traffic only once all others are down. ``responses``: its HTTP responses.
-    ``errors``: those with status 5xx, and responses that were incomplete or missing.
+    ``errors``: those with status 5xx, and responses that were incomplete or missing. ``queued``:
+    requests that wait for this server. ``response_ms``: mean time of the last 1,024 responses.
     """
 
     backend: str
@@ -134,6 +135,8 @@ class Server:
     backup: bool = False
     responses: int = 0
     errors: int = 0
+    queued: int = 0
+    response_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,8 @@ class Stat:
     # Requests, in TCP mode connections, since the worker started: of frontends, of backends.
     received: Mapping[str, int] = field(default_factory=dict)
     forwarded: Mapping[str, int] = field(default_factory=dict)
+    # Requests of backends that wait for any server.
+    queued: Mapping[str, int] = field(default_factory=dict)
     # The cookies by which backends assign a client to a server.
     cookies: Mapping[str, str] = field(default_factory=dict)
     # The frontends that accept no connections at present.
@@ -319,6 +324,8 @@ def _server(row: dict[str, str], rows: dict[str, dict[str, str]]) -> Server:
         backup=row.get("bck") == "1",
         responses=sum(_number(row.get(name)) for name in _RESPONSES),
         errors=_number(row.get("hrsp_5xx")) + _number(row.get("eresp")),
+        queued=_number(row.get("qcur")),
+        response_ms=_number(row.get("rtime")),
     )
 
 
@@ -340,6 +347,7 @@ def parse_stat(reply: str) -> Stat | None:
         received={row["pxname"]: _requests(row) for row in kinds["0"]},
         cookies={row["pxname"]: row["cookie"] for row in kinds["1"] if row.get("cookie")},
         forwarded={row["pxname"]: _number(row.get("stot")) for row in kinds["1"]},
+        queued={row["pxname"]: _number(row.get("qcur")) for row in kinds["1"]},
         paused=tuple(row["pxname"] for row in kinds["0"] if row.get("status") == "PAUSED"),
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.bookface.platform.plugins.module_utils.web.labels import MADE
-from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import SWARM
+from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import HOST, SWARM
 
 Spec = Mapping[str, Any]
 # What Docker says about a thing.
@@ -22,6 +22,10 @@ _WHOLE = ("Labels", "Options", "DriverConfig")
 _TOGETHER = ("Reservations", "Placement")
 # An update that Docker does not go on with by itself.
 _PAUSED = ("paused", "rollback_paused")
+# One that is under way.
+_CHANGING = ("updating", "rollback_started")
+# Tasks of a service that any node takes any number of.
+UNLIMITED = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,21 @@ def runs_tasks(node: Entry) -> bool:
     """Whether a node of the swarm takes tasks: not one that is down, paused or drained."""
     ready: bool = node["Status"]["State"] == "ready"
     return ready and node["Spec"]["Availability"] == "active"
+
+
+def changing(service: Entry) -> bool:
+    """Whether Docker is replacing tasks, forward or back."""
+    return (service.get("UpdateStatus") or {}).get("State") in _CHANGING
+
+
+def room(spec: Spec, nodes: Sequence[Entry]) -> int:
+    """How many tasks of a service the nodes take, regardless of constraints and resources."""
+    takers = sum(map(runs_tasks, nodes))
+    ports = spec.get("EndpointSpec", {}).get("Ports") or ()
+    each = spec["TaskTemplate"].get("Placement", {}).get("MaxReplicas") or 0
+    if any(port.get("PublishMode") == HOST for port in ports):
+        each = 1
+    return takers * each if each else UNLIMITED
 
 
 @dataclass(frozen=True)

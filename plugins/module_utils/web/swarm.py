@@ -210,6 +210,7 @@ def _service(found: Entry) -> dict[str, Any]:
         "image": spec["TaskTemplate"].get("ContainerSpec", {}).get("Image", ""),
         "stack": labels.get("com.docker.stack.namespace", ""),
         "mode": next(iter(spec["Mode"])),
+        "replicas": spec["Mode"].get("Replicated", {}).get("Replicas", 0),
         "networks": [one["Target"] for one in spec["TaskTemplate"].get("Networks") or ()],
         "published": [
             {"target": port["TargetPort"], "mode": port.get("PublishMode", INGRESS)}
@@ -258,6 +259,8 @@ class Settings:
     addresses: Sequence[str] = ()
     # Seconds between two signs of life of a node.
     heartbeat: int = 5
+    # Autoscaling may choose up to this many. 0: there is none.
+    replicas_max: int = 0
 
 
 def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
@@ -275,6 +278,7 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
         "engines": all(node.state != "none" for node in nodes.values()),
         "exists": bool(leaders),
         "complete": bool(leaders) and all(_has_its_part(nodes[h], known, h, given) for h in nodes),
+        "replicas": _replicas(given, nodes, known),
         "network_exists": network.get("driver") == OVERLAY,
         "heartbeat": _other_heartbeat(given, known, bool(leaders)),
         "canary": {"name": canary_name(given.service), "left": bool(known.canary)},
@@ -387,18 +391,32 @@ def _unavailable(nodes: Mapping[str, Node], known: Node) -> dict[str, str]:
     return found
 
 
+def _free(nodes: Mapping[str, Node], known: Node) -> int:
+    """How many nodes take tasks, or will once they have joined."""
+    joining = [host for host, node in nodes.items() if node.id not in known.members]
+    return len(known.members) - len(_unavailable(nodes, known)) + len(joining)
+
+
+def _replicas(given: Settings, nodes: Mapping[str, Node], known: Node) -> int:
+    """How many tasks there are to be: what autoscaling has chosen stays, if they have a place."""
+    most = max(given.replicas, given.replicas_max)
+    if given.ingress_mode == HOST:
+        most = min(most, _free(nodes, known))
+    running: int = known.service.get("replicas", 0)
+    return max(given.replicas, min(most, running))
+
+
 def _room(given: Settings, nodes: Mapping[str, Node], known: Node) -> Iterable[str]:
     """Tasks that no node takes would be waited for in vain."""
     out = _unavailable(nodes, known)
-    joining = [host for host, node in nodes.items() if node.id not in known.members]
-    free = len(known.members) - len(out) + len(joining)
+    free = _free(nodes, known)
     alone = given.ingress_mode == HOST
     wanted = given.replicas if alone else 1
     hosts = len({*given.managers, *given.workers})
     # More replicas than hosts: see _publishing.
     if not out or free >= wanted or (alone and given.replicas > hosts):
         return
-    total = len(known.members) + len(joining)
+    total = free + len(out)
     takers = (
         f"only {free} of {total} nodes can run tasks, one each" if free else "no node can run tasks"
     )

@@ -303,6 +303,23 @@ def test_each_is_asked_at_an_address_of_its_own(directory: Path) -> None:
         pair.close()
 
 
+def test_the_proof_needs_no_headers(directory: Path) -> None:
+    """Where haproxy_identify_server is false, HAProxy's counters are the witness."""
+    pair = Pair(directory)
+    try:
+        for one in (pair.a, pair.b):
+            lines = one.config.read_text().splitlines(True)
+            shown = [line for line in lines if "X-Bookface-Backend" not in line]
+            assert len(shown) < len(lines)
+            one.config.write_text("".join(shown))
+            one.start()
+        run = pair.switch(target="docker", haproxy_identify_server=False).ok()
+        assert "proof: 2 of 2 requests to frontend www served by docker" in run.text
+        assert [one.lines() for one in (pair.a, pair.b)] == [["docker"] * 2] * 2
+    finally:
+        pair.close()
+
+
 def test_a_standby_whose_frontends_do_not_all_follow_the_map(directory: Path) -> None:
     """They are reloaded together, and verified as what was reloaded."""
     pair = Pair(directory)

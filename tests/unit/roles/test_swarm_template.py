@@ -20,7 +20,6 @@ def spec(mode: str, **changes: Any) -> dict[str, Any]:
     kept = [SimpleNamespace(secret_id=f"id{n}", secret_name=f"bookface-{n}_v1") for n in (1, 2)]
     variables: dict[str, Any] = {
         "swarm_service": "123",
-        "swarm_replicas": "3",
         "swarm_network": "net",
         "swarm_port": 8080,
         "swarm_memory": "512m",
@@ -37,6 +36,7 @@ def spec(mode: str, **changes: Any) -> dict[str, Any]:
         ],
         "__swarm_kept": SimpleNamespace(results=kept),
         "swarm_ingress_mode": mode,
+        "__swarm_plan": {"replicas": 2},
     }
     rendered = page.get_template("service.yml.j2").render(variables | changes)
     found: dict[str, Any] = yaml.safe_load(rendered)
@@ -46,7 +46,7 @@ def spec(mode: str, **changes: Any) -> dict[str, Any]:
 def test_what_is_described_has_the_kinds_that_docker_expects() -> None:
     found = spec("host")
     assert found["Name"] == "123"
-    assert found["Mode"] == {"Replicated": {"Replicas": 3}}
+    assert found["Mode"] == {"Replicated": {"Replicas": 2}}
     assert found["Labels"] == {
         "platform.bookface.role": "web",
         "platform.bookface.image": "bookface/web:12",

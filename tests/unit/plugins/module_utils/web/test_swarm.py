@@ -63,12 +63,39 @@ def test_nothing_to_do() -> None:
         "engines": True,
         "exists": True,
         "complete": True,
+        "replicas": 2,
         "network_exists": True,
         "heartbeat": False,
         "canary": {"name": "bookface-canary", "left": False},
         "old_secrets": False,
         "errors": [],
     }
+
+
+def scaled(replicas: int) -> Node:
+    """A manager whose service has so many tasks."""
+    members = {name: {"name": name, "addresses": []} for name in NODES}
+    return replace(LEAD, service={**LEAD.service, "replicas": replicas}, members=members)
+
+
+@pytest.mark.parametrize(
+    ("running", "most", "mode", "replicas"),
+    [
+        (3, 0, "mesh", 2),
+        (3, 4, "mesh", 3),
+        (9, 4, "mesh", 4),
+        (0, 4, "mesh", 2),
+        (1, 4, "mesh", 2),
+        # Two nodes, one task each.
+        (3, 4, "host", 2),
+    ],
+)
+def test_what_autoscaling_has_chosen_stays(
+    running: int, most: int, mode: str, replicas: int
+) -> None:
+    nodes = {"swarm1": scaled(running), "swarm2": WORKER}
+    found = plan(nodes, replicas_max=most, ingress_mode=mode)
+    assert (found["replicas"], found["errors"]) == (replicas, [])
 
 
 def test_bare_machines() -> None:
@@ -206,6 +233,7 @@ SERVICE: dict[str, Any] = {
     "image": "web:v1",
     "stack": "bf",
     "mode": "Replicated",
+    "replicas": 3,
     "networks": ["n1"],
 }
 FOREIGN: dict[str, tuple[dict[str, Any], list[str]]] = {
@@ -424,7 +452,7 @@ def service(name: str, port: int, **labels: str) -> dict[str, Any]:
         "Name": name,
         "Labels": labels,
         "TaskTemplate": {"ContainerSpec": {"Image": "web:v1"}, "Networks": [{"Target": "n1"}]},
-        "Mode": {"Replicated": {}},
+        "Mode": {"Replicated": {"Replicas": 3}},
     }
     ports = [
         {"Protocol": protocol, "TargetPort": 80, "PublishedPort": number, "PublishMode": "host"}
