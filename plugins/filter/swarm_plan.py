@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bookface.platform.plugins.module_utils.web import swarm
+from ansible_collections.bookface.platform.plugins.module_utils.web import swarm, swarm_node
 
 Seen = Mapping[str, Mapping[str, Any]]
 
@@ -54,9 +54,38 @@ def swarm_servers(seen: Seen, running: Iterable[str], mode: str, port: int) -> d
         raise AnsibleFilterError(f"swarm_servers: {error!r}") from error
 
 
+def swarm_stale(seen: Seen, addresses: Iterable[str]) -> list[str]:
+    """See swarm_stale.yml beside this file."""
+    try:
+        return swarm.stale(seen, addresses)
+    except (KeyError, TypeError) as error:
+        raise AnsibleFilterError(f"swarm_stale: {error!r}") from error
+
+
+def swarm_node_plan(
+    seen: Seen,
+    host: str,
+    state: str,
+    addresses: Mapping[str, str],
+    managers: Sequence[str] = (),
+    force: bool = False,
+) -> dict[str, Any]:
+    """See swarm_node_plan.yml beside this file."""
+    try:
+        wish = swarm_node.Wish(host, state, force, addresses, managers)
+        return swarm_node.plan(seen, wish)
+    except (KeyError, TypeError) as error:
+        raise AnsibleFilterError(f"swarm_node_plan: {error!r}") from error
+
+
 class FilterModule:
     """The filters by their names in Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name in Jinja → function."""
-        return {"swarm_plan": swarm_plan, "swarm_servers": swarm_servers}
+        return {
+            "swarm_node_plan": swarm_node_plan,
+            "swarm_plan": swarm_plan,
+            "swarm_servers": swarm_servers,
+            "swarm_stale": swarm_stale,
+        }

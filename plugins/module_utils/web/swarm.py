@@ -25,6 +25,8 @@ OVERLAY = "overlay"
 HOST, INGRESS = "host", "ingress"
 # A node that takes tasks, and what the others are called.
 ACTIVE = "active"
+# A node whose engine the managers have lost, or that has left.
+DOWN = "down"
 _UNAVAILABLE = {"drain": "drained", "pause": "paused"}
 # Value of the label MADE on what the role creates.
 SWARM = "swarm"
@@ -180,12 +182,16 @@ def _network(found: Entry) -> dict[str, Any]:
 def _member(found: Entry) -> dict[str, Any]:
     """Who and where a node is; a manager's own address may be given as 0.0.0.0."""
     given = [found["Status"].get("Addr", "")]
-    if manager := (found.get("ManagerStatus") or {}).get("Addr"):
-        given.append(manager.rpartition(":")[0].strip("[]"))
+    manager = found.get("ManagerStatus") or {}
+    if address := manager.get("Addr"):
+        given.append(address.rpartition(":")[0].strip("[]"))
     return {
         "name": found["Description"]["Hostname"],
         "addresses": sorted(set(filter(None, given))),
         "availability": (found.get("Spec") or {}).get("Availability", ACTIVE),
+        "state": found["Status"]["State"],
+        # Of a manager, whether the others reach it.
+        "reachable": manager.get("Reachability") == "reachable",
     }
 
 
@@ -255,7 +261,7 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
     leaders = [host for host in given.managers if host in nodes and nodes[host].manager]
     # The first manager creates the swarm; later any that still manages it will do, rather one of a
     # swarm of ours than of somebody else's.
-    leaders.sort(key=lambda host: not _is_ours(nodes[host]))
+    leaders.sort(key=lambda host: (not nodes[host].members, not _is_ours(nodes[host])))
     lead = (leaders or [*given.managers])[0]
     known = nodes[lead] if leaders else Node()
     without_ipvs = [host for host, node in nodes.items() if not node.ipvs]
@@ -267,12 +273,14 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
         "lead": lead,
         "engines": all(node.state != "none" for node in nodes.values()),
         "exists": bool(leaders),
-        "complete": bool(leaders) and all(_has_its_part(nodes[h], known, h, given) for h in nodes),
+        "complete": bool(leaders)
+        and all(_has_its_part(nodes[h], known, h, given) for h in nodes)
+        and not _stale(nodes, known, given.addresses),
         "mode": mode,
         "network_exists": network.get("driver") == OVERLAY,
         "canary": {"name": canary_name(given.service), "left": bool(known.canary)},
         "old_secrets": max(_versions(known.secrets), default=0) > _VERSIONS_KEPT,
-        "errors": [
+        "errors": [cut] if (cut := without_majority(nodes)) else [
             *_publishing(given, mode, without_ipvs, known),
             *_room(given, nodes, mode, known),
             *_other_networks(given, nodes),
@@ -286,6 +294,49 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
             *_pools(given, nodes, known, bool(leaders)),
         ],
     }
+
+
+def without_majority(nodes: Mapping[str, Node]) -> str:
+    """What to say if only managers answer that cannot decide; they do not even know themselves."""
+    managers = [host for host, node in nodes.items() if node.manager]
+    if not managers or any(nodes[host].members for host in managers):
+        return ""
+    return (
+        f"The swarm has no leader: {', '.join(managers)} answers, but that is no majority of its"
+        " managers. Tasks that run go on, but nothing of the swarm can be changed. Start the"
+        " machines of the other managers. If they are lost for good, make a new swarm of what"
+        f" {managers[0]} knows: docs/swarm.md, 'Without a majority' (docker swarm init"
+        " --force-new-cluster)."
+    )
+
+
+def stale(seen: Mapping[str, Entry], addresses: Iterable[str]) -> list[str]:
+    """IDs of the entries that machines have left behind which were made again since."""
+    nodes = {host: read(said) for host, said in seen.items()}
+    known = next((node for node in nodes.values() if node.members), Node())
+    return _stale(nodes, known, addresses)
+
+
+def _stale(nodes: Mapping[str, Node], known: Node, addresses: Iterable[str]) -> list[str]:
+    """Those that are down and have the name of a host of this run, but belong to no other host."""
+    here = {node.id for node in nodes.values() if known.ready.get(node.id)}
+    found = set()
+    for own in (known.members[id_] for id_ in here):
+        mine = {_address(one) for one in own["addresses"]}
+        others = [one for one in addresses if _address(one) not in mine]
+        found |= {
+            id_
+            for id_, one in known.members.items()
+            if one["name"] == own["name"]
+            and one["state"] == DOWN
+            and not is_address_of(one, others)
+        }
+    return sorted(found)
+
+
+def is_address_of(member: Entry, addresses: Iterable[str]) -> bool:
+    """Whether a node has one of these addresses."""
+    return bool({_address(one) for one in member["addresses"]} & {_address(one) for one in addresses})
 
 
 def _is_ours(node: Node) -> bool:
@@ -438,11 +489,10 @@ def _foreign_swarm(
     if not known.manager or _is_ours(known) or name in given.adopt:
         return
     ids = {node.id for node in nodes.values()}
-    addresses = {_address(one) for one in given.addresses}
     others = [
         member["name"]
         for id_, member in known.members.items()
-        if id_ not in ids and not addresses & {_address(one) for one in member["addresses"]}
+        if id_ not in ids and not is_address_of(member, given.addresses)
     ]
     if others:
         yield (
