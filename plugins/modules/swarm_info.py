@@ -100,8 +100,8 @@ ready:
 members:
   description: >-
     On a manager, for the ID of each node its C(name), C(addresses), C(availability), such as
-    V(active) or V(drain), C(state), such as V(ready) or V(down), and C(reachable), whether the
-    other managers reach it. Empty if the managers have no majority.
+    V(active) or V(drain), C(role) that it shall have, C(state), such as V(ready) or V(down), and
+    C(reachable), whether the other managers reach it. Empty if the managers have no majority.
   returned: always
   type: dict
 cluster:
@@ -196,7 +196,7 @@ def main() -> None:
     node, problem = look(docker, module.params["network"], module.params["service"])
     # While managers choose another leader, none of them knows the swarm.
     patience = time.monotonic() + ELECTION
-    while node.manager and not node.members and time.monotonic() < patience:
+    while node.manager and not node.managers and time.monotonic() < patience:
         time.sleep(1)
         node, problem = look(docker, module.params["network"], module.params["service"])
     result: dict[str, Any] = {**asdict(node), "ipvs": ipvs(module), "routes": routes(module)}

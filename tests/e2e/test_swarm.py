@@ -52,6 +52,13 @@ class Swarm:
         lines = self._docker("node ls", "{{.Hostname}}:{{.Status}}")
         return {line.partition(":")[0] for line in lines if line.endswith(":Ready")}
 
+    def managers(self) -> set[str]:
+        """Nodes that manage the swarm, and are reachable."""
+        lines = self._docker("node ls", "{{.Hostname}}:{{.ManagerStatus}}")
+        return {
+            line.partition(":")[0] for line in lines if line.endswith((":Leader", ":Reachable"))
+        }
+
     def publish_mode(self) -> str:
         """How the port is published: ingress, or host."""
         form = "{{range .Endpoint.Ports}}{{.PublishMode}}{{end}}"

@@ -182,13 +182,15 @@ def _network(found: Entry) -> dict[str, Any]:
 def _member(found: Entry) -> dict[str, Any]:
     """Who and where a node is; a manager's own address may be given as 0.0.0.0."""
     given = [found["Status"].get("Addr", "")]
-    manager = found.get("ManagerStatus") or {}
+    spec, manager = found.get("Spec") or {}, found.get("ManagerStatus") or {}
     if address := manager.get("Addr"):
         given.append(address.rpartition(":")[0].strip("[]"))
     return {
         "name": found["Description"]["Hostname"],
         "addresses": sorted(set(filter(None, given))),
-        "availability": (found.get("Spec") or {}).get("Availability", ACTIVE),
+        "availability": spec.get("Availability", ACTIVE),
+        # What it shall be: one that was lost can be called a manager without being one.
+        "role": spec.get("Role", ""),
         "state": found["Status"]["State"],
         # Of a manager, whether the others reach it.
         "reachable": manager.get("Reachability") == "reachable",
@@ -261,7 +263,7 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
     leaders = [host for host in given.managers if host in nodes and nodes[host].manager]
     # The first manager creates the swarm; later any that still manages it will do, rather one of a
     # swarm of ours than of somebody else's.
-    leaders.sort(key=lambda host: (not nodes[host].members, not _is_ours(nodes[host])))
+    leaders.sort(key=lambda host: (not nodes[host].managers, not _is_ours(nodes[host])))
     lead = (leaders or [*given.managers])[0]
     known = nodes[lead] if leaders else Node()
     without_ipvs = [host for host, node in nodes.items() if not node.ipvs]
@@ -280,7 +282,9 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
         "network_exists": network.get("driver") == OVERLAY,
         "canary": {"name": canary_name(given.service), "left": bool(known.canary)},
         "old_secrets": max(_versions(known.secrets), default=0) > _VERSIONS_KEPT,
-        "errors": [cut] if (cut := without_majority(nodes)) else [
+        "errors": [cut]
+        if (cut := without_majority(nodes))
+        else [
             *_publishing(given, mode, without_ipvs, known),
             *_room(given, nodes, mode, known),
             *_other_networks(given, nodes),
@@ -299,7 +303,7 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
 def without_majority(nodes: Mapping[str, Node]) -> str:
     """What to say if only managers answer that cannot decide; they do not even know themselves."""
     managers = [host for host, node in nodes.items() if node.manager]
-    if not managers or any(nodes[host].members for host in managers):
+    if not managers or any(nodes[host].managers for host in managers):
         return ""
     return (
         f"The swarm has no leader: {', '.join(managers)} answers, but that is no majority of its"
@@ -313,15 +317,15 @@ def without_majority(nodes: Mapping[str, Node]) -> str:
 def stale(seen: Mapping[str, Entry], addresses: Iterable[str]) -> list[str]:
     """IDs of the entries that machines have left behind which were made again since."""
     nodes = {host: read(said) for host, said in seen.items()}
-    known = next((node for node in nodes.values() if node.members), Node())
+    known = next((node for node in nodes.values() if node.managers), Node())
     return _stale(nodes, known, addresses)
 
 
 def _stale(nodes: Mapping[str, Node], known: Node, addresses: Iterable[str]) -> list[str]:
     """Those that are down and have the name of a host of this run, but belong to no other host."""
-    here = {node.id for node in nodes.values() if known.ready.get(node.id)}
+    here = [known.members[node.id] for node in nodes.values() if node.id in known.members]
     found = set()
-    for own in (known.members[id_] for id_ in here):
+    for own in (one for one in here if one["state"] != DOWN):
         mine = {_address(one) for one in own["addresses"]}
         others = [one for one in addresses if _address(one) not in mine]
         found |= {
@@ -336,7 +340,9 @@ def _stale(nodes: Mapping[str, Node], known: Node, addresses: Iterable[str]) -> 
 
 def is_address_of(member: Entry, addresses: Iterable[str]) -> bool:
     """Whether a node has one of these addresses."""
-    return bool({_address(one) for one in member["addresses"]} & {_address(one) for one in addresses})
+    return bool(
+        {_address(one) for one in member["addresses"]} & {_address(one) for one in addresses}
+    )
 
 
 def _is_ours(node: Node) -> bool:

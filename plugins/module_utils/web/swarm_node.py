@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The bookface.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One node of the swarm that is drained, promoted, removed: what that takes, and what forbids it."""
+"""One node of the swarm that is drained, promoted, removed: what to do, and what forbids it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Known:
     node: Node
     # ID of the node in this swarm; empty if it is not in it.
     id: str
-    # Further entries of the machine, from before it was made again.
+    # Its entries that are left from before: it has left the swarm, or was made again.
     older: Sequence[str]
     # What the host itself says.
     here: Node
@@ -82,7 +82,8 @@ def plan(seen: Mapping[str, Entry], wish: Wish) -> dict[str, Any]:
         "lead": lead,
         "id": known.id,
         "name": known.member["name"] if known.id else "",
-        "manager": bool(known.id) and known.manager,
+        "manager": known.manager,
+        "ready": known.ready,
         "answers": known.here.state != "none",
         "service": bool(known.node.service),
         "drain": bool(known.id) and wish.state in (DRAIN, REMOVED),
@@ -96,29 +97,32 @@ def plan(seen: Mapping[str, Entry], wish: Wish) -> dict[str, Any]:
 def _lead(nodes: Mapping[str, Node], wish: Wish) -> str:
     """A manager that knows the swarm: of the node's own if possible, and rather another one."""
     own = nodes.get(wish.host, Node()).id
-    leads = [host for host, node in nodes.items() if node.members]
+    leads = [host for host, node in nodes.items() if node.managers]
     leads.sort(key=lambda host: (own not in nodes[host].members, host == wish.host))
     return leads[0] if leads else ""
 
 
 def _known(nodes: Mapping[str, Node], lead: str, wish: Wish) -> Known:
     node, here = nodes[lead], nodes.get(wish.host, Node())
-    if here.id in node.members:
-        id_ = here.id
-        name = node.members[id_]["name"]
-    else:
-        id_, name = "", wish.host
+    member = node.members.get(here.id)
+    name = member["name"] if member else wish.host
+    own = [wish.addresses[wish.host]]
     elsewhere = [one for host, one in wish.addresses.items() if host != wish.host]
     entries = [
-        other
-        for other, one in node.members.items()
-        if is_address_of(one, [wish.addresses[wish.host]])
-        or (one["name"] == name and not is_address_of(one, elsewhere))
+        id_
+        for id_, one in node.members.items()
+        if is_address_of(one, own) or (one["name"] == name and not is_address_of(one, elsewhere))
     ]
-    if not id_ and here.state == "none":
+    id_ = here.id if member else ""
+    if here.state == "none":
         # It does not say which of them it is.
         id_ = next((one for one in entries if node.ready[one]), (entries or [""])[0])
-    older = [one for one in entries if one != id_ and node.members[one]["state"] == DOWN]
+    left = here.state == "inactive"
+    older = [
+        one
+        for one in entries
+        if one != id_ and (not node.ready[one] or (left and is_address_of(node.members[one], own)))
+    ]
     return Known(lead, node, id_, older, here)
 
 
@@ -154,6 +158,7 @@ def _errors(known: Known, wish: Wish) -> Iterable[str]:
         )
     elif known.id:
         yield from _unanswered(known, wish)
+        yield from _becoming(known, wish)
         yield from _capacity(known, wish)
         yield from _majority(known, wish)
     elif wish.state != REMOVED:
@@ -164,55 +169,63 @@ def _errors(known: Known, wish: Wish) -> Iterable[str]:
 
 
 def _unanswered(known: Known, wish: Wish) -> Iterable[str]:
-    """What needs the machine itself."""
+    """What the machine itself must do."""
     state = known.member["state"]
     if wish.state == MANAGER and not (known.ready or known.manager):
         yield f"{wish.host} is {state} in the swarm: start it, then promote it."
     if wish.state == REMOVED and known.here.state == "none" and state != DOWN:
         yield (
-            f"{wish.host} does not answer, but is {state} in the swarm: it can only leave by itself."
-            " Let Ansible reach it, or stop it: the entry of a machine that is down is removed."
+            f"{wish.host} does not answer, but is {state} in the swarm, which it can only leave by"
+            " itself. Let Ansible reach it, or stop it: the entry of a machine that is down is"
+            " removed without it."
+        )
+
+
+def _becoming(known: Known, wish: Wish) -> Iterable[str]:
+    """Who leaves while the managers take it in would be missed by them."""
+    promoted = known.ready and known.member["role"] == MANAGER
+    if wish.state in (REMOVED, WORKER) and promoted and not known.manager:
+        yield (
+            f"{wish.host} is about to become a manager. Wait until docker node ls shows it as"
+            " Reachable, and run this again."
         )
 
 
 def _capacity(known: Known, wish: Wish) -> Iterable[str]:
-    """Somebody must be there who takes the tasks."""
-    takers = known.takers()
-    if wish.state not in (DRAIN, REMOVED) or wish.force or takers != {known.id}:
+    """Another node must take the tasks."""
+    if wish.state not in (DRAIN, REMOVED) or wish.force or known.takers() != {known.id}:
         return
-    others = [
-        f"{one['name']} {one['state']}/{one['availability']}"
+    others = sorted(
+        f"{one['name']} is {one['state']}, {one['availability']}"
         for id_, one in known.node.members.items()
         if id_ != known.id
-    ]
+    )
     yield (
-        f"{wish.host} is the last node that takes tasks (others: {', '.join(sorted(others)) or 'none'}):"
-        " the site would have no task. Let another node take tasks first (-e node=NAME -e"
-        " state=active), or accept that with -e force=true."
+        f"{wish.host} is the last node that takes tasks"
+        f" ({'; '.join(others) or 'there is no other'}): without it none could run. Let another one"
+        " take tasks first (-e node=NAME -e state=active), or accept that with -e force=true."
     )
 
 
 def _majority(known: Known, wish: Wish) -> Iterable[str]:
-    """The managers that are left must be able to decide. Nobody is asked to force that."""
+    """A majority of the managers that are left must answer. Docker forces no demotion, either."""
     if wish.state not in (REMOVED, WORKER) or not known.manager:
         return
-    left = [
-        one
-        for id_, one in known.node.members.items()
-        if known.node.managers[id_] and id_ != known.id
-    ]
-    reachable = [one for one in left if one["reachable"]]
-    needed = len(left) // 2 + 1
-    promote = "Promote another node first: -e node=NAME -e state=manager"
-    if not reachable:
+    left = {
+        id_: known.node.members[id_]
+        for id_, is_one in known.node.managers.items()
+        if is_one and id_ != known.id
+    }
+    lost = sorted(one["name"] for one in left.values() if not one["reachable"])
+    answering, needed = len(left) - len(lost), len(left) // 2 + 1
+    if not answering:
         yield (
-            f"{wish.host} is the last manager of the swarm that answers: nobody could change the swarm"
-            f" any more. {promote}."
+            f"{wish.host} is the last manager that answers, and without one nothing of the swarm"
+            " can be changed. Promote another node first: -e node=NAME -e state=manager."
         )
-    elif len(reachable) < needed:
-        lost = ", ".join(sorted(one["name"] for one in left if not one["reachable"]))
+    elif answering < needed:
         yield (
-            f"Without {wish.host} {len(reachable)} of {len(left)} managers would answer (not: {lost}),"
-            f" but a majority needs {needed}. Bring them back, or demote or remove them first."
-            f" {promote}."
+            f"Without {wish.host} only {answering} of {len(left)} managers would answer, and a"
+            f" majority is {needed}. Start {', '.join(lost)} first; a machine that is lost for good"
+            " is removed with -e node=NAME -e state=removed."
         )
