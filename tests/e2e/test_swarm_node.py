@@ -69,7 +69,7 @@ def test_what_would_be_too_much_is_refused(platform: Platform, swarm: Swarm) -> 
     """Before anything changes: the last manager, and a name that nobody has."""
     for node, said in (
         (swarm.manager, f"{swarm.manager} is the last manager that answers"),
-        ("nosuch", f"There is no node nosuch (-e node=NAME). Expected a host of swarm_managers or"),
+        ("nosuch", "There is no node nosuch (-e node=NAME). Expected a host of swarm_managers or"),
     ):
         run = platform.playbook("swarm_node.yml", "-e", f"node={node}", "-e", "state=worker")
         assert run.code != 0
