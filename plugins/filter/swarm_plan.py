@@ -9,7 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bookface.platform.plugins.module_utils.web import swarm, swarm_node
+from ansible_collections.bookface.platform.plugins.module_utils.web import (
+    swarm,
+    swarm_node,
+    swarm_ports,
+)
 
 Seen = Mapping[str, Mapping[str, Any]]
 
@@ -78,14 +82,34 @@ def swarm_node_plan(
         raise AnsibleFilterError(f"swarm_node_plan: {error!r}") from error
 
 
+def ports_to_ask(seen: Seen, managers: Sequence[str]) -> dict[str, Any]:
+    """See swarm_ports.yml beside this file."""
+    try:
+        return swarm_ports.plan(seen, managers)
+    except (KeyError, TypeError) as error:
+        raise AnsibleFilterError(f"swarm_ports: {error!r}") from error
+
+
+def closed_ports(
+    missed: Mapping[str, Mapping[str, str]], busy: Mapping[str, Iterable[str]]
+) -> list[str]:
+    """See swarm_closed_ports.yml beside this file."""
+    try:
+        return list(swarm_ports.closed(missed, busy))
+    except (AttributeError, ValueError) as error:
+        raise AnsibleFilterError(f"swarm_closed_ports: {error!r}") from error
+
+
 class FilterModule:
     """The filters by their names in Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name in Jinja → function."""
         return {
+            "swarm_closed_ports": closed_ports,
             "swarm_node_plan": swarm_node_plan,
             "swarm_plan": swarm_plan,
+            "swarm_ports": ports_to_ask,
             "swarm_servers": swarm_servers,
             "swarm_stale": swarm_stale,
         }
