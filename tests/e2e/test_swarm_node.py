@@ -24,6 +24,9 @@ def swarm(platform: Platform) -> Iterator[Swarm]:
         platform.node(
             found.manager, f"docker node update --availability active --role worker {node}"
         )
+    for node in drained_servers(platform):
+        arguments = ["-e", f"server=swarm/{node}", "-e", "state=ready"]
+        platform.playbook("playbooks/drain.yml", *arguments).ok()
     if platform.backend() != before:
         platform.switch(before).ok()
 

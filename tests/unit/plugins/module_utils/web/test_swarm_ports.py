@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from typing import Any
 from ansible_collections.bookface.platform.plugins.filter.swarm_plan import FilterModule
 
 from tests.support.ports import free_ports
+from tests.support.waiting import until
 
 FILTERS = FilterModule().filters()
 SCRIPT = Path(__file__).resolve().parents[5] / "roles/swarm/files/ports.py"
@@ -72,19 +75,21 @@ def ports(*arguments: str) -> Any:
 
 
 def test_the_script_listens_and_asks() -> None:
-    tcp, udp, closed, busy = free_ports(4)
-    with socket.create_server(("127.0.0.1", busy)):
+    tcp, udp, closed = free_ports(3)
+    with socket.socket(type=socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", closed))
         wanted = [f"tcp/{tcp}", f"udp/{udp}"]
-        listening = ports("listen", "127.0.0.1", "2", *wanted, f"tcp/{busy}")
-        assert listening["busy"] == [f"tcp/{busy}"]
+        listening = ports("listen", "127.0.0.1", "60", *wanted, f"udp/{closed}")
+        assert listening["busy"] == [f"udp/{closed}"]
+        asked = [f"x=127.0.0.1={port}" for port in (*wanted, f"udp/{closed}", f"tcp/{closed}")]
         try:
-            asked = [f"x=127.0.0.1={port}" for port in (*wanted, f"tcp/{closed}", f"udp/{closed}")]
-            assert ports("ask", *asked) == dict.fromkeys(asked[2:], "Connection refused")
+            assert ports("ask", *asked) == {
+                asked[2]: "no answer in 3 s",
+                asked[3]: "Connection refused",
+            }
         finally:
-            subprocess.run(["kill", str(listening["process"])], check=True)
-    with socket.socket(type=socket.SOCK_DGRAM) as silent:
-        silent.bind(("127.0.0.1", udp))
-        assert ports("ask", asked[1]) == {asked[1]: "no answer in 3 s"}
+            os.kill(listening["process"], signal.SIGTERM)
     # As soon as it has ended, the engine can listen.
+    until(lambda: not Path(f"/proc/{listening['process']}/fd/3").exists(), "its end", 10)
     with socket.create_server(("127.0.0.1", tcp)):
         pass
