@@ -9,7 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bookface.platform.plugins.module_utils.web import autoscale, swarm
+from ansible_collections.bookface.platform.plugins.module_utils.web import (
+    autoscale,
+    swarm,
+    swarm_node,
+    swarm_ports,
+)
 
 Seen = Mapping[str, Mapping[str, Any]]
 
@@ -84,15 +89,61 @@ def swarm_counts(
         raise AnsibleFilterError(f"swarm_counts: {error!r}") from error
 
 
+def swarm_stale(seen: Seen, addresses: Iterable[str]) -> list[str]:
+    """See swarm_stale.yml beside this file."""
+    try:
+        return swarm.stale(seen, addresses)
+    except (KeyError, TypeError) as error:
+        raise AnsibleFilterError(f"swarm_stale: {error!r}") from error
+
+
+def swarm_node_plan(
+    seen: Seen,
+    host: str,
+    state: str,
+    addresses: Mapping[str, str],
+    managers: Sequence[str] = (),
+    force: bool = False,
+) -> dict[str, Any]:
+    """See swarm_node_plan.yml beside this file."""
+    try:
+        wish = swarm_node.Wish(host, state, force, addresses, managers)
+        return swarm_node.plan(seen, wish)
+    except (KeyError, TypeError) as error:
+        raise AnsibleFilterError(f"swarm_node_plan: {error!r}") from error
+
+
+def ports_to_ask(seen: Seen, managers: Sequence[str]) -> dict[str, Any]:
+    """See swarm_ports.yml beside this file."""
+    try:
+        return swarm_ports.plan(seen, managers)
+    except (KeyError, TypeError) as error:
+        raise AnsibleFilterError(f"swarm_ports: {error!r}") from error
+
+
+def closed_ports(
+    missed: Mapping[str, Mapping[str, str]], busy: Mapping[str, Iterable[str]]
+) -> list[str]:
+    """See swarm_closed_ports.yml beside this file."""
+    try:
+        return list(swarm_ports.closed(missed, busy))
+    except (AttributeError, ValueError) as error:
+        raise AnsibleFilterError(f"swarm_closed_ports: {error!r}") from error
+
+
 class FilterModule:
     """The filters by their names in Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name in Jinja → function."""
         return {
+            "swarm_closed_ports": closed_ports,
             "swarm_counts": swarm_counts,
+            "swarm_node_plan": swarm_node_plan,
             "swarm_plan": swarm_plan,
+            "swarm_ports": ports_to_ask,
             "swarm_report": swarm_report,
             "swarm_servers": swarm_servers,
+            "swarm_stale": swarm_stale,
             "swarm_uneven": swarm_uneven,
         }

@@ -99,8 +99,9 @@ ready:
   type: dict
 members:
   description: >-
-    On a manager, for the ID of each node its C(name), C(addresses) and C(availability), such as
-    V(active) or V(drain).
+    On a manager, for the ID of each node its C(name), C(addresses), C(availability), such as
+    V(active) or V(drain), C(role) that it shall have, C(state), such as V(ready) or V(down), and
+    C(reachable), whether the other managers reach it. Empty if the managers have no majority.
   returned: always
   type: dict
 cluster:
@@ -142,6 +143,7 @@ mesh:
   type: bool
 """
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -151,6 +153,9 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import
     look,
     read_routes,
 )
+
+# Seconds that the managers may take to choose a leader.
+ELECTION = 10
 
 
 def ipvs(module: AnsibleModule) -> bool:
@@ -189,6 +194,11 @@ def main() -> None:
 
     address = module.params["address"]
     node, problem = look(docker, module.params["network"], module.params["service"])
+    # While managers choose another leader, none of them knows the swarm.
+    patience = time.monotonic() + ELECTION
+    while node.manager and not node.managers and time.monotonic() < patience:
+        time.sleep(1)
+        node, problem = look(docker, module.params["network"], module.params["service"])
     result: dict[str, Any] = {**asdict(node), "ipvs": ipvs(module), "routes": routes(module)}
     if problem:
         result["msg"] = f"Docker does not answer: {problem}"

@@ -54,6 +54,13 @@ class Swarm:
         lines = self._docker("node ls", "{{.Hostname}}:{{.Status}}")
         return {line.partition(":")[0] for line in lines if line.endswith(":Ready")}
 
+    def managers(self) -> set[str]:
+        """Nodes that manage the swarm, and are reachable."""
+        lines = self._docker("node ls", "{{.Hostname}}:{{.ManagerStatus}}")
+        return {
+            line.partition(":")[0] for line in lines if line.endswith((":Leader", ":Reachable"))
+        }
+
     def scale(self, *arguments: str) -> None:
         run = self.platform.playbook("site.yml", "--limit", SWARM, *arguments)
         assert run.code == 0, run.output

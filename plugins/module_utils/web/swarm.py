@@ -29,6 +29,8 @@ INGRESS = "ingress"
 SECOND = 10**9
 # A node that takes tasks, and what the others are called.
 ACTIVE = "active"
+# A node whose engine the managers have lost, or that has left.
+DOWN = "down"
 _UNAVAILABLE = {"drain": "drained", "pause": "paused"}
 # Value of the label MADE on what the role creates.
 SWARM = "swarm"
@@ -184,12 +186,18 @@ def _network(found: Entry) -> dict[str, Any]:
 def _member(found: Entry) -> dict[str, Any]:
     """Who and where a node is; a manager's own address may be given as 0.0.0.0."""
     given = [found["Status"].get("Addr", "")]
-    if manager := (found.get("ManagerStatus") or {}).get("Addr"):
-        given.append(manager.rpartition(":")[0].strip("[]"))
+    spec, manager = found.get("Spec") or {}, found.get("ManagerStatus") or {}
+    if address := manager.get("Addr"):
+        given.append(address.rpartition(":")[0].strip("[]"))
     return {
         "name": found["Description"]["Hostname"],
         "addresses": sorted(set(filter(None, given))),
-        "availability": (found.get("Spec") or {}).get("Availability", ACTIVE),
+        "availability": spec.get("Availability", ACTIVE),
+        # What it shall be: one that was lost can be called a manager without being one.
+        "role": spec.get("Role", ""),
+        "state": found["Status"]["State"],
+        # Of a manager, whether the others reach it.
+        "reachable": manager.get("Reachability") == "reachable",
     }
 
 
@@ -269,7 +277,7 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
     leaders = [host for host in given.managers if host in nodes and nodes[host].manager]
     # The first manager creates the swarm; later any that still manages it will do, rather one of a
     # swarm of ours than of somebody else's.
-    leaders.sort(key=lambda host: not _is_ours(nodes[host]))
+    leaders.sort(key=lambda host: (not nodes[host].managers, not _is_ours(nodes[host])))
     lead = (leaders or [*given.managers])[0]
     known = nodes[lead] if leaders else Node()
     network = known.networks[0] if known.networks else {}
@@ -277,13 +285,17 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
         "lead": lead,
         "engines": all(node.state != "none" for node in nodes.values()),
         "exists": bool(leaders),
-        "complete": bool(leaders) and all(_has_its_part(nodes[h], known, h, given) for h in nodes),
+        "complete": bool(leaders)
+        and all(_has_its_part(nodes[h], known, h, given) for h in nodes)
+        and not _stale(nodes, known, given.addresses),
         "replicas": _replicas(given, nodes, known),
         "network_exists": network.get("driver") == OVERLAY,
         "heartbeat": _other_heartbeat(given, known, bool(leaders)),
         "canary": {"name": canary_name(given.service), "left": bool(known.canary)},
         "old_secrets": max(_versions(known.secrets), default=0) > _VERSIONS_KEPT,
-        "errors": [
+        "errors": [cut]
+        if (cut := without_majority(nodes))
+        else [
             *_publishing(given, nodes, known),
             *_another_mode(given, known),
             *_room(given, nodes, known),
@@ -298,6 +310,51 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
             *_pools(given, nodes, known, bool(leaders)),
         ],
     }
+
+
+def without_majority(nodes: Mapping[str, Node]) -> str:
+    """What to say if only managers answer that cannot decide; they do not even know themselves."""
+    managers = [host for host, node in nodes.items() if node.manager]
+    if not managers or any(nodes[host].managers for host in managers):
+        return ""
+    return (
+        f"The swarm has no leader: {', '.join(managers)} answers, but that is no majority of its"
+        " managers. Tasks that run go on, but nothing of the swarm can be changed. Start the"
+        " machines of the other managers. If they are lost for good, make a new swarm of what"
+        f" {managers[0]} knows: docs/swarm.md, 'Without a majority' (docker swarm init"
+        " --force-new-cluster)."
+    )
+
+
+def stale(seen: Mapping[str, Entry], addresses: Iterable[str]) -> list[str]:
+    """IDs of the entries that machines have left behind which were made again since."""
+    nodes = {host: read(said) for host, said in seen.items()}
+    known = next((node for node in nodes.values() if node.managers), Node())
+    return _stale(nodes, known, addresses)
+
+
+def _stale(nodes: Mapping[str, Node], known: Node, addresses: Iterable[str]) -> list[str]:
+    """Those that are down and have the name of a host of this run, but belong to no other host."""
+    here = [known.members[node.id] for node in nodes.values() if node.id in known.members]
+    found = set()
+    for own in (one for one in here if one["state"] != DOWN):
+        mine = {_address(one) for one in own["addresses"]}
+        others = [one for one in addresses if _address(one) not in mine]
+        found |= {
+            id_
+            for id_, one in known.members.items()
+            if one["name"] == own["name"]
+            and one["state"] == DOWN
+            and not is_address_of(one, others)
+        }
+    return sorted(found)
+
+
+def is_address_of(member: Entry, addresses: Iterable[str]) -> bool:
+    """Whether a node has one of these addresses."""
+    return bool(
+        {_address(one) for one in member["addresses"]} & {_address(one) for one in addresses}
+    )
 
 
 def _is_ours(node: Node) -> bool:
@@ -484,11 +541,10 @@ def _foreign_swarm(
     if not known.manager or _is_ours(known) or name in given.adopt:
         return
     ids = {node.id for node in nodes.values()}
-    addresses = {_address(one) for one in given.addresses}
     others = [
         member["name"]
         for id_, member in known.members.items()
-        if id_ not in ids and not addresses & {_address(one) for one in member["addresses"]}
+        if id_ not in ids and not is_address_of(member, given.addresses)
     ]
     if others:
         yield (

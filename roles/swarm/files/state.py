@@ -1,7 +1,8 @@
 """Prints the state of a service of the swarm as JSON, once it is as wished or the time is over.
 
 Runs on a manager. Arguments: its name, for how many seconds to wait, and for what: until it is
-"begun", when a task of the present version runs, or "settled", when all do.
+"begun", when a task of the present version runs, "settled", when all do, or "placed", when each
+runs or the scheduler has found no node for it.
 """
 
 import json
@@ -45,6 +46,11 @@ def look(api, name):
         "serving": sum(task["Status"]["State"] == "running" for task in tasks),
         "begun": bool(running),
         "settled": len(running) == len(tasks) == wanted and update.get("State") not in UNDONE,
+        "placed": all(
+            task["Status"]["State"] == "running"
+            or (task["Status"]["State"] == "pending" and task["Status"].get("Err"))
+            for task in tasks
+        ),
         "rolled_back": update.get("State") in ROLLED_BACK,
         "message": update.get("Message", "") if update.get("State") != "completed" else "",
         # The node of each.

@@ -74,7 +74,7 @@ def test_nothing_to_do() -> None:
 
 def scaled(replicas: int) -> Node:
     """A manager whose service has so many tasks."""
-    members = {name: {"name": name, "addresses": []} for name in NODES}
+    members = {name: {"name": name, "addresses": [], "state": "ready"} for name in NODES}
     return replace(LEAD, service={**LEAD.service, "replicas": replicas}, members=members)
 
 
@@ -124,6 +124,50 @@ def test_machines_without_an_engine() -> None:
 def test_what_makes_a_swarm_incomplete(lead: Node, worker: Node) -> None:
     found = plan({"swarm1": lead, "swarm2": worker})
     assert (found["exists"], found["complete"], found["errors"]) == (True, False, [])
+
+
+def test_managers_without_a_majority_change_nothing() -> None:
+    [said] = plan({"swarm1": replace(LEAD, managers={}, ready={}), "swarm2": BARE})["errors"]
+    assert said.startswith("The swarm has no leader: swarm1 answers, but that is no majority")
+    assert "docker swarm init --force-new-cluster" in said
+
+
+def test_of_two_managers_the_one_that_can_decide_leads() -> None:
+    cut = replace(LEAD, managers={}, ready={})
+    found = plan({"swarm1": cut, "swarm2": LEAD}, managers=["swarm1", "swarm2"], workers=[])
+    assert found["lead"] == "swarm2"
+
+
+def rebuilt(**old: Any) -> dict[str, Node]:
+    """A worker that was made again: its old entry is x1, with these differences."""
+    members = {
+        "m1": {"name": "one", "addresses": ["192.0.2.1"], "state": "ready"},
+        "w1": {"name": "two", "addresses": ["192.0.2.2"], "state": "ready"},
+        "x1": {"name": "two", "addresses": ["192.0.2.2"], "state": "down", **old},
+    }
+    return {"swarm1": replace(LEAD, members=members), "swarm2": WORKER}
+
+
+@pytest.mark.parametrize(
+    ("old", "ids"),
+    [
+        ({}, ["x1"]),
+        ({"addresses": ["192.0.2.77"]}, ["x1"]),
+        # Another machine that has the same name, and is only off.
+        ({"addresses": ["192.0.2.3"]}, []),
+        ({"name": "three"}, []),
+        ({"state": "unknown"}, []),
+    ],
+    ids=["same address", "another address", "another host's address", "another name", "not down"],
+)
+def test_what_rebuilt_machines_have_left_behind(old: dict[str, Any], ids: list[str]) -> None:
+    addresses = ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+    nodes = rebuilt(**old)
+    seen = {host: asdict(node) for host, node in nodes.items()}
+    assert FILTERS["swarm_stale"](seen, addresses) == ids
+    assert plan(nodes, addresses=addresses)["complete"] is (not ids)
+    # A machine that has not joined yet may be another one.
+    assert FILTERS["swarm_stale"]({**seen, "swarm2": asdict(BARE)}, addresses) == []
 
 
 def test_any_manager_will_do() -> None:
@@ -257,9 +301,9 @@ FOREIGN: dict[str, tuple[dict[str, Any], list[str]]] = {
             "service": {},
             "networks": (),
             "members": {
-                "m1": {"name": "swarm1", "addresses": ["192.0.2.1"]},
-                "w1": {"name": "swarm2", "addresses": ["192.0.2.2"]},
-                "x1": {"name": "theirs", "addresses": ["192.0.2.9"]},
+                "m1": {"name": "swarm1", "addresses": ["192.0.2.1"], "state": "ready"},
+                "w1": {"name": "swarm2", "addresses": ["192.0.2.2"], "state": "ready"},
+                "x1": {"name": "theirs", "addresses": ["192.0.2.9"], "state": "ready"},
             },
         },
         [
@@ -437,11 +481,17 @@ def docker(**said: Any) -> Any:
 OURS = {"platform.bookface.made": "swarm"}
 
 
+MANAGES = {"Addr": "[fd00::1]:2377", "Reachability": "reachable"}
+
+
 def node(name: str, address: str, **more: Any) -> dict[str, Any]:
     return {
         "ID": name,
         "Description": {"Hostname": f"host-{name}"},
-        "Spec": {"Availability": "drain" if name == "w1" else "active"},
+        "Spec": {
+            "Availability": "drain" if name == "w1" else "active",
+            "Role": "worker" if name == "w1" else "manager",
+        },
         "Status": {"State": "ready", "Addr": address},
         **more,
     }
@@ -493,7 +543,7 @@ def test_look_at_a_manager() -> None:
         "n3": {"Name": "bridge", "Driver": "bridge"},
     }
     nodes = {
-        "m1": node("m1", "0.0.0.0", ManagerStatus={"Addr": "[fd00::1]:2377"}),  # noqa: S104
+        "m1": node("m1", "0.0.0.0", ManagerStatus=MANAGES),  # noqa: S104
         "w1": node("w1", "192.0.2.2", Status={"State": "down", "Addr": "192.0.2.2"}),
     }
     services = {
@@ -531,8 +581,18 @@ def test_look_at_a_manager() -> None:
                 "name": "host-m1",
                 "addresses": ["0.0.0.0", "fd00::1"],  # noqa: S104
                 "availability": "active",
+                "role": "manager",
+                "state": "ready",
+                "reachable": True,
             },
-            "w1": {"name": "host-w1", "addresses": ["192.0.2.2"], "availability": "drain"},
+            "w1": {
+                "name": "host-w1",
+                "addresses": ["192.0.2.2"],
+                "availability": "drain",
+                "role": "worker",
+                "state": "down",
+                "reachable": False,
+            },
         },
         cluster=LEAD.cluster,
         service={**SERVICE, "published": [{"target": 80, "mode": "host"}]},
@@ -571,7 +631,7 @@ def test_who_must_answer() -> None:
 def members(**states: str) -> dict[str, dict[str, Any]]:
     """The nodes of a swarm by their availability."""
     return {
-        id_: {"name": f"node-{id_}", "addresses": [], "availability": state}
+        id_: {"name": f"node-{id_}", "addresses": [], "availability": state, "state": "ready"}
         for id_, state in states.items()
     }
 
