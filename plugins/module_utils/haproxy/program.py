@@ -102,7 +102,8 @@ def validate(
         environment = {key: value for key, value in environment.items() if key not in _KEPT}
         # By names alone: values may be secrets, and command lines can be read by everybody.
         unset = sorted(os.environ.keys() - environment.keys() - _KEPT)
-        command = ["env", *(word for name in unset for word in ("-u", name)), *command]
+        if unset:
+            command = ["env", *(word for name in unset for word in ("-u", name)), *command]
     code, out, err = module.run_command(
         command, cwd=around.directory, environ_update=environment, errors="replace"
     )

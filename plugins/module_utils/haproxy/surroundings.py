@@ -148,8 +148,11 @@ def _options(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def _without_own(variables: Iterable[Sequence[str]]) -> dict[str, str]:
-    own = re.compile(f"{_OWN.pattern}|{_HAPROXY.pattern}")
-    return {name: value for name, value in variables if name and not own.match(name)}
+    return {
+        name: value
+        for name, value in variables
+        if name and not _OWN.match(name) and not _HAPROXY.match(name)
+    }
 
 
 def of_unit(name: str, shown: str, read: Callable[[str], str | None]) -> Surroundings | None:
