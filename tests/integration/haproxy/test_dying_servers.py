@@ -82,6 +82,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             "haproxy_backends": [{"name": "swarm", "servers": listed}],
             # A server that breaks off stays in, so that it can do so again.
             "haproxy_server_options": "inter 200ms",
+            # Ends the frontend's rules.
+            "haproxy_frontend_extra": "http-request allow if { path /allowed.php }",
             "__haproxy_default": "swarm",
             "__haproxy_socket": str(directory / "admin.sock"),
             "__haproxy_map": str(directory / "map"),
@@ -107,7 +109,9 @@ def test_a_page_that_reads_is_asked_of_another_server(site: Site, path: str) -> 
     assert site.taken(path) > 0
 
 
-@pytest.mark.parametrize("path", ["/createpost.php?user=7", "/?user=7", "/showuser.php?user=7&x=1"])
+@pytest.mark.parametrize(
+    "path", ["/createpost.php?user=7", "/?user=7", "/showuser.php?user=7&x=1", "/allowed.php"]
+)
 def test_what_may_write_is_asked_once(site: Site, path: str) -> None:
     """The one that has died may have done it."""
     answers = [site.ask(path) for _ in range(6)]
