@@ -63,10 +63,10 @@ def swarm_servers(seen: Seen, running: Iterable[str], mode: str, port: int) -> d
         raise AnsibleFilterError(f"swarm_servers: {error!r}") from error
 
 
-def swarm_uneven(manager: Mapping[str, Any], tasks: Iterable[str]) -> bool:
+def swarm_uneven(manager: Mapping[str, Any], tasks: Iterable[str], hosts: Iterable[str]) -> bool:
     """See swarm_uneven.yml beside this file."""
     try:
-        return swarm.uneven(manager, tasks)
+        return swarm.uneven(manager, tasks, hosts)
     except (KeyError, TypeError) as error:
         raise AnsibleFilterError(f"swarm_uneven: {error!r}") from error
 

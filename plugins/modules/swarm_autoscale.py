@@ -16,7 +16,9 @@ description:
     propose a number of tasks in proportion to their targets, queued requests propose one more. The
     largest number wins. A measurement within 10 % of its target changes nothing.
   - More tasks are started at once, fewer only if fewer have been enough for O(down_after) seconds.
-  - While an update of the service is under way nothing is changed.
+  - While an update of the service is under way, and for a minute after it, nothing is changed.
+    Neither is a service that somebody has scaled to 0.
+  - A change of the number of tasks is what C(docker service rollback) takes back then.
   - A service that publishes a port with mode C(host) gets no more tasks than nodes accept.
   - Runs on a manager of the swarm.
 options:
@@ -196,9 +198,14 @@ def run(module: AnsibleModule, api: Any, given: autoscale.Settings) -> dict[str,
             " replicated."
         )
     replicas = spec["Mode"]["Replicated"]["Replicas"]
-    if changing(service):
-        why = "an update of the service is under way"
-        return {"before": replicas, "replicas": replicas, "proposed": replicas, "why": why}
+    why = ""
+    if replicas == 0:
+        why = "somebody has scaled the service to 0"
+    elif changing(service, time.time()):
+        why = "an update of the service is under way, or has just ended"
+    if why:
+        unchanged = dict.fromkeys(("before", "replicas", "proposed"), replicas)
+        return {"changed": False, **unchanged, "rate": None, "why": why}
     most = max(given.minimum, min(given.maximum, room(spec, api.nodes())))
     path = Path(module.params["history"])
     history = read_history(module, path)

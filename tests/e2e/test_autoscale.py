@@ -39,8 +39,8 @@ def tasks(platform: Platform) -> tuple[int, int]:
 def test_tasks_follow_the_requests(platform: Platform) -> None:
     assert platform.switch("swarm").code == 0
     assert tasks(platform) == (2, 2)
-    # The look that the next one is compared with.
-    look(platform).ok()
+    # The look that the next one is compared with. After an update it waits for a minute.
+    until(lambda: "update" not in look(platform).ok().text, "the last update to be over", 120)
     with Load([platform.url], clients=6, rate=25, expect="Users:") as load:
         load.wait_for(150, seconds=60)
         output = look(platform, "--check").ok().text

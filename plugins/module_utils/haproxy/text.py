@@ -53,7 +53,7 @@ BACKENDS = ("backend", "listen")
 BLANKS = " \t\v\f"
 # A first word without quotes or escapes: nearly every line, so it has a fast path.
 _PLAIN_FIRST = re.compile(r"[ \t\v\f]*([^ \t\v\f\r\n#\"'\\]*)(.?)", re.DOTALL)
-# What makes splitting a line into words more than a search for blanks, and a word without any of it.
+# What makes more of splitting a line than a search for blanks, and a word without any of it.
 _QUOTING = re.compile(r"[\"'\\#\r]|\n.")
 _BARE = re.compile(r"[^ \t\v\f\n]+")
 _SAFE_WORD = re.compile(r"[A-Za-z0-9_.:/@%{}()\[\],=+*&;<>?!|~^-]+\Z")
@@ -159,7 +159,9 @@ def split_words(line: str) -> tuple[Word, ...]:
     """The words of one line, by HAProxy's quoting: '...', "...", backslash, # comment."""
     if not _QUOTING.search(line):
         # Most lines, in a tenth of the time.
-        return tuple(Word(word[0], word.start(), word.end(), False) for word in _BARE.finditer(line))
+        return tuple(
+            Word(word[0], word.start(), word.end(), False) for word in _BARE.finditer(line)
+        )
     words: list[Word] = []
     value: list[str] = []
     start = -1

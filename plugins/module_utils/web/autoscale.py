@@ -20,6 +20,8 @@ from typing import Any
 TOLERANCE = 0.1
 # HAProxy's response time is a mean of its last 1,024 requests: without new ones it is an old one.
 ENOUGH_REQUESTS = 10
+# Seconds after which a look is too old to be compared with.
+OLD = 600
 # Looks that are kept, of the present one and of those before.
 KEPT = 720
 
@@ -94,12 +96,15 @@ def counts(
         result = by_name[place["loadbalancer"]]
         backend = result["backends"][place["backend"]]
         servers = [one for one in backend["servers"] if one["name"] in place["servers"]]
-        times = [one["response_ms"] for one in servers if one["sessions_total"]]
+        # One that is down keeps its last time for ever.
+        times = [one["response_ms"] for one in servers if one["sessions_total"] and one["passed"]]
         count = Count(
             worker=f"{result['pid']}@{result['started']}",
             uptime=result["uptime_seconds"],
             requests=sum(one["sessions_total"] for one in servers),
-            queued=backend["queued"] + sum(one["queued"] for one in servers),
+            # What waits for any server of the backend waits for ours, if it has no others.
+            queued=sum(one["queued"] for one in servers)
+            + (backend["queued"] if len(servers) == len(backend["servers"]) else 0),
             response_ms=sum(times) / len(times) if times else 0.0,
         )
         # The service may be the target of several backends of one load balancer.
@@ -121,7 +126,7 @@ def rate(now: Look, before: Look) -> float:
     return total / seconds
 
 
-def propose(look: Look, seconds: float, given: Settings) -> Proposal:
+def propose(look: Look, before: Look, given: Settings) -> Proposal:
     """The number of tasks that this look alone would choose, regardless of bounds."""
     served = look.rate or 0.0
     proposals = [
@@ -132,8 +137,16 @@ def propose(look: Look, seconds: float, given: Settings) -> Proposal:
             f"{served:.1f} requests/s, {given.requests:g} per task",
         )
     ]
-    response = max((one.response_ms for one in look.counts.values()), default=0.0)
-    if given.response_ms and served * seconds >= ENOUGH_REQUESTS:
+    # A load balancer without new requests shows the time of those before.
+    response = max(
+        (
+            one.response_ms
+            for name, one in look.counts.items()
+            if name not in before.counts or before.counts[name].requests != one.requests
+        ),
+        default=0.0,
+    )
+    if given.response_ms and served * (look.time - before.time) >= ENOUGH_REQUESTS:
         why = f"responses take {response:.0f} ms, {given.response_ms:g} ms are the target"
         proposals.append(_in_proportion(look.replicas, response, given.response_ms, why))
     queued = sum(one.queued for one in look.counts.values())
@@ -163,6 +176,9 @@ def decide(
     never chosen.
     """
     past = [one for one in history if one.time < now]
+    if past and now - past[-1].time > max(given.down_after, OLD):
+        # Somebody has looked elsewhere, or not at all: a mean of hours says nothing about now.
+        past = []
     before = past[-1] if past else None
     look = Look(now, counted, replicas)
     if before is None:
@@ -170,7 +186,7 @@ def decide(
         why = "the first look, which only counts"
         return replace(look, proposed=chosen, chosen=chosen, why=why)
     look = replace(look, rate=rate(look, before))
-    proposal = propose(look, now - before.time, given)
+    proposal = propose(look, before, given)
     proposed = _bounded(proposal.replicas, given)
     chosen, waits = _patiently(look, proposed, past, given, partial)
     return replace(look, proposed=proposed, chosen=chosen, why=f"{proposal.why}{waits}")

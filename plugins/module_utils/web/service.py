@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ansible_collections.bookface.platform.plugins.module_utils.web.labels import MADE
@@ -24,6 +25,8 @@ _TOGETHER = ("Reservations", "Placement")
 _PAUSED = ("paused", "rollback_paused")
 # One that is under way.
 _CHANGING = ("updating", "rollback_started")
+# Seconds after its end in which an update may be found bad.
+SETTLED = 60
 # Tasks of a service that any node takes any number of.
 UNLIMITED = 1_000_000
 
@@ -50,9 +53,16 @@ def with_ids(spec: Spec, networks: Mapping[str, str]) -> dict[str, Any]:
 
 
 def following(spec: Spec, found: Spec) -> dict[str, Any]:
-    """The description for an update. Without the counter of forced updates all tasks would go."""
+    """The description for an update. Without the counter of forced updates all tasks would go.
+
+    Without a number of tasks Docker would take one.
+    """
     count = found["TaskTemplate"].get("ForceUpdate", 0)
-    return {**spec, "TaskTemplate": {**spec["TaskTemplate"], "ForceUpdate": count}}
+    return {
+        "Mode": found.get("Mode"),
+        **spec,
+        "TaskTemplate": {**spec["TaskTemplate"], "ForceUpdate": count},
+    }
 
 
 def arguments(spec: Spec) -> dict[str, Any]:
@@ -97,9 +107,20 @@ def runs_tasks(node: Entry) -> bool:
     return ready and node["Spec"]["Availability"] == "active"
 
 
-def changing(service: Entry) -> bool:
-    """Whether Docker is replacing tasks, forward or back."""
-    return (service.get("UpdateStatus") or {}).get("State") in _CHANGING
+def changing(service: Entry, now: float) -> bool:
+    """Whether Docker is replacing tasks, forward or back, or has ended that C(SETTLED) ago or less.
+
+    Whoever has begun it may still watch it. Any other change of the service takes the way back.
+    """
+    status = service.get("UpdateStatus") or {}
+    if status.get("State") in _CHANGING:
+        return True
+    ended = status.get("CompletedAt")
+    if not ended:
+        return False
+    # Docker's fractions are of nanoseconds, which not every Python reads.
+    moment = datetime.fromisoformat(f"{ended[:19]}+00:00")
+    return now - moment.timestamp() < SETTLED
 
 
 def room(spec: Spec, nodes: Sequence[Entry]) -> int:

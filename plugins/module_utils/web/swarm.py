@@ -288,7 +288,9 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
         "complete": bool(leaders)
         and all(_has_its_part(nodes[h], known, h, given) for h in nodes)
         and not _stale(nodes, known, given.addresses),
-        "replicas": _replicas(given, nodes, known),
+        "replicas": (replicas := _replicas(given, nodes, known)),
+        "autoscaled": given.replicas_max > given.replicas
+        and known.service.get("replicas") == replicas,
         "network_exists": network.get("driver") == OVERLAY,
         "heartbeat": _other_heartbeat(given, known, bool(leaders)),
         "canary": {"name": canary_name(given.service), "left": bool(known.canary)},
@@ -334,7 +336,11 @@ def stale(seen: Mapping[str, Entry], addresses: Iterable[str]) -> list[str]:
 
 
 def _stale(nodes: Mapping[str, Node], known: Node, addresses: Iterable[str]) -> list[str]:
-    """Those that are down and have the name of a host of this run, but belong to no other host."""
+    """Those that are down and have the name of a host of this run, but belong to no other host.
+
+    In a swarm that somebody else made, a name may be that of another machine: the address counts.
+    """
+    adopted = not known.cluster.get("ours")
     here = [known.members[node.id] for node in nodes.values() if node.id in known.members]
     found = set()
     for own in (one for one in here if one["state"] != DOWN):
@@ -346,6 +352,7 @@ def _stale(nodes: Mapping[str, Node], known: Node, addresses: Iterable[str]) -> 
             if one["name"] == own["name"]
             and one["state"] == DOWN
             and not is_address_of(one, others)
+            and not (adopted and not is_address_of(one, mine))
         }
     return sorted(found)
 
@@ -435,7 +442,7 @@ def _another_mode(given: Settings, known: Node) -> Iterable[str]:
 
 
 def _unavailable(nodes: Mapping[str, Node], known: Node) -> dict[str, str]:
-    """The members of the swarm that take no tasks, by name, and why."""
+    """IDs of the members of the swarm that take no tasks, and why."""
     here = {node.id for node in nodes.values()}
     found = {}
     for id_, member in known.members.items():
@@ -444,8 +451,13 @@ def _unavailable(nodes: Mapping[str, Node], known: Node) -> dict[str, str]:
         if not (why or known.ready.get(id_) or id_ in here):
             why = "down"
         if why:
-            found[member["name"]] = why
+            found[id_] = why
     return found
+
+
+def _named(found: Mapping[str, str], known: Node) -> list[tuple[str, str]]:
+    """The same with names, which several may share: a machine that was rebuilt, or a clone."""
+    return sorted((known.members[id_]["name"], why) for id_, why in found.items())
 
 
 def _free(nodes: Mapping[str, Node], known: Node) -> int:
@@ -477,8 +489,8 @@ def _room(given: Settings, nodes: Mapping[str, Node], known: Node) -> Iterable[s
     takers = (
         f"only {free} of {total} nodes can run tasks, one each" if free else "no node can run tasks"
     )
-    states = ", ".join(f"{name} is {why}" for name, why in sorted(out.items()))
-    closed = [name for name, why in sorted(out.items()) if why != "down"]
+    states = ", ".join(f"{name} is {why}" for name, why in _named(out, known))
+    closed = [name for name, why in _named(out, known) if why != "down"]
     remedies = [f"docker node update --availability active {name}" for name in closed]
     remedy = f"Let them take tasks again ({'; '.join(remedies)})" if closed else "Bring them back"
     yield (
@@ -697,14 +709,18 @@ def servers(
     }
 
 
-def uneven(manager: Entry, tasks: Iterable[str]) -> bool:
-    """Whether tasks, by the IDs of their nodes, could be spread better over those that take any."""
+def uneven(manager: Entry, tasks: Iterable[str], hosts: Iterable[str]) -> bool:
+    """Whether tasks, by the IDs of their nodes, could be spread better over those that take any.
+
+    Nodes that are not among the C(hosts) of the run may lack the image, so that they take none.
+    """
     known = read(manager)
     taken = Counter(tasks)
+    ours = {*hosts}
     counts = [
         taken[id_]
         for id_, member in known.members.items()
-        if known.ready.get(id_) and member["availability"] == ACTIVE
+        if id_ in ours and known.ready.get(id_) and member["availability"] == ACTIVE
     ]
     return bool(counts) and max(counts) - min(counts) > 1
 
@@ -719,7 +735,7 @@ def report(seen: Mapping[str, Entry], managers: Sequence[str]) -> list[str]:
         total = len(known.members)
         told = [f"{total - len(missing)} of {total} nodes take tasks"]
         return [
-            "swarm: " + "; ".join(told + [f"{k} is {why}" for k, why in sorted(missing.items())])
+            "swarm: " + "; ".join(told + [f"{k} is {why}" for k, why in _named(missing, known)])
         ]
     # Whoever is silent may be the manager of those that are in a swarm.
     if not any(node.state == "active" for node in nodes.values()):

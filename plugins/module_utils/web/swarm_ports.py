@@ -49,10 +49,20 @@ def plan(seen: Mapping[str, Entry], managers: Sequence[str]) -> dict[str, Any]:
 def closed(
     missed: Mapping[str, Mapping[str, str]], busy: Mapping[str, Iterable[str]]
 ) -> Iterable[str]:
-    """Sentences about who does not reach whom; C(busy) are ports that the test could not use."""
-    for host, ports in busy.items():
-        for port in (one for one in ports if one not in DATAGRAMS):
-            yield f"{_port(port)} of {host} is in use by a program that is not its swarm: end it."
+    """Sentences about who does not reach whom; C(busy) are ports that the test could not use.
+
+    The listeners of other hosts may end while one waits for a port that is in use: then that alone
+    is known.
+    """
+    foreign = [
+        f"{_port(port)} of {host} is in use by a program that is not its swarm: end it."
+        for host, ports in busy.items()
+        for port in ports
+        if port not in DATAGRAMS
+    ]
+    if foreign:
+        yield from foreign
+        return
     refused = []
     for asker, targets in missed.items():
         for target, why in targets.items():

@@ -36,11 +36,15 @@ def spec(mode: str, **changes: Any) -> dict[str, Any]:
         ],
         "__swarm_kept": SimpleNamespace(results=kept),
         "swarm_ingress_mode": mode,
-        "__swarm_plan": {"replicas": 2},
+        "__swarm_plan": {"replicas": 2, "autoscaled": False},
     }
     rendered = page.get_template("service.yml.j2").render(variables | changes)
     found: dict[str, Any] = yaml.safe_load(rendered)
     return found
+
+
+def test_what_autoscaling_may_change_meanwhile_is_not_described() -> None:
+    assert "Mode" not in spec("host", __swarm_plan={"replicas": 3, "autoscaled": True})
 
 
 def test_what_is_described_has_the_kinds_that_docker_expects() -> None:

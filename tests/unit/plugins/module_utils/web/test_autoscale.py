@@ -141,6 +141,24 @@ def test_a_clock_that_went_back_begins_anew() -> None:
     assert decide(1000.0, {}, 2, history, GIVEN).rate is None
 
 
+def test_a_history_that_is_old_begins_anew() -> None:
+    """A mean of hours says nothing: no task is stopped at once."""
+    service = Service()
+    service.looks(60, 160)
+    service.time += 3600
+    look = service.look(0)
+    assert (look.rate, look.chosen, look.why) == (None, 6, "the first look, which only counts")
+    assert service.looks(290, 40) == [6] * 29
+
+
+def test_an_idle_load_balancer_has_no_response_time_of_now() -> None:
+    old = {"a": Count("1@1", 50, 100, 0, 20.0), "b": Count("2@1", 50, 500, 0, 900.0)}
+    new = {"a": Count("1@1", 60, 200, 0, 20.0), "b": Count("2@1", 60, 500, 0, 900.0)}
+    assert decide(1010.0, new, 2, [Look(1000.0, old, 2)], GIVEN).chosen == 2
+    new["b"] = Count("2@1", 60, 510, 0, 900.0)
+    assert decide(1010.0, new, 2, [Look(1000.0, old, 2)], GIVEN).chosen == 6
+
+
 def test_the_history_is_bounded_and_other_text_is_refused() -> None:
     looks = [Look(float(number), {"a": Count("1@1", 1, 1, 0, 0)}, 2) for number in range(KEPT + 5)]
     assert load(dump(looks)) == looks[5:]
@@ -153,6 +171,7 @@ def test_the_history_is_bounded_and_other_text_is_refused() -> None:
 def test_servers_of_the_service_alone_are_counted() -> None:
     def server(name: str, address: str, total: int, response: int, queued: int) -> dict[str, Any]:
         return {
+            "passed": name != "swarm3",
             "name": name,
             "address": address,
             "sessions_total": total,
@@ -164,19 +183,24 @@ def test_servers_of_the_service_alone_are_counted() -> None:
     servers = [
         server("swarm1", "10.0.0.1:8080", 10, 20, 1),
         server("swarm2", "10.0.0.2:8080", 0, 999, 0),
+        # It is down, and keeps its last response time.
+        server("swarm3", "10.0.0.3:8080", 5, 4000, 0),
         server("web1", "10.0.0.9:80", 500, 500, 9),
     ]
     lb1 = {"item": "lb1", "pid": 7, "started": 90, "uptime_seconds": 30}
     lb1["backends"] = {"swarm": {"queued": 2, "servers": servers}}
     results = [lb1, {"item": "lb2", "msg": "unreachable"}]
-    found = [{"loadbalancer": "lb1", "backend": "swarm", "servers": ["swarm1", "swarm2"]}]
+    found = [{"loadbalancer": "lb1", "backend": "swarm", "servers": ["swarm1", "swarm2", "swarm3"]}]
     assert filters["swarm_counts"](results, found) == {
         "lb1/swarm": {
             "worker": "7@90",
             "uptime": 30,
-            "requests": 10,
-            "queued": 3,
+            "requests": 15,
+            # Those of the backend may wait for web1.
+            "queued": 1,
             "response_ms": 20.0,
         }
     }
+    lb1["backends"]["swarm"]["servers"] = servers[:3]
+    assert filters["swarm_counts"](results, found)["lb1/swarm"]["queued"] == 3
     assert autoscale.counts(results, []) == {}

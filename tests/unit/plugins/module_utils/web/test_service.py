@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.bookface.platform.plugins.module_utils.web.service import (
+    SETTLED,
     Task,
     canary,
+    changing,
     differences,
     following,
     runs_tasks,
@@ -96,6 +98,15 @@ def test_an_update_does_not_undo_a_forced_one() -> None:
     assert "ForceUpdate" not in WANTED["TaskTemplate"]
 
 
+def test_a_number_of_tasks_that_is_not_described_stays() -> None:
+    """Docker would take one."""
+    described = {key: value for key, value in WANTED.items() if key != "Mode"}
+    assert following(described, {**found(), "Mode": {"Replicated": {"Replicas": 5}}})["Mode"] == {
+        "Replicated": {"Replicas": 5}
+    }
+    assert following(WANTED, found())["Mode"] == WANTED["Mode"]
+
+
 def test_networks_are_known_by_their_ids() -> None:
     spec = with_ids(change("TaskTemplate", "Networks", to=[{"Target": "net"}]), {"net": "n1"})
     assert spec["TaskTemplate"]["Networks"] == [{"Target": "n1"}]
@@ -154,3 +165,21 @@ def test_the_last_task_of_a_service() -> None:
 )
 def test_when_a_task_is_no_longer_waited_for(state: str, running: bool, ended: bool) -> None:
     assert (Task(state).running, Task(state).ended) == (running, ended)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_changing"),
+    [
+        ({}, False),
+        ({"State": "updating"}, True),
+        ({"State": "rollback_started"}, True),
+        ({"State": "paused"}, False),
+        ({"State": "completed", "CompletedAt": "1970-01-01T00:16:40.123456789Z"}, True),
+        ({"State": "rollback_completed", "CompletedAt": "1970-01-01T00:15:00Z"}, False),
+    ],
+)
+def test_what_has_just_been_changed_may_still_be_watched(
+    status: dict[str, str], is_changing: bool
+) -> None:
+    assert changing({"UpdateStatus": status}, 1000.0 + SETTLED / 2) is is_changing
+    assert changing({}, 1000.0) is False

@@ -64,6 +64,7 @@ def test_nothing_to_do() -> None:
         "exists": True,
         "complete": True,
         "replicas": 2,
+        "autoscaled": False,
         "network_exists": True,
         "heartbeat": False,
         "canary": {"name": "bookface-canary", "left": False},
@@ -96,6 +97,25 @@ def test_what_autoscaling_has_chosen_stays(
     nodes = {"swarm1": scaled(running), "swarm2": WORKER}
     found = plan(nodes, replicas_max=most, ingress_mode=mode)
     assert (found["replicas"], found["errors"]) == (replicas, [])
+    assert found["autoscaled"] is (most > 2 and running == replicas)
+
+
+def test_two_lost_nodes_of_one_name_are_two() -> None:
+    """A machine that was rebuilt twice: a third task has no place."""
+    known = {
+        id_: {"name": name, "addresses": [], "state": state}
+        for id_, name, state in (
+            ("m1", "one", "ready"),
+            ("w1", "two", "ready"),
+            ("x1", "three", "down"),
+            ("x2", "three", "down"),
+        )
+    }
+    lead = replace(LEAD, members=known, service={**LEAD.service, "replicas": 3})
+    found = plan({"swarm1": lead, "swarm2": WORKER}, replicas_max=4, ingress_mode="host")
+    assert found["replicas"] == 2
+    [said] = FILTERS["swarm_report"]({"swarm1": asdict(lead)}, managers=["swarm1"])
+    assert said == "swarm: 2 of 4 nodes take tasks; three is down; three is down"
 
 
 def test_bare_machines() -> None:
@@ -166,6 +186,10 @@ def test_what_rebuilt_machines_have_left_behind(old: dict[str, Any], ids: list[s
     seen = {host: asdict(node) for host, node in nodes.items()}
     assert FILTERS["swarm_stale"](seen, addresses) == ids
     assert plan(nodes, addresses=addresses)["complete"] is (not ids)
+    # In a swarm that was made by hand, machines may share a name.
+    by_hand = {"swarm1": asdict(replace(nodes["swarm1"], cluster={"id": "c1", "ours": False}))}
+    own = ids if old.get("addresses", ["192.0.2.2"]) == ["192.0.2.2"] else []
+    assert FILTERS["swarm_stale"]({**seen, **by_hand}, addresses) == own
     # A machine that has not joined yet may be another one.
     assert FILTERS["swarm_stale"]({**seen, "swarm2": asdict(BARE)}, addresses) == []
 
@@ -700,12 +724,24 @@ def test_tasks_that_could_be_spread_better(tasks: list[str], uneven: bool) -> No
     known = members(m1="active", w1="active", x1="drain", y1="active")
     ready = {"m1": True, "w1": True, "x1": True, "y1": False}
     manager = asdict(replace(LEAD, members=known, ready=ready))
-    assert FILTERS["swarm_uneven"](manager, tasks) is uneven
+    assert FILTERS["swarm_uneven"](manager, tasks, ["m1", "w1", "x1", "y1"]) is uneven
+
+
+def test_nodes_of_others_may_lack_the_image_and_need_no_task() -> None:
+    manager = asdict(
+        replace(
+            LEAD,
+            members=members(m1="active", w1="active", z1="active"),
+            ready=dict.fromkeys(("m1", "w1", "z1"), True),
+        )
+    )
+    assert FILTERS["swarm_uneven"](manager, ["m1", "m1", "w1", "w1"], ["m1", "w1"]) is False
+    assert FILTERS["swarm_uneven"](manager, ["m1", "m1", "w1", "w1"], ["m1", "w1", "z1"]) is True
 
 
 def test_no_node_that_takes_tasks_leaves_nothing_to_spread() -> None:
     manager = asdict(replace(LEAD, members=members(m1="drain")))
-    assert FILTERS["swarm_uneven"](manager, ["m1", "m1"]) is False
+    assert FILTERS["swarm_uneven"](manager, ["m1", "m1"], ["m1"]) is False
 
 
 ALL = replace(LEAD, members=members(m1="active", w1="active"))

@@ -65,7 +65,7 @@ def test_the_pair_and_the_port_are_named() -> None:
     assert "swarm2 to swarm1 (192.0.2.1) on 2377/tcp: no answer in 3 s." in found
     assert "swarm2 (192.0.2.2)" not in found
     assert FILTERS["swarm_closed_ports"]({"swarm1": {}}, {"swarm1": []}) == []
-    [found] = FILTERS["swarm_closed_ports"]({}, {"swarm1": ["tcp/2377"]})
+    [found] = FILTERS["swarm_closed_ports"](missed, {"swarm1": ["tcp/2377"]})
     assert found.startswith("2377/tcp of swarm1 is in use by a program that is not its swarm")
 
 
