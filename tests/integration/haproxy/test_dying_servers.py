@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from conftest import haproxy_program
@@ -47,8 +48,8 @@ class Server:
 class Site:
     """HAProxy, a server that dies, and one that does not."""
 
-    def __init__(self, url: str, dying: Server) -> None:
-        self.url, self.dying = url, dying
+    def __init__(self, url: str, dying: Server, config: Path) -> None:
+        self.url, self.dying, self.config = url, dying, config
 
     def ask(self, path: str) -> int:
         """Status of the answer; 503 while no server has passed a check."""
@@ -83,7 +84,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             # A server that breaks off stays in, so that it can do so again.
             "haproxy_server_options": "inter 200ms",
             # Ends the frontend's rules.
-            "haproxy_frontend_extra": "http-request allow if { path /allowed.php }",
+            "haproxy_frontend_extra": (
+                "http-request allow if { path /allowed.php }\nuse_backend swarm if { path /x }"
+            ),
             "__haproxy_default": "swarm",
             "__haproxy_socket": str(directory / "admin.sock"),
             "__haproxy_map": str(directory / "map"),
@@ -91,7 +94,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     )
     with (directory / "log").open("wb") as log:
         haproxy = subprocess.Popen([haproxy_program(), "-f", config], stdout=log, stderr=log)
-    found = Site(f"http://{LOOPBACK}:{front}", servers["dying"])
+    found = Site(f"http://{LOOPBACK}:{front}", servers["dying"], config)
     try:
         until((directory / "admin.sock").exists, lambda: (directory / "log").read_text(), 20)
         yield found
@@ -117,3 +120,9 @@ def test_what_may_write_is_asked_once(site: Site, path: str) -> None:
     answers = [site.ask(path) for _ in range(6)]
     assert set(answers) == {200, 502}
     assert site.taken(path) == answers.count(502)
+
+
+def test_rules_of_one_s_own_before_ours_cause_no_warning(site: Site) -> None:
+    command = [haproxy_program(), "-c", "-f", str(site.config)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "WARNING" not in done.stdout + done.stderr
