@@ -11,14 +11,11 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
-from tests.support.commands import Run, ansible, inventory, recap
+from tests.support.commands import ansible, inventory, recap
 
 
 class Platform:
     """The lab whose inventory BOOKFACE_INVENTORY names, with the settings of that inventory."""
-
-    # What a check said before any of it was there.
-    check: Run
 
     def __init__(self) -> None:
         shown = inventory(os.environ["BOOKFACE_INVENTORY"])
@@ -62,13 +59,11 @@ def platform() -> Platform:
 
     That run finds what killed ones have left, see test_killed.py.
     """
-    check = Run.of(ansible("ansible-playbook", "site.yml", "--check"))
     killed.leave_runs(Platform())
     done = ansible("ansible-playbook", "site.yml")
     assert done.returncode == 0, done.stdout + done.stderr
     assert sum(counts["changed"] for counts in recap(done.stdout).values()) > 0
     found = Platform()
-    found.check = check
     found.switch("-e", "target=legacy")
     return found
 
