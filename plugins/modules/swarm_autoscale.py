@@ -139,6 +139,7 @@ why:
 
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,11 +175,11 @@ def refusal(given: autoscale.Settings, counts: dict[str, Any]) -> str:
 
 
 def read_history(module: AnsibleModule, path: Path) -> list[autoscale.Look]:
-    """The looks before. Without them the next ones begin anew."""
+    """The previous looks. Without a readable history a new one is started."""
     try:
         return autoscale.load(text_file.read(path))
     except ValueError as error:
-        module.warn(f"{path} is not read, and begins anew: {error}")
+        module.warn(f"{path} could not be read, so a new history is started: {error}")
         return []
 
 
@@ -214,7 +215,7 @@ def run(module: AnsibleModule, api: Any, given: autoscale.Settings) -> dict[str,
         {key: autoscale.Count(**one) for key, one in module.params["counts"].items()},
         replicas,
         history,
-        autoscale.within(given, most),
+        replace(given, maximum=most),
         module.params["partial"],
     )
     if not module.check_mode:

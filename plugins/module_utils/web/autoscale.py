@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 # A measurement this close to its target changes nothing.
@@ -83,7 +83,7 @@ class Proposal:
     """A number of tasks, and why."""
 
     replicas: int
-    why: str = field(compare=False)
+    why: str
 
 
 def counts(
@@ -190,11 +190,6 @@ def decide(
     proposed = _bounded(proposal.replicas, given)
     chosen, waits = _patiently(look, proposed, past, given, partial)
     return replace(look, proposed=proposed, chosen=chosen, why=f"{proposal.why}{waits}")
-
-
-def within(given: Settings, most: int) -> Settings:
-    """The settings with another maximum."""
-    return replace(given, maximum=most)
 
 
 def _bounded(replicas: int, given: Settings) -> int:

@@ -136,12 +136,12 @@ def test_a_reload_and_a_second_load_balancer_are_counted() -> None:
     assert decide(1010.0, fresh, 2, history, GIVEN).rate == 10.0
 
 
-def test_a_clock_that_went_back_begins_anew() -> None:
+def test_after_a_clock_went_back_a_new_history_is_started() -> None:
     history = [Look(2000.0, {}, 2)]
     assert decide(1000.0, {}, 2, history, GIVEN).rate is None
 
 
-def test_a_history_that_is_old_begins_anew() -> None:
+def test_an_old_history_is_not_used() -> None:
     """A mean of hours says nothing: no task is stopped at once."""
     service = Service()
     service.looks(60, 160)
