@@ -3,8 +3,8 @@
 Ansible packs a module with all that it imports once per run of C(ansible-playbook). For each task
 the host compiles those forty files twice: Python's zipimport does so to find a file's name, and
 again to run it. That was half of what Ansible cost the tests. With this, a module is packed once
-for all runs, and byte code lies beside the sources, which a host with another Python takes instead.
-What is executed is the same.
+for all runs, with byte code for this Python and for those of the lab's machines, if there are
+images of them. A host with yet another Python takes the sources. What is executed is the same.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import py_compile
+import platform
+import subprocess
 import sys
-import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,38 @@ SOURCES = (
 )
 
 
-def digest(root: Path, names: Iterable[str]) -> str:
+# The lab's machines, see roles/lab; the newest image of each tag is the one in use.
+IMAGES = "bookface/node"
+# Its names are bytecode's own: what a Python with another one does not find, it takes as sources.
+TOP = ("ansible/__init__.py", "ansible_collections/__init__.py")
+FIRST = """
+import sys as _sys
+_own = _sys.implementation.cache_tag
+if _own in {tags!r}:
+    _root, _, _name = __path__[0].rpartition("/")
+    __path__.insert(0, _root + "/" + _own + "/" + _name)
+"""
+# An archive of sources → one of byte code, in a directory named after the Python that has made it.
+COMPILE = """
+import importlib.util, io, marshal, sys, zipfile
+sources = zipfile.ZipFile(io.BytesIO(sys.stdin.buffer.read()))
+compiled = io.BytesIO()
+with zipfile.ZipFile(compiled, "w") as target:
+    for name in sources.namelist():
+        if name.endswith(".py"):
+            source = sources.read(name)
+            # Times of files in an archive have two seconds at best: known by hash, not checked.
+            by_hash = b"\\1\\0\\0\\0" + importlib.util.source_hash(source)
+            code = marshal.dumps(compile(source, name, "exec", dont_inherit=True))
+            path = f"{sys.implementation.cache_tag}/{name}c"
+            target.writestr(path, importlib.util.MAGIC_NUMBER + by_hash + code)
+sys.stdout.buffer.write(compiled.getvalue())
+"""
+
+
+def digest(root: Path, names: Iterable[str], pythons: Iterable[Sequence[str]]) -> str:
     """A name for what all modules are made of."""
-    found = hashlib.sha256(f"{__version__} {sys.version} {root}".encode())
+    found = hashlib.sha256(f"{__version__} {sys.version} {root} {[*pythons]}".encode())
     for name in names:
         path = root / name
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
@@ -54,40 +83,56 @@ def digest(root: Path, names: Iterable[str]) -> str:
     return found.hexdigest()[:16]
 
 
-def with_byte_code(archive: bytes) -> bytes:
-    """The same ZIP file, each of its Python files with its byte code for this Python beside it."""
-    content = io.BytesIO(archive)
-    with (
-        zipfile.ZipFile(content, "a", zipfile.ZIP_DEFLATED) as file,
-        tempfile.TemporaryDirectory() as directory,
-    ):
-        source, code = Path(directory) / "source.py", Path(directory) / "source.pyc"
-        for name in file.namelist():
-            if name.endswith(".py"):
-                source.write_bytes(file.read(name))
-                py_compile.compile(
-                    str(source),
-                    str(code),
-                    dfile=name,
-                    doraise=True,
-                    # Times of files in an archive have two seconds at best.
-                    invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-                )
-                file.writestr(f"{name}c", code.read_bytes())
+def other_pythons() -> list[list[str]]:
+    """Commands that run the Pythons of the lab's machines, where these are not this one."""
+    ask = ["docker", "image", "ls", "--format", "{{.Tag}} {{.ID}}", IMAGES]
+    try:
+        listed = subprocess.run(ask, check=True, capture_output=True, text=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        # Without the lab's images there is no lab.
+        return []
+    # Newest first. A tag begins with the release, and this machine's own has this Python.
+    images = {tag.partition("-")[0]: id_ for tag, id_ in map(str.split, listed.splitlines()[::-1])}
+    images.pop(platform.freedesktop_os_release().get("VERSION_ID", ""), None)
+    run = ("docker", "run", "--rm", "--interactive", "--network", "none", "--entrypoint", "python3")
+    return [[*run, image] for _, image in sorted(images.items())]
+
+
+def with_byte_code(archive: bytes, commands: Iterable[Sequence[str]]) -> bytes:
+    """The same ZIP file, and byte code of its Python files for each of the commands."""
+    compiled: dict[str, bytes] = {}
+    for command in commands:
+        done = subprocess.run([*command, "-c", COMPILE], input=archive, stdout=-1, check=True)
+        compiled |= _entries(done.stdout)
+    tags = sorted({name.partition("/")[0] for name in compiled})
+    # The first package to be imported leads to the byte code, and that to all below it.
+    sources = _entries(archive)
+    for name in TOP:
+        if name in sources:
+            sources[name] += FIRST.format(tags=tags).encode()
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in (sources | compiled).items():
+            file.writestr(name, data)
     return content.getvalue()
+
+
+def _entries(archive: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(archive)) as file:
+        return {name: file.read(name) for name in file.namelist()}
 
 
 class BuiltModule(module_common._CachedModule):  # type: ignore[misc]  # Ansible has no types.
     """What Ansible has built, with its byte code."""
 
     def __init__(self, zip_data: bytes, **rest: Any) -> None:
-        archive = with_byte_code(base64.b64decode(zip_data))
+        archive = with_byte_code(base64.b64decode(zip_data), [[sys.executable], *other_pythons()])
         super().__init__(zip_data=base64.b64encode(archive), **rest)
 
 
 def kept() -> Path:
     """Where built modules stay."""
-    return ROOT / ".cache" / "built_modules" / digest(ROOT, SOURCES)
+    return ROOT / ".cache" / "built_modules" / digest(ROOT, SOURCES, other_pythons())
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]

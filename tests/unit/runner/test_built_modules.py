@@ -23,32 +23,43 @@ def archive_of(files: dict[str, str]) -> bytes:
 
 
 def says(archive: Path, *options: str) -> str:
-    program = f"import sys; sys.path.insert(0, {str(archive)!r}); import part"
+    program = f"import sys; sys.path.insert(0, {str(archive)!r}); import ansible.part.deep"
     return subprocess.check_output([sys.executable, *options, "-c", program], text=True)
 
 
-def test_sources_stay_and_their_byte_code_is_what_runs(tmp_path: Path) -> None:
-    archive = tmp_path / "built.zip"
-    sources = {"part/__init__.py": "print('source')", "part/data.txt": "text"}
-    archive.write_bytes(built_modules.with_byte_code(archive_of(sources)))
+SOURCES = {
+    "ansible/__init__.py": "",
+    "ansible/part/__init__.py": "print('source', end=' ')",
+    "ansible/part/deep.py": "print('source')",
+    "ansible/data.txt": "text",
+}
 
-    with zipfile.ZipFile(archive) as file:
-        assert {name: file.read(name).decode() for name in sources} == sources
-        # Python says what it takes.
-        code = file.read("part/__init__.pyc").replace(b"source", b"byte c")
+
+def test_sources_stay_and_their_byte_code_is_what_runs(tmp_path: Path) -> None:
+    built = built_modules.with_byte_code(archive_of(SOURCES), [[sys.executable]])
+    archive = tmp_path / "built.zip"
+    with zipfile.ZipFile(io.BytesIO(built)) as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    assert {name: entries[name].decode() for name in list(SOURCES)[1:]} == dict(
+        list(SOURCES.items())[1:]
+    )
+    # Python says what it takes.
     with zipfile.ZipFile(archive, "w") as file:
-        file.writestr("part/__init__.py", sources["part/__init__.py"])
-        file.writestr("part/__init__.pyc", code)
-    assert says(archive) == "byte c\n"
+        for name, data in entries.items():
+            code = data.replace(b"source", b"byte c") if name.endswith(".pyc") else data
+            file.writestr(name, code)
+    assert says(archive) == "byte c byte c\n"
 
 
 def test_another_python_takes_the_source(tmp_path: Path) -> None:
+    script = built_modules.COMPILE.replace("sys.implementation.cache_tag", "'cpython-27'")
+    other = [sys.executable, "-c", script]
     archive = tmp_path / "built.zip"
-    other = b"\0\0\r\n" + bytes(12)
-    archive.write_bytes(archive_of({"part.py": "print('source')"}))
-    with zipfile.ZipFile(archive, "a") as file:
-        file.writestr("part.pyc", other)
-    assert says(archive) == "source\n"
+    # What follows the command is an argument of the script.
+    archive.write_bytes(built_modules.with_byte_code(archive_of(SOURCES), [other]))
+    with zipfile.ZipFile(archive) as file:
+        assert "cpython-27/ansible/part/deep.pyc" in file.namelist()
+    assert says(archive) == "source source\n"
 
 
 @pytest.mark.parametrize("change", ["in a file", "a new file", "another name"])
@@ -56,8 +67,8 @@ def test_a_change_has_a_name_of_its_own(tmp_path: Path, change: str) -> None:
     (tmp_path / "modules").mkdir()
     file = tmp_path / "modules" / "a.py"
     file.write_text("a = 1\n")
-    before = built_modules.digest(tmp_path, ["modules"])
-    assert built_modules.digest(tmp_path, ["modules"]) == before
+    before = built_modules.digest(tmp_path, ["modules"], [])
+    assert built_modules.digest(tmp_path, ["modules"], []) == before
 
     if change == "in a file":
         file.write_text("a = 2\n")
@@ -65,7 +76,7 @@ def test_a_change_has_a_name_of_its_own(tmp_path: Path, change: str) -> None:
         (tmp_path / "modules" / "b.py").touch()
     else:
         file.rename(file.with_name("c.py"))
-    assert built_modules.digest(tmp_path, ["modules"]) != before
+    assert built_modules.digest(tmp_path, ["modules"], []) != before
 
 
 def test_an_ansible_of_the_tests_keeps_what_it_builds(tmp_path: Path) -> None:
