@@ -26,7 +26,7 @@ def cell(value: Any) -> str:
 def shown(option: dict[str, Any]) -> str:
     """Default of an option as the table shows it."""
     if "default" not in option:
-        return "*to be set*"
+        return "*to be set*" if option.get("required") else "*not set*"
     default = option["default"]
     if isinstance(default, bool):
         default = str(default).lower()

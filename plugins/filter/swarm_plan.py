@@ -33,6 +33,8 @@ def swarm_plan(
     addresses: Sequence[str] = (),
     heartbeat: int = 5,
     replicas_max: int = 0,
+    autolock: bool | None = None,
+    unlocks: bool = False,
 ) -> dict[str, Any]:
     """See swarm_plan.yml beside this file."""
     try:
@@ -49,6 +51,8 @@ def swarm_plan(
             addresses=addresses,
             heartbeat=int(heartbeat),
             replicas_max=int(replicas_max),
+            autolock=autolock,
+            unlocks=unlocks,
         )
         return swarm.plan(seen, given)
     except (IndexError, KeyError, TypeError, ValueError) as error:

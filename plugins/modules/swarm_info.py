@@ -107,7 +107,8 @@ members:
 cluster:
   description: >-
     On a manager, the swarm's C(id), C(ours) (whether it has the label of the role), C(pools) of
-    addresses, and C(heartbeat) of its nodes in nanoseconds.
+    addresses, C(heartbeat) of its nodes in nanoseconds, and C(autolock), whether managers lock
+    their keys.
   returned: always
   type: dict
 service:

@@ -28,9 +28,13 @@ ip address add {address}/24 dev site0
 ip link set site0 up
 cd {directory}
 echo {{}} > daemon.json
-dockerd --config-file daemon.json --data-root $PWD/data --storage-driver vfs > log 2>&1 &
-wait
+{engine}
+while sleep 1; do :; done
 """
+# Started in the directory.
+ENGINE = (
+    "dockerd --config-file daemon.json --data-root $PWD/data --storage-driver vfs >> log 2>&1 &"
+)
 
 UNSHARE = ("unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
 
@@ -47,7 +51,7 @@ class OwnEngine:
 
     def open(self) -> None:
         """Start it. Wants root."""
-        script = START.format(address=self.address, directory=self.directory)
+        script = START.format(address=self.address, directory=self.directory, engine=ENGINE)
         self._program = subprocess.Popen(
             [*UNSHARE, "sh", "-ec", script],
             env={**os.environ, "PATH": PATH},
@@ -61,6 +65,13 @@ class OwnEngine:
             lambda: f"an engine that answers: {self.log.read_text()[-2000:]}",
             30,
         )
+
+    def restart(self) -> None:
+        """Stop it as a service manager does, and start it again."""
+        self.run("pkill", "--exact", "dockerd")
+        until(lambda: self._run("pgrep", "--exact", "dockerd").returncode == 1, "its end", 60)
+        self.run("sh", "-ec", f"cd {self.directory}; {ENGINE}")
+        until(lambda: self._run("docker", "info").returncode == 0, "an engine that answers", 60)
 
     def close(self) -> None:
         """End it, with all that it runs."""

@@ -31,6 +31,8 @@ SECOND = 10**9
 ACTIVE = "active"
 # A node whose engine the managers have lost, or that has left.
 DOWN = "down"
+# A manager whose engine has restarted, and waits for the key.
+LOCKED = "locked"
 _UNAVAILABLE = {"drain": "drained", "pause": "paused"}
 # Value of the label MADE on what the role creates.
 SWARM = "swarm"
@@ -207,6 +209,9 @@ def _cluster(found: Entry) -> dict[str, Any]:
         "ours": _made_here(found.get("Spec") or {}),
         "pools": list(found.get("DefaultAddrPool") or ()),
         "heartbeat": ((found.get("Spec") or {}).get("Dispatcher") or {}).get("HeartbeatPeriod", 0),
+        "autolock": ((found.get("Spec") or {}).get("EncryptionConfig") or {}).get(
+            "AutoLockManagers", False
+        ),
     }
 
 
@@ -269,6 +274,10 @@ class Settings:
     heartbeat: int = 5
     # Autoscaling may choose up to this many. 0: there is none.
     replicas_max: int = 0
+    # Whether managers lock their keys; None leaves that as it is.
+    autolock: bool | None = None
+    # Whether the key that unlocks them is known.
+    unlocks: bool = False
 
 
 def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
@@ -293,10 +302,11 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
         and known.service.get("replicas") == replicas,
         "network_exists": network.get("driver") == OVERLAY,
         "heartbeat": _other_heartbeat(given, known, bool(leaders)),
+        "autolock": _other_lock(given, known),
         "canary": {"name": canary_name(given.service), "left": bool(known.canary)},
         "old_secrets": max(_versions(known.secrets), default=0) > _VERSIONS_KEPT,
         "errors": [cut]
-        if (cut := without_majority(nodes))
+        if (cut := _locked(given, nodes) or without_majority(nodes))
         else [
             *_publishing(given, nodes, known),
             *_another_mode(given, known),
@@ -312,6 +322,22 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
             *_pools(given, nodes, known, bool(leaders)),
         ],
     }
+
+
+def _locked(given: Settings, nodes: Mapping[str, Node]) -> str:
+    """What to say of managers that wait for the key: they know nothing until they have it."""
+    locked = [host for host, node in nodes.items() if node.state == LOCKED]
+    if not locked:
+        return ""
+    said = (
+        f"{', '.join(locked)}: locked since the engine restarted, and in no swarm until unlocked."
+    )
+    if given.unlocks:
+        return f"{said} swarm_unlock_key is set, so a run without --check unlocks it."
+    return (
+        f"{said} Set swarm_unlock_key, from the vault, to what docker swarm unlock-key --quiet"
+        " prints on a manager that is not locked, or run docker swarm unlock on that machine."
+    )
 
 
 def without_majority(nodes: Mapping[str, Node]) -> str:
@@ -393,6 +419,11 @@ def _other_heartbeat(given: Settings, known: Node, exists: bool) -> bool:
         return True
     ours: bool = known.cluster.get("ours", False)
     return ours and known.cluster.get("heartbeat") != given.heartbeat * SECOND
+
+
+def _other_lock(given: Settings, known: Node) -> bool:
+    """Whether managers are to lock their keys, or no longer."""
+    return given.autolock is not None and known.cluster.get("autolock", False) != given.autolock
 
 
 def _publishing(given: Settings, nodes: Mapping[str, Node], known: Node) -> Iterable[str]:
@@ -741,4 +772,8 @@ def report(seen: Mapping[str, Entry], managers: Sequence[str]) -> list[str]:
     if not any(node.state == "active" for node in nodes.values()):
         return []
     why = "the managers have no majority" if answering else "no manager answers"
-    return [f"swarm: {why} ({', '.join(managers)}); tasks go on serving, changes are not possible"]
+    locked = [host for host, node in nodes.items() if node.state == LOCKED]
+    return [
+        f"swarm: {why} ({', '.join(managers)}); tasks go on serving, changes are not possible"
+        + (f"; {', '.join(locked)}: locked since the engine restarted" if locked else "")
+    ]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,27 @@ def test_what_was_done_by_hand_is_undone_first(swarm: Swarm, what: str) -> None:
     assert running(swarm) == 1
     assert done.changed[HOST] > 0
     assert swarm.run().ok().changed == {HOST: 0}
+
+
+def test_a_manager_that_locks_its_keys(swarm: Swarm) -> None:
+    """Its engine restarts: only a run that has the key makes it serve again."""
+    locks: dict[str, Any] = {"swarm_autolock": True}
+    wrong = {**locks, "swarm_unlock_key": "SWMKEY-1-wrong"}
+    assert "swarm_unlock_key in the vault" in swarm.run(locks).ok().text
+    key = swarm.docker("swarm", "unlock-key", "--quiet")
+    right = {**locks, "swarm_unlock_key": key}
+    swarm.own.restart()
+    assert swarm.docker("info", "--format", "{{.Swarm.LocalNodeState}}") == "locked"
+    done = swarm.run(locks, wrong, right).ok()
+    assert f"{HOST}: locked since the engine restarted" in done.text
+    assert f"{HOST} is locked, and swarm_unlock_key does not unlock it" in done.text
+    assert running(swarm) == 1
+    # A wrong one is found before it is needed.
+    again = swarm.run(wrong, right).ok()
+    assert "swarm_unlock_key is not the key of this swarm" in again.text
+    assert again.changed == {HOST: 0}
+    assert key not in done.output + again.output
+    swarm.docker("swarm", "update", "--autolock=false")
 
 
 def test_the_message_has_the_scheduler_s_reason(swarm: Swarm) -> None:

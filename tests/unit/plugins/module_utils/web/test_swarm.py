@@ -33,7 +33,13 @@ LEAD = Node(
     True,
     managers={"m1": True, "w1": False},
     ready=NODES,
-    cluster={"id": "c1", "ours": True, "pools": ["10.0.0.0/8"], "heartbeat": 5 * 10**9},
+    cluster={
+        "id": "c1",
+        "ours": True,
+        "pools": ["10.0.0.0/8"],
+        "heartbeat": 5 * 10**9,
+        "autolock": False,
+    },
     service={"ours": True, "image": "sha256:1", "stack": "", "mode": "Replicated", "networks": []},
 )
 WORKER = Node("active", "w1", ipvs=True)
@@ -67,6 +73,7 @@ def test_nothing_to_do() -> None:
         "autoscaled": False,
         "network_exists": True,
         "heartbeat": False,
+        "autolock": False,
         "canary": {"name": "bookface-canary", "left": False},
         "old_secrets": False,
         "errors": [],
@@ -276,6 +283,32 @@ def test_nodes_of_our_swarm_report_as_often_as_wanted() -> None:
     theirs = replace(LEAD, cluster={**LEAD.cluster, "ours": False})
     assert not plan({"swarm1": theirs, "swarm2": WORKER}, heartbeat=2)["heartbeat"]
     assert not plan({"swarm1": replace(LEAD, cluster={}), "swarm2": WORKER})["heartbeat"]
+
+
+def test_managers_lock_their_keys_if_that_is_wished() -> None:
+    locking = replace(LEAD, cluster={**LEAD.cluster, "autolock": True})
+    for lead, wish, change in (
+        (LEAD, None, False),
+        (LEAD, False, False),
+        (LEAD, True, True),
+        (locking, None, False),
+        (locking, True, False),
+        (locking, False, True),
+        (BARE, True, True),
+    ):
+        assert plan({"swarm1": lead}, autolock=wish)["autolock"] is change
+
+
+def test_a_locked_manager_is_no_stranger() -> None:
+    nodes = {"swarm1": Node("locked"), "swarm2": WORKER}
+    [error] = plan(nodes)["errors"]
+    assert "swarm1: locked since the engine restarted" in error
+    assert "Set swarm_unlock_key, from the vault" in error
+    [error] = plan(nodes, unlocks=True)["errors"]
+    assert "a run without --check unlocks it" in error
+    seen = {host: asdict(node) for host, node in nodes.items()}
+    [told] = FILTERS["swarm_report"](seen, managers=["swarm1"])
+    assert told.endswith("changes are not possible; swarm1: locked since the engine restarted")
 
 
 def test_versions_of_secrets_that_no_rollback_needs() -> None:
