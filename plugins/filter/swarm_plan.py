@@ -11,6 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.bookface.platform.plugins.module_utils.web import (
     autoscale,
+    placement,
     swarm,
     swarm_node,
     swarm_ports,
@@ -35,6 +36,8 @@ def swarm_plan(
     replicas_max: int = 0,
     autolock: bool | None = None,
     unlocks: bool = False,
+    constraints: Sequence[str] = (),
+    node_labels: Mapping[str, Mapping[object, object]] | None = None,
 ) -> dict[str, Any]:
     """See swarm_plan.yml beside this file."""
     try:
@@ -53,6 +56,8 @@ def swarm_plan(
             replicas_max=int(replicas_max),
             autolock=autolock,
             unlocks=unlocks,
+            constraints=placement.constraints(constraints),
+            node_labels=node_labels or {},
         )
         return swarm.plan(seen, given)
     except (IndexError, KeyError, TypeError, ValueError) as error:
@@ -67,11 +72,16 @@ def swarm_servers(seen: Seen, running: Iterable[str], mode: str, port: int) -> d
         raise AnsibleFilterError(f"swarm_servers: {error!r}") from error
 
 
-def swarm_uneven(manager: Mapping[str, Any], tasks: Iterable[str], hosts: Iterable[str]) -> bool:
+def swarm_uneven(
+    manager: Mapping[str, Any],
+    tasks: Iterable[str],
+    hosts: Iterable[str],
+    constraints: Sequence[str] = (),
+) -> bool:
     """See swarm_uneven.yml beside this file."""
     try:
-        return swarm.uneven(manager, tasks, hosts)
-    except (KeyError, TypeError) as error:
+        return swarm.uneven(manager, tasks, hosts, constraints)
+    except (KeyError, TypeError, ValueError) as error:
         raise AnsibleFilterError(f"swarm_uneven: {error!r}") from error
 
 
@@ -135,6 +145,17 @@ def closed_ports(
         raise AnsibleFilterError(f"swarm_closed_ports: {error!r}") from error
 
 
+def swarm_placement_faults(
+    constraints: object, preferences: object, labels: Mapping[str, object]
+) -> list[str]:
+    """See swarm_placement_faults.yml beside this file."""
+    return [
+        *placement.faults("swarm_constraints", constraints),
+        *placement.spread_faults("swarm_preferences", preferences),
+        *(fault for host, given in labels.items() for fault in placement.label_faults(host, given)),
+    ]
+
+
 class FilterModule:
     """The filters by their names in Ansible."""
 
@@ -142,10 +163,13 @@ class FilterModule:
         """Name in Jinja → function."""
         return {
             "swarm_closed_ports": closed_ports,
+            "swarm_constraints": placement.constraints,
             "swarm_counts": swarm_counts,
             "swarm_node_plan": swarm_node_plan,
+            "swarm_placement_faults": swarm_placement_faults,
             "swarm_plan": swarm_plan,
             "swarm_ports": ports_to_ask,
+            "swarm_preferences": placement.preferences,
             "swarm_report": swarm_report,
             "swarm_servers": swarm_servers,
             "swarm_stale": swarm_stale,

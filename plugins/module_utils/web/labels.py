@@ -16,9 +16,11 @@ MEANINGS: Mapping[str, str] = {
     "image": "name of the image that a service runs",
     "lab": "lab that a machine, network or image belongs to",
     "made": "role that created it",
+    "node-labels": "labels of a node of the swarm that the role has set",
     "port": "published port of a web container; Docker lists those of running containers only",
     "recipe": "digest of all that goes into the web image except its base",
     "role": "what a container is for",
+    "stack": "web service of the swarm that a further service or its secret belongs to",
     "ulimits": "ulimits that were asked for; Docker adds the engine's own to those that it lists",
 }
 
@@ -31,6 +33,7 @@ def label(name: str) -> str:
 
 
 MADE, PORT, ROLE = label("made"), label("port"), label("role")
+NODE_LABELS, STACK = label("node-labels"), label("stack")
 # Value of ROLE for web servers.
 WEB = "web"
 

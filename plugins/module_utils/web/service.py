@@ -12,6 +12,10 @@ from datetime import datetime
 from typing import Any
 
 from ansible_collections.bookface.platform.plugins.module_utils.web.labels import MADE
+from ansible_collections.bookface.platform.plugins.module_utils.web.placement import (
+    attributes,
+    meets,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import HOST, SWARM
 
 Spec = Mapping[str, Any]
@@ -124,10 +128,12 @@ def changing(service: Entry, now: float) -> bool:
 
 
 def room(spec: Spec, nodes: Sequence[Entry]) -> int:
-    """How many tasks of a service the nodes take, regardless of constraints and resources."""
-    takers = sum(map(runs_tasks, nodes))
+    """How many tasks of a service the nodes take, regardless of resources."""
+    placement = spec["TaskTemplate"].get("Placement", {})
+    allowed = placement.get("Constraints") or ()
+    takers = sum(runs_tasks(node) and meets(attributes(node), allowed) for node in nodes)
     ports = spec.get("EndpointSpec", {}).get("Ports") or ()
-    each = spec["TaskTemplate"].get("Placement", {}).get("MaxReplicas") or 0
+    each = placement.get("MaxReplicas") or 0
     if any(port.get("PublishMode") == HOST for port in ports):
         each = 1
     return takers * each if each else UNLIMITED

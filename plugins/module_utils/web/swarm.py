@@ -19,6 +19,16 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.labels impor
     WEB,
     is_web,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.web.placement import (
+    Attributes,
+    attributes,
+    label_change,
+    labels_after,
+    meets,
+    own_labels,
+    shown,
+    with_labels,
+)
 
 OVERLAY = "overlay"
 # How a node leads to the tasks: to its own one, or through the routing mesh to all.
@@ -200,6 +210,8 @@ def _member(found: Entry) -> dict[str, Any]:
         "state": found["Status"]["State"],
         # Of a manager, whether the others reach it.
         "reachable": manager.get("Reachability") == "reachable",
+        # What constraints can name.
+        "attributes": attributes(found),
     }
 
 
@@ -278,6 +290,10 @@ class Settings:
     autolock: bool | None = None
     # Whether the key that unlocks them is known.
     unlocks: bool = False
+    # What a node must meet to run a task of the web service.
+    constraints: Sequence[str] = ()
+    # Labels of nodes, by host.
+    node_labels: Mapping[str, Mapping[object, object]] = field(default_factory=dict)
 
 
 def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
@@ -304,12 +320,14 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
         "heartbeat": _other_heartbeat(given, known, bool(leaders)),
         "autolock": _other_lock(given, known),
         "canary": {"name": canary_name(given.service), "left": bool(known.canary)},
+        "node_labels": _node_labels(given, nodes, known),
         "old_secrets": max(_versions(known.secrets), default=0) > _VERSIONS_KEPT,
         "errors": [cut]
         if (cut := _locked(given, nodes) or without_majority(nodes))
         else [
             *_publishing(given, nodes, known),
             *_another_mode(given, known),
+            *_constraints(given, nodes, known),
             *_room(given, nodes, known),
             *_other_networks(given, nodes),
             *_membership(given, nodes, leaders, lead, known),
@@ -453,7 +471,8 @@ def _publishing(given: Settings, nodes: Mapping[str, Node], known: Node) -> Iter
     elif not mesh and given.replicas > len(hosts):
         yield (
             f"swarm_replicas is {given.replicas}, but each of the {len(hosts)} nodes runs one task"
-            " at most with swarm_ingress_mode host. Use fewer replicas, or add nodes."
+            " at most with swarm_ingress_mode host. Use fewer replicas, add nodes, or set"
+            " swarm_ingress_mode: mesh, with which a node can run several tasks."
         )
 
 
@@ -491,30 +510,84 @@ def _named(found: Mapping[str, str], known: Node) -> list[tuple[str, str]]:
     return sorted((known.members[id_]["name"], why) for id_, why in found.items())
 
 
-def _free(nodes: Mapping[str, Node], known: Node) -> int:
-    """How many nodes take tasks, or will once they have joined."""
-    joining = [host for host, node in nodes.items() if node.id not in known.members]
-    return len(known.members) - len(_unavailable(nodes, known)) + len(joining)
+def future_nodes(
+    nodes: Mapping[str, Node],
+    known: Node,
+    node_labels: Mapping[str, Mapping[object, object]],
+    managers: Sequence[str],
+) -> dict[str, Attributes]:
+    """What constraints will find: members by their IDs, hosts that join by their names."""
+    found: dict[str, Attributes] = {
+        id_: one.get("attributes", {"node.id": id_}) for id_, one in known.members.items()
+    }
+    for host, node in nodes.items():
+        key = node.id if node.id in known.members else host
+        role = {"node.role": "manager" if host in managers else "worker"}
+        has: Attributes = {**found.get(key, {}), **role}
+        labels = labels_after(own_labels(has), node_labels.get(host, {}))
+        found[key] = with_labels(has, labels)
+    return found
+
+
+def _node_labels(given: Settings, nodes: Mapping[str, Node], known: Node) -> dict[str, Any]:
+    """For each host whose labels change, what to set and what to remove."""
+    found = {}
+    for host, node in nodes.items():
+        has = own_labels(known.members.get(node.id, {}).get("attributes", {}))
+        if change := label_change(has, given.node_labels.get(host, {})):
+            found[host] = {"set": dict(change.set), "remove": list(change.remove)}
+    return found
+
+
+def _allowed(given: Settings, nodes: Mapping[str, Node], known: Node) -> dict[str, Attributes]:
+    """Those of future_nodes that the web service may use."""
+    every = future_nodes(nodes, known, given.node_labels, given.managers)
+    return {key: node for key, node in every.items() if meets(node, given.constraints)}
+
+
+def _free(given: Settings, nodes: Mapping[str, Node], known: Node) -> int:
+    """How many nodes take tasks of the web service, or will once they have joined."""
+    return len(set(_allowed(given, nodes, known)) - set(_unavailable(nodes, known)))
+
+
+def _constraints(given: Settings, nodes: Mapping[str, Node], known: Node) -> Iterable[str]:
+    """Tasks whose conditions too few nodes meet would wait for ever, and Docker would not say."""
+    allowed = len(_allowed(given, nodes, known))
+    alone = given.ingress_mode == HOST
+    if not given.constraints or allowed >= (given.replicas if alone else 1):
+        return
+    every = future_nodes(nodes, known, given.node_labels, given.managers)
+    names = {key: known.members[key]["name"] if key in known.members else key for key in every}
+    wanted = f"for {given.replicas} tasks, one on each node" if alone and allowed else ""
+    yield (
+        f"swarm_constraints is {', '.join(given.constraints)}, which"
+        f" {f'only {allowed} of {len(every)} nodes meet' if allowed else 'no node meets'}"
+        f"{f' {wanted}' if wanted else ''}. The nodes will be"
+        f" {shown({names[key]: node for key, node in every.items()}, given.constraints)}. Set"
+        " swarm_node_labels of hosts that shall run tasks, change swarm_constraints"
+        f"{', or use fewer replicas' if allowed else ''}."
+    )
 
 
 def _replicas(given: Settings, nodes: Mapping[str, Node], known: Node) -> int:
     """How many tasks there are to be: what autoscaling has chosen stays, if they have a place."""
     most = max(given.replicas, given.replicas_max)
     if given.ingress_mode == HOST:
-        most = min(most, _free(nodes, known))
+        most = min(most, _free(given, nodes, known))
     running: int = known.service.get("replicas", 0)
     return max(given.replicas, min(most, running))
 
 
 def _room(given: Settings, nodes: Mapping[str, Node], known: Node) -> Iterable[str]:
     """Tasks that no node takes would be waited for in vain."""
-    out = _unavailable(nodes, known)
-    free = _free(nodes, known)
+    allowed = _allowed(given, nodes, known)
+    out = {id_: why for id_, why in _unavailable(nodes, known).items() if id_ in allowed}
+    free = _free(given, nodes, known)
     alone = given.ingress_mode == HOST
     wanted = given.replicas if alone else 1
     hosts = len({*given.managers, *given.workers})
-    # More replicas than hosts: see _publishing.
-    if not out or free >= wanted or (alone and given.replicas > hosts):
+    # More replicas than hosts: see _publishing. Fewer nodes that may: see _constraints.
+    if not out or free >= wanted or (alone and given.replicas > hosts) or len(allowed) < wanted:
         return
     total = free + len(out)
     takers = (
@@ -740,7 +813,9 @@ def servers(
     }
 
 
-def uneven(manager: Entry, tasks: Iterable[str], hosts: Iterable[str]) -> bool:
+def uneven(
+    manager: Entry, tasks: Iterable[str], hosts: Iterable[str], constraints: Sequence[str] = ()
+) -> bool:
     """Whether tasks, by the IDs of their nodes, could be spread better over those that take any.
 
     Nodes that are not among the C(hosts) of the run may lack the image, so that they take none.
@@ -751,7 +826,10 @@ def uneven(manager: Entry, tasks: Iterable[str], hosts: Iterable[str]) -> bool:
     counts = [
         taken[id_]
         for id_, member in known.members.items()
-        if id_ in ours and known.ready.get(id_) and member["availability"] == ACTIVE
+        if id_ in ours
+        and known.ready.get(id_)
+        and member["availability"] == ACTIVE
+        and meets(member.get("attributes", {}), constraints)
     ]
     return bool(counts) and max(counts) - min(counts) > 1
 

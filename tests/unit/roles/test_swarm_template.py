@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.plugins.filter import core, mathstuff
-from ansible_collections.bookface.platform.plugins.filter import labels
+from ansible_collections.bookface.platform.plugins.filter import labels, swarm_plan
 
 from tests.support.loopback import templates
 
@@ -16,14 +16,20 @@ from tests.support.loopback import templates
 def spec(mode: str, **changes: Any) -> dict[str, Any]:
     page = templates("swarm")
     page.filters |= core.FilterModule().filters() | mathstuff.FilterModule().filters()
-    page.filters["bookface.platform.labels"] = labels.labels
+    filters = {**labels.FilterModule().filters(), **swarm_plan.FilterModule().filters()}
+    page.filters |= {f"bookface.platform.{name}": one for name, one in filters.items()}
     kept = [SimpleNamespace(secret_id=f"id{n}", secret_name=f"bookface-{n}_v1") for n in (1, 2)]
     variables: dict[str, Any] = {
         "swarm_service": "123",
         "swarm_network": "net",
         "swarm_port": 8080,
         "swarm_memory": "512m",
+        "swarm_cpus": 0,
         "swarm_pids": 200,
+        "swarm_memory_reservation": 0,
+        "swarm_cpus_reservation": "0",
+        "swarm_constraints": [],
+        "swarm_preferences": [],
         "swarm_stop_timeout": 60,
         "bookface_container_env": {"PGPASSFILE": "/etc/bookface/pgpass", "BOOKFACE_METRICS": "1"},
         "__swarm_env": {"BOOKFACE_PROXIES": "10.0.0.0/24"},
@@ -56,7 +62,11 @@ def test_what_is_described_has_the_kinds_that_docker_expects() -> None:
         "platform.bookface.image": "bookface/web:12",
     }
     template = found["TaskTemplate"]
-    assert template["Resources"]["Limits"] == {"MemoryBytes": 512 << 20, "Pids": 200}
+    assert template["Resources"]["Limits"] == {
+        "MemoryBytes": 512 << 20,
+        "NanoCPUs": 0,
+        "Pids": 200,
+    }
     container = template["ContainerSpec"]
     assert container["Image"] == "sha256:12"
     assert container["StopGracePeriod"] == 60 * 10**9
@@ -88,3 +98,20 @@ def test_two_tasks_cannot_hold_one_port_of_a_node(
     published = {"host": "host", "mesh": "ingress"}[mode]
     assert (port["PublishedPort"], port["PublishMode"]) == (8080, published)
     assert found["TaskTemplate"]["Placement"]["MaxReplicas"] == limit
+
+
+def test_resources_and_placement() -> None:
+    found = spec(
+        "mesh",
+        swarm_cpus="0.5",
+        swarm_memory_reservation="64M",
+        swarm_cpus_reservation=0.1,
+        swarm_constraints=["node.labels.zone == a"],
+        swarm_preferences=["node.labels.rack"],
+    )["TaskTemplate"]
+    assert found["Resources"]["Limits"]["NanoCPUs"] == 500_000_000
+    reserved = {"MemoryBytes": 64 << 20, "NanoCPUs": 100_000_000, "GenericResources": []}
+    assert found["Resources"]["Reservations"] == reserved
+    assert found["Placement"]["Constraints"] == ["node.labels.zone==a"]
+    spread = {"Spread": {"SpreadDescriptor": "node.labels.rack"}}
+    assert found["Placement"]["Preferences"] == [spread]

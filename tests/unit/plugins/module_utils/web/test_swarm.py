@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.bookface.platform.plugins.filter.swarm_plan import FilterModule
+from ansible_collections.bookface.platform.plugins.module_utils.web.labels import NODE_LABELS
 from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import (
     Node,
     look,
@@ -75,6 +76,7 @@ def test_nothing_to_do() -> None:
         "heartbeat": False,
         "autolock": False,
         "canary": {"name": "bookface-canary", "left": False},
+        "node_labels": {},
         "old_secrets": False,
         "errors": [],
     }
@@ -256,7 +258,8 @@ def test_with_mode_host_each_node_runs_one_task() -> None:
     [error] = plan(nodes, replicas=3)["errors"]
     assert error == (
         "swarm_replicas is 3, but each of the 2 nodes runs one task at most with swarm_ingress_mode"
-        " host. Use fewer replicas, or add nodes."
+        " host. Use fewer replicas, add nodes, or set swarm_ingress_mode: mesh, with which a node"
+        " can run several tasks."
     )
     # All hosts of the inventory count, also those that are not in this run.
     assert plan({"swarm1": LEAD})["errors"] == []
@@ -641,6 +644,11 @@ def test_look_at_a_manager() -> None:
                 "role": "manager",
                 "state": "ready",
                 "reachable": True,
+                "attributes": {
+                    "node.id": "m1",
+                    "node.hostname": "host-m1",
+                    "node.role": "manager",
+                },
             },
             "w1": {
                 "name": "host-w1",
@@ -649,6 +657,11 @@ def test_look_at_a_manager() -> None:
                 "role": "worker",
                 "state": "down",
                 "reachable": False,
+                "attributes": {
+                    "node.id": "w1",
+                    "node.hostname": "host-w1",
+                    "node.role": "worker",
+                },
             },
         },
         cluster=LEAD.cluster,
@@ -809,3 +822,59 @@ ALL = replace(LEAD, members=members(m1="active", w1="active"))
 def test_report_for_people(seen: dict[str, Node | None], said: list[str]) -> None:
     told = {host: asdict(node) if node else {"unreachable": True} for host, node in seen.items()}
     assert FILTERS["swarm_report"](told, managers=["swarm1"]) == said
+
+
+def labelled(**labels: dict[str, str]) -> Node:
+    """A manager that knows these nodes, all active, with their labels."""
+    known = {
+        id_: {**one, "attributes": {f"node.labels.{name}": v for name, v in labels[id_].items()}}
+        for id_, one in members(**dict.fromkeys(labels, "active")).items()
+    }
+    return replace(LEAD, members=known, ready=dict.fromkeys(labels, True))
+
+
+def test_only_nodes_that_meet_the_constraints_are_room() -> None:
+    nodes = {"swarm1": labelled(m1={"zone": "a"}, w1={"zone": "b"}), "swarm2": WORKER}
+    wish: dict[str, Any] = {"constraints": ["node.labels.zone == a"]}
+    [said] = plan(nodes, **wish)["errors"]
+    assert "swarm_constraints is node.labels.zone==a, which only 1 of 2 nodes meet for 2" in said
+    assert "The nodes will be node-m1 (labels.zone=a), node-w1 (labels.zone=b)." in said
+    assert "or use fewer replicas" in said
+    assert plan(nodes, ingress_mode="mesh", **wish)["errors"] == []
+    assert plan(nodes, replicas=1, **wish)["errors"] == []
+    [said] = plan(nodes, constraints=["node.labels.zone==c"], ingress_mode="mesh")["errors"]
+    assert "which no node meets. The nodes will be" in said
+    assert "fewer" not in said
+
+
+def test_labels_that_nodes_will_have_count() -> None:
+    """Also those of a node that has not joined."""
+    nodes = {"swarm1": labelled(m1={}), "swarm2": BARE}
+    given = {"swarm1": {"zone": "a"}, "swarm2": {"zone": "a"}}
+    found = plan(nodes, constraints=["node.labels.zone==a"], node_labels=given)
+    change = {"set": {"zone": "a", NODE_LABELS: "zone"}, "remove": []}
+    assert (found["errors"], found["node_labels"]) == ([], dict.fromkeys(given, change))
+
+
+def test_autoscaling_keeps_to_the_constraints() -> None:
+    lead = labelled(m1={"zone": "a"}, w1={"zone": "b"})
+    lead = replace(lead, service={**lead.service, "replicas": 2})
+    wish: dict[str, Any] = {"replicas": 1, "replicas_max": 4}
+    nodes = {"swarm1": lead, "swarm2": WORKER}
+    assert plan(nodes, **wish)["replicas"] == 2
+    assert plan(nodes, constraints=["node.labels.zone==a"], **wish)["replicas"] == 1
+
+
+def test_a_drained_node_that_meets_the_constraints_is_named() -> None:
+    lead = labelled(m1={"zone": "a"}, w1={"zone": "a"}, x1={"zone": "b"})
+    known = {**lead.members, "w1": {**lead.members["w1"], "availability": "drain"}}
+    nodes = {"swarm1": replace(lead, members=known), "swarm2": WORKER}
+    [said] = plan(nodes, constraints=["node.labels.zone==a"])["errors"]
+    assert "only 1 of 2 nodes can run tasks, one each: node-w1 is drained" in said
+
+
+def test_nodes_that_may_run_no_task_are_not_uneven() -> None:
+    lead = asdict(labelled(m1={"zone": "a"}, w1={"zone": "b"}))
+    on = (["m1", "m1"], ["m1", "w1"])
+    assert FILTERS["swarm_uneven"](lead, *on) is True
+    assert FILTERS["swarm_uneven"](lead, *on, ["node.labels.zone==a"]) is False
