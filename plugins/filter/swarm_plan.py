@@ -36,6 +36,7 @@ def swarm_plan(
     replicas_max: int = 0,
     autolock: bool | None = None,
     unlocks: bool = False,
+    services: Sequence[str] = (),
     constraints: Sequence[str] = (),
     node_labels: Mapping[str, Mapping[object, object]] | None = None,
 ) -> dict[str, Any]:
@@ -56,6 +57,7 @@ def swarm_plan(
             replicas_max=int(replicas_max),
             autolock=autolock,
             unlocks=unlocks,
+            services=services,
             constraints=placement.constraints(constraints),
             node_labels=node_labels or {},
         )
@@ -150,7 +152,7 @@ def swarm_placement_faults(
 ) -> list[str]:
     """See swarm_placement_faults.yml beside this file."""
     return [
-        *placement.faults("swarm_constraints", constraints),
+        *placement.constraint_faults("swarm_constraints", constraints),
         *placement.spread_faults("swarm_preferences", preferences),
         *(fault for host, given in labels.items() for fault in placement.label_faults(host, given)),
     ]

@@ -100,8 +100,9 @@ ready:
 members:
   description: >-
     On a manager, for the ID of each node its C(name), C(addresses), C(availability), such as
-    V(active) or V(drain), C(role) that it shall have, C(state), such as V(ready) or V(down), and
-    C(reachable), whether the other managers reach it. Empty if the managers have no majority.
+    V(active) or V(drain), C(role) that it shall have, C(state), such as V(ready) or V(down),
+    C(reachable), whether the other managers reach it, and C(attributes), what constraints can name,
+    such as C(node.labels.zone). Empty if the managers have no majority.
   returned: always
   type: dict
 cluster:
@@ -142,6 +143,22 @@ mesh:
   description: On a manager, whether the swarm has an ingress network.
   returned: always
   type: bool
+services:
+  description: >-
+    On a manager, for the name of each other service its C(image), its C(mode), and C(stack), the
+    web service that the role has created it for.
+  returned: always
+  type: dict
+overlays:
+  description: On a manager, names of the overlay networks.
+  returned: always
+  type: list
+  elements: str
+stack_secrets:
+  description: Those of RV(secrets) that belong to services that the role has created beside it.
+  returned: always
+  type: list
+  elements: str
 """
 
 import time

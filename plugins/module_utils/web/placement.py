@@ -70,7 +70,7 @@ def wrong_preference(text: object) -> bool:
     return re.fullmatch(r"(node|engine)\.labels\.[\w./-]+", str(text)) is None
 
 
-def faults(variable: str, given: object) -> list[str]:
+def constraint_faults(variable: str, given: object) -> list[str]:
     """What is wrong with constraints of a variable."""
     if not isinstance(given, (list, tuple)):
         return [f"{variable} is {given}; expected a list, such as [{EXAMPLE}]."]
@@ -142,10 +142,16 @@ def as_text(given: Mapping[object, object]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class LabelChange:
-    """What to change of the labels of a node."""
+    """What to change of the labels of a node, in two steps.
+
+    Docker stops a task at once if its node no longer meets its constraints. So labels are removed
+    after the services no longer ask for them.
+    """
 
     set: Mapping[str, str]
     remove: Sequence[str]
+    # What to set together with the removal.
+    rest: Mapping[str, str]
 
 
 def label_change(found: Mapping[str, str], given: Mapping[object, object]) -> LabelChange | None:
@@ -158,12 +164,14 @@ def label_change(found: Mapping[str, str], given: Mapping[object, object]) -> La
     ours = {one for one in found.get(NODE_LABELS, "").split(",") if one}
     new = {name: value for name, value in named.items() if found.get(name) != value}
     gone = sorted((ours - set(named)) & set(found))
-    mark = ",".join(sorted((ours & set(named)) | set(new)))
-    if mark and mark != found.get(NODE_LABELS):
-        new[NODE_LABELS] = mark
-    elif not mark and NODE_LABELS in found:
+    kept = (ours & set(named)) | set(new)
+    first, last = (",".join(sorted(names)) for names in (kept | set(gone), kept))
+    if first and first != found.get(NODE_LABELS):
+        new[NODE_LABELS] = first
+    rest = {NODE_LABELS: last} if last and last != first else {}
+    if not last and NODE_LABELS in found:
         gone.append(NODE_LABELS)
-    return LabelChange(new, gone) if new or gone else None
+    return LabelChange(new, gone, rest) if new or gone else None
 
 
 def labels_after(found: Mapping[str, str], given: Mapping[object, object]) -> dict[str, str]:
@@ -171,9 +179,8 @@ def labels_after(found: Mapping[str, str], given: Mapping[object, object]) -> di
     change = label_change(found, given)
     if not change:
         return dict(found)
-    return {
-        name: value for name, value in {**found, **change.set}.items() if name not in change.remove
-    }
+    every = {**found, **change.set, **change.rest}
+    return {name: value for name, value in every.items() if name not in change.remove}
 
 
 def with_labels(node: Attributes, labels: Mapping[str, str]) -> dict[str, str]:

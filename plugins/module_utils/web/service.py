@@ -56,6 +56,23 @@ def with_ids(spec: Spec, networks: Mapping[str, str]) -> dict[str, Any]:
     return {**spec, "TaskTemplate": template}
 
 
+def pinned_image(wanted: str, found: str) -> str:
+    """The image with its digest, if it has one or was pinned before. Empty if it has to be pinned.
+
+    One that is named by its ID is the same everywhere.
+    """
+    if "@" in wanted or wanted.startswith("sha256:"):
+        return wanted
+    return found if found.partition("@")[0] == wanted and found != wanted else ""
+
+
+def with_image(spec: Spec, image: str) -> dict[str, Any]:
+    """The description with another image."""
+    template = spec["TaskTemplate"]
+    container = {**template["ContainerSpec"], "Image": image}
+    return {**spec, "TaskTemplate": {**template, "ContainerSpec": container}}
+
+
 def following(spec: Spec, found: Spec) -> dict[str, Any]:
     """The description for an update. Without the counter of forced updates all tasks would go.
 

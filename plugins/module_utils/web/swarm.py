@@ -16,6 +16,7 @@ from typing import Any
 from ansible_collections.bookface.platform.plugins.module_utils.web.labels import (
     MADE,
     ROLE,
+    STACK,
     WEB,
     is_web,
 )
@@ -91,6 +92,11 @@ class Node:
     foreign_secrets: Sequence[str] = ()
     # Whether the swarm has the network that the routing mesh is made of.
     mesh: bool = True
+    # The other services by name, the names of all overlay networks, and the secrets of services
+    # that belong to ours.
+    services: Mapping[str, Entry] = field(default_factory=dict)
+    overlays: Sequence[str] = ()
+    stack_secrets: Sequence[str] = ()
 
 
 def canary_name(service: str) -> str:
@@ -144,6 +150,9 @@ def look(docker: Docker, network: str, service: str) -> tuple[Node, str]:
         secrets=tuple(spec["Name"] for spec in secrets),
         foreign_secrets=tuple(spec["Name"] for spec in secrets if not _made_here(spec)),
         mesh=any(one.get("Ingress") for one in overlays),
+        services={name: _other(one["Spec"]) for name, one in services.items() if name != service},
+        overlays=tuple(one["Name"] for one in overlays if one["Driver"] == OVERLAY),
+        stack_secrets=tuple(spec["Name"] for spec in secrets if _stack(spec) == service),
     )
     return node, ""
 
@@ -172,6 +181,20 @@ def _read(done: tuple[int, str, str]) -> list[dict[str, Any]]:
 def _made_here(described: Entry) -> bool:
     """Whether these are the labels of something that the role created."""
     return (described.get("Labels") or {}).get(MADE) == SWARM
+
+
+def _stack(described: Entry) -> str:
+    """The web service that a further service or its secret was created for."""
+    return str((described.get("Labels") or {}).get(STACK, ""))
+
+
+def _other(spec: Entry) -> dict[str, Any]:
+    """A further service, ours or not."""
+    return {
+        "stack": _stack(spec),
+        "mode": next(iter(spec.get("Mode") or {"Replicated": {}})),
+        "image": spec.get("TaskTemplate", {}).get("ContainerSpec", {}).get("Image", ""),
+    }
 
 
 def _network(found: Entry) -> dict[str, Any]:
@@ -290,6 +313,8 @@ class Settings:
     autolock: bool | None = None
     # Whether the key that unlocks them is known.
     unlocks: bool = False
+    # Names of further services.
+    services: Sequence[str] = ()
     # What a node must meet to run a task of the web service.
     constraints: Sequence[str] = ()
     # Labels of nodes, by host.
@@ -530,12 +555,16 @@ def future_nodes(
 
 
 def _node_labels(given: Settings, nodes: Mapping[str, Node], known: Node) -> dict[str, Any]:
-    """For each host whose labels change, what to set and what to remove."""
+    """For each host whose labels change, what to set, what to remove, and what to set then."""
     found = {}
     for host, node in nodes.items():
         has = own_labels(known.members.get(node.id, {}).get("attributes", {}))
         if change := label_change(has, given.node_labels.get(host, {})):
-            found[host] = {"set": dict(change.set), "remove": list(change.remove)}
+            found[host] = {
+                "set": dict(change.set),
+                "remove": list(change.remove),
+                "rest": dict(change.rest),
+            }
     return found
 
 
@@ -643,10 +672,11 @@ def _membership(
 
 def _wrong_adoptions(given: Settings) -> Iterable[str]:
     """What is to be adopted is named exactly, so that nothing else is."""
-    own = (f"service/{given.service}", f"network/{given.network}")
+    services = (f"service/{name}" for name in (given.service, *given.services))
+    own = [*services, f"network/{given.network}"]
     for one in given.adopt:
         if one not in own and not re.fullmatch("swarm/[a-z0-9]+", one):
-            yield f"swarm_adopt has {one}; expected {own[0]}, {own[1]}, or swarm/ with its ID."
+            yield f"swarm_adopt has {one}; expected {', '.join(own)}, or swarm/ with its ID."
 
 
 def _foreign_swarm(

@@ -19,9 +19,8 @@ def look(api, name):
     """The state of the service."""
     service = api.inspect_service(name)
     names = {node["ID"]: node["Description"]["Hostname"] for node in api.nodes()}
-    tasks = api.tasks(
-        filters={"service": service["ID"], "desired-state": ["running", "ready", "accepted"]}
-    )
+    every = api.tasks(filters={"service": service["ID"]})
+    tasks = [one for one in every if one["DesiredState"] in ("running", "ready", "accepted")]
     # Only the service has the kind of runtime. A task is not replaced because the rules for
     # its place have changed, if it has one that they allow.
     apart = {"Runtime": None, "Placement": None}
@@ -29,7 +28,11 @@ def look(api, name):
     # A task of the previous version does not count: it is about to be replaced.
     current = [task for task in tasks if {**task["Spec"], **apart} == template]
     running = [task for task in current if task["Status"]["State"] == "running"]
-    wanted = service["Spec"]["Mode"]["Replicated"]["Replicas"]
+    # One on each node that may run it: Docker makes these tasks all at once.
+    replicated = service["Spec"]["Mode"].get("Replicated")
+    wanted = replicated["Replicas"] if replicated else max(len(tasks), 1)
+    failed = [one for one in every if one["Status"]["State"] in ("failed", "rejected")]
+    last = max(failed, key=lambda one: one["Status"]["Timestamp"], default=None)
     update = service.get("UpdateStatus") or {}
 
     def line(task):
@@ -39,6 +42,14 @@ def look(api, name):
         old = "" if task in current else ", of the previous version"
         error = ": " + status["Err"] if status.get("Err") else ""
         return where + " " + status["State"] + old + error
+
+    def ended(task):
+        """How a task has ended, in words."""
+        status = task["Status"]
+        code = (status.get("ContainerStatus") or {}).get("ExitCode")
+        how = status["State"] + (f" with exit code {code}" if code else "")
+        why = status.get("Err") or status.get("Message", "")
+        return names.get(task.get("NodeID"), "no node") + f" {how}: {why}"
 
     return {
         "wanted": wanted,
@@ -56,6 +67,8 @@ def look(api, name):
         # The node of each.
         "nodes": sorted(task["NodeID"] for task in running),
         "tasks": sorted(line(task) for task in tasks),
+        # The last one that has failed: Docker keeps some of them.
+        "failed": {"id": last["ID"], "task": ended(last)} if last else {},
     }
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.bookface.platform.plugins.modules.swarm_service import run
+from ansible_collections.bookface.platform.plugins.modules.swarm_service import (
+    ImageError,
+    Registry,
+    run,
+)
 from docker.errors import APIError, NotFound
 
 WANTED: dict[str, Any] = {
@@ -111,3 +115,66 @@ def test_an_update_that_docker_refuses_fails(refuses: int, meanwhile: int, tried
     with pytest.raises(APIError):
         run(docker, WANTED, check=False)
     assert len(docker.asked) == tried
+
+
+DIGEST = "sha256:" + "a" * 64
+TAGGED = "registry.example:5000/tool:2"
+
+
+class WithRegistry(Docker):
+    """An engine whose registry has one image, for one account."""
+
+    def login(self, username: str, password: str, registry: str, reauth: bool) -> None:
+        assert reauth
+        self.asked.append(("login", username, registry))
+        if password != "right":  # noqa: S105
+            raise APIError("refused", explanation="unauthorized")
+
+    def inspect_distribution(self, image: str) -> dict[str, Any]:
+        self.asked.append(("resolve", image))
+        if image != TAGGED:
+            raise APIError("refused", explanation="manifest unknown")
+        return {"Descriptor": {"digest": DIGEST}}
+
+
+def tool(docker: WithRegistry, image: str, password: str = "", check: bool = False) -> Any:
+    template = {"ContainerSpec": {"Image": image}, "Networks": [{"Target": "net"}]}
+    registry = Registry(docker, True, "me" if password else "", password)
+    return run(docker, {"Name": "tool", "TaskTemplate": template}, check, registry=registry)
+
+
+def test_a_tag_gets_its_digest_once() -> None:
+    docker = WithRegistry()
+    assert tool(docker, TAGGED, "right")["changed"]
+    (login, resolve, create) = docker.asked
+    assert login == ("login", "me", "registry.example:5000")
+    assert resolve == ("resolve", TAGGED)
+    assert create[2]["ContainerSpec"]["Image"] == f"{TAGGED}@{DIGEST}"
+    docker = WithRegistry(f"{TAGGED}@{DIGEST}")
+    assert (tool(docker, TAGGED, "right")["changed"], docker.asked) == (False, [])
+
+
+@pytest.mark.parametrize("image", ["sha256:1", f"{TAGGED}@{DIGEST}"])
+def test_an_image_that_cannot_change_is_not_asked_for(image: str) -> None:
+    docker = WithRegistry(TAGGED)
+    assert tool(docker, image)["changes"] == ["image"]
+    assert [one[0] for one in docker.asked] == ["update"]
+
+
+def test_check_mode_does_not_ask_a_registry() -> None:
+    docker = WithRegistry("old")
+    assert (tool(docker, TAGGED, "right", check=True)["changed"], docker.asked) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("image", "password", "why"),
+    [
+        ("registry.example:5000/none:1", "right", "registry.example:5000/none:1: manifest unknown"),
+        (TAGGED, "wrong", "does not accept the account me: unauthorized"),
+    ],
+)
+def test_an_image_that_is_not_given_changes_nothing(image: str, password: str, why: str) -> None:
+    docker = WithRegistry("old")
+    with pytest.raises(ImageError, match=why):
+        tool(docker, image, password)
+    assert not [one for one in docker.asked if one[0] == "update"]

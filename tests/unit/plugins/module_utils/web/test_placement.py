@@ -40,7 +40,7 @@ NODE = placement.attributes(INSPECTED)
 )
 def test_constraints_as_docker_reads_them(wanted: str, met: bool) -> None:
     assert placement.meets(NODE, [wanted]) is met
-    assert placement.faults("x", [wanted]) == []
+    assert placement.constraint_faults("x", [wanted]) == []
 
 
 def test_all_constraints_must_be_met() -> None:
@@ -58,7 +58,7 @@ def test_what_is_not_known_of_a_node_that_joins_is_no_reason_to_refuse() -> None
     "wrong", ["node.labels.zone", "zone==a", "node.labels.==a", "node.labels.zone=a", "a b==c", 1]
 )
 def test_a_constraint_that_docker_would_refuse_or_never_meet(wrong: object) -> None:
-    [said] = placement.faults("swarm_constraints", [wrong])
+    [said] = placement.constraint_faults("swarm_constraints", [wrong])
     assert said.startswith(f"swarm_constraints has {wrong}; expected ")
 
 
@@ -68,7 +68,7 @@ def test_constraints_have_one_spelling() -> None:
 
 @pytest.mark.parametrize("wrong", [{"zone": "a"}, "node.labels.zone"])
 def test_constraints_and_preferences_are_lists(wrong: object) -> None:
-    assert "expected a list" in placement.faults("swarm_constraints", wrong)[0]
+    assert "expected a list" in placement.constraint_faults("swarm_constraints", wrong)[0]
     assert "expected a list" in placement.spread_faults("swarm_preferences", wrong)[0]
 
 
@@ -100,7 +100,17 @@ def test_labels_are_set_and_only_ours_are_removed() -> None:
     assert placement.label_change(now, first) is None
     later = placement.label_change(now, {"zone": "b"})
     assert later
-    assert (later.set, later.remove) == ({"zone": "b", NODE_LABELS: "zone"}, ["ssd"])
+    # A run that is killed before the removal still knows that the label is ours.
+    assert (later.set, later.remove) == ({"zone": "b"}, ["ssd"])
+    assert later.rest == {NODE_LABELS: "zone"}
+    between = {**now, **later.set}
+    again = placement.label_change(between, {"zone": "b"})
+    assert again
+    assert (again.set, again.remove, again.rest) == ({}, ["ssd"], {NODE_LABELS: "zone"})
+    swapped = placement.label_change(now, {"new": "1", "zone": "a"})
+    assert swapped
+    assert swapped.set == {"new": "1", NODE_LABELS: "new,ssd,zone"}
+    assert swapped.rest == {NODE_LABELS: "new,zone"}
     assert placement.labels_after(placement.labels_after(now, {"zone": "b"}), {}) == theirs
     assert placement.label_change(theirs, {}) is None
 

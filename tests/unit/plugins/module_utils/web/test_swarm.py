@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.bookface.platform.plugins.filter.swarm_plan import FilterModule
-from ansible_collections.bookface.platform.plugins.module_utils.web.labels import NODE_LABELS
+from ansible_collections.bookface.platform.plugins.module_utils.web.labels import (
+    NODE_LABELS,
+    STACK,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import (
     Node,
     look,
@@ -610,11 +613,20 @@ def test_look_at_a_manager() -> None:
         "s1": service("bookface", 8080, **{"com.docker.stack.namespace": "bf"}),
         "s2": service("visualizer", 8081),
         "s3": {"Spec": {"Name": "bookface-canary", "Labels": OURS}},
+        "s4": {
+            "Spec": {
+                "Name": "cache",
+                "Labels": {**OURS, STACK: "bookface"},
+                "Mode": {"Global": {}},
+                "TaskTemplate": {"ContainerSpec": {"Image": "memcached"}},
+            }
+        },
     }
     secrets = {
         "k1": {"Spec": {"Name": "bookface-pgpass_v1", "Labels": OURS}},
         "k2": {"Spec": {"Name": "bookface-config.json_v1", "Labels": {}}},
         "k3": {"Spec": {"Name": "their-bookface-key", "Labels": {}}},
+        "k4": {"Spec": {"Name": "bookface-cache.key_v1", "Labels": {**OURS, STACK: "bookface"}}},
     }
     found, problem = look(
         docker(
@@ -668,8 +680,15 @@ def test_look_at_a_manager() -> None:
         service={**SERVICE, "published": [{"target": 80, "mode": "host"}]},
         canary={"ours": True},
         ports=({"port": 8081, "mode": "host", "service": "visualizer"},),
-        secrets=("bookface-pgpass_v1", "bookface-config.json_v1"),
+        secrets=("bookface-pgpass_v1", "bookface-config.json_v1", "bookface-cache.key_v1"),
         foreign_secrets=("bookface-config.json_v1",),
+        services={
+            "visualizer": {"stack": "", "mode": "Replicated", "image": "web:v1"},
+            "bookface-canary": {"stack": "", "mode": "Replicated", "image": ""},
+            "cache": {"stack": "bookface", "mode": "Global", "image": "memcached"},
+        },
+        overlays=("bookface-swarm", "mesh"),
+        stack_secrets=("bookface-cache.key_v1",),
     )
 
 
@@ -852,7 +871,7 @@ def test_labels_that_nodes_will_have_count() -> None:
     nodes = {"swarm1": labelled(m1={}), "swarm2": BARE}
     given = {"swarm1": {"zone": "a"}, "swarm2": {"zone": "a"}}
     found = plan(nodes, constraints=["node.labels.zone==a"], node_labels=given)
-    change = {"set": {"zone": "a", NODE_LABELS: "zone"}, "remove": []}
+    change = {"set": {"zone": "a", NODE_LABELS: "zone"}, "remove": [], "rest": {}}
     assert (found["errors"], found["node_labels"]) == ([], dict.fromkeys(given, change))
 
 
