@@ -13,6 +13,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.service impo
     changing,
     differences,
     following,
+    pinned_image,
+    room,
     runs_tasks,
     task,
     with_ids,
@@ -183,3 +185,33 @@ def test_what_has_just_been_changed_may_still_be_watched(
 ) -> None:
     assert changing({"UpdateStatus": status}, 1000.0 + SETTLED / 2) is is_changing
     assert changing({}, 1000.0) is False
+
+
+def test_room_is_on_nodes_that_meet_the_constraints() -> None:
+    """Autoscaling would ask for tasks that wait for ever."""
+    nodes = [
+        {
+            "Status": {"State": "ready"},
+            "Spec": {"Availability": state, "Role": "worker", "Labels": {"zone": zone}},
+        }
+        for state, zone in (("active", "a"), ("active", "b"), ("drain", "a"))
+    ]
+    placement: dict[str, Any] = {"MaxReplicas": 1}
+    assert room({"TaskTemplate": {"Placement": placement}}, nodes) == 2
+    placement["Constraints"] = ["node.labels.zone==a"]
+    assert room({"TaskTemplate": {"Placement": placement}}, nodes) == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "image"),
+    [
+        ("a:1", "a:1@sha256:x", "a:1@sha256:x"),
+        ("a:1", "a:1", ""),
+        ("a:2", "a:1@sha256:x", ""),
+        ("a:2", "", ""),
+        ("a:1@sha256:y", "a:1@sha256:x", "a:1@sha256:y"),
+        ("sha256:x", "", "sha256:x"),
+    ],
+)
+def test_an_image_is_pinned_once(wanted: str, found: str, image: str) -> None:
+    assert pinned_image(wanted, found) == image
