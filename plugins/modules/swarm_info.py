@@ -114,8 +114,8 @@ cluster:
   type: dict
 service:
   description: >-
-    On a manager, C(image), C(mode), C(stack), C(networks), C(published) (ports with C(target) and
-    C(mode)) and C(ours) of the service with that name. Empty if there is none.
+    On a manager, C(image), C(mode), C(stack), C(networks), C(constraints), C(published) (ports
+    with C(target) and C(mode)) and C(ours) of the service with that name. Empty if there is none.
   returned: always
   type: dict
 canary:

@@ -260,6 +260,7 @@ def _service(found: Entry) -> dict[str, Any]:
         "mode": next(iter(spec["Mode"])),
         "replicas": spec["Mode"].get("Replicated", {}).get("Replicas", 0),
         "networks": [one["Target"] for one in spec["TaskTemplate"].get("Networks") or ()],
+        "constraints": (spec["TaskTemplate"].get("Placement") or {}).get("Constraints") or [],
         "published": [
             {"target": port["TargetPort"], "mode": port.get("PublishMode", INGRESS)}
             for port in (spec.get("EndpointSpec") or {}).get("Ports") or ()

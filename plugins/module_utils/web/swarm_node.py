@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.bookface.platform.plugins.module_utils.web.placement import meets
 from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import (
     ACTIVE,
     DOWN,
@@ -63,11 +64,16 @@ class Known:
         return bool(self.node.ready.get(self.id))
 
     def takers(self) -> set[str]:
-        """IDs of the nodes that take tasks."""
-        members = self.node.members.items()
+        """IDs of the nodes that take tasks of the site."""
         return {
-            id_ for id_, one in members if self.node.ready[id_] and one["availability"] == ACTIVE
+            id_
+            for id_, one in self.node.members.items()
+            if self.node.ready[id_] and one["availability"] == ACTIVE and self.allowed(one)
         }
+
+    def allowed(self, member: Entry) -> bool:
+        """Whether a node meets the constraints of the web service."""
+        return meets(member.get("attributes", {}), self.node.service.get("constraints", ()))
 
 
 def plan(seen: Mapping[str, Entry], wish: Wish) -> dict[str, Any]:
@@ -197,6 +203,7 @@ def _capacity(known: Known, wish: Wish) -> Iterable[str]:
         return
     others = sorted(
         f"{one['name']} is {one['state']}, {one['availability']}"
+        f"{'' if known.allowed(one) else ', and does not meet the constraints of the service'}"
         for id_, one in known.node.members.items()
         if id_ != known.id
     )

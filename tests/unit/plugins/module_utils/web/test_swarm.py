@@ -677,7 +677,7 @@ def test_look_at_a_manager() -> None:
             },
         },
         cluster=LEAD.cluster,
-        service={**SERVICE, "published": [{"target": 80, "mode": "host"}]},
+        service={**SERVICE, "constraints": [], "published": [{"target": 80, "mode": "host"}]},
         canary={"ours": True},
         ports=({"port": 8081, "mode": "host", "service": "visualizer"},),
         secrets=("bookface-pgpass_v1", "bookface-config.json_v1", "bookface-cache.key_v1"),

@@ -99,6 +99,15 @@ def test_the_last_node_that_takes_tasks_stays(
     assert plan(seen, host, state, force=True)["errors"] == []
 
 
+def test_a_node_that_the_constraints_exclude_takes_no_task() -> None:
+    seen = swarm("1", "2")
+    seen["swarm1"]["service"]["constraints"] = ["node.labels.web==yes"]
+    seen["swarm1"]["members"]["id1"]["attributes"] = {"node.labels.web": "yes"}
+    [error] = plan(seen, "swarm1", "drain")["errors"]
+    assert "(host2 is ready, active, and does not meet the constraints of the service)" in error
+    assert plan(seen, "swarm2", "drain")["errors"] == []
+
+
 def test_one_that_takes_no_tasks_is_nobody_s_last() -> None:
     assert plan(swarm("1", "2", drained="12"), "swarm2", "drain")["errors"] == []
 
