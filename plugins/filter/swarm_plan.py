@@ -35,6 +35,9 @@ def swarm_plan(
     replicas_max: int = 0,
     autolock: bool | None = None,
     unlocks: bool = False,
+    mtu: int = 0,
+    encrypted: bool = False,
+    neighbours: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """See swarm_plan.yml beside this file."""
     try:
@@ -53,6 +56,9 @@ def swarm_plan(
             replicas_max=int(replicas_max),
             autolock=autolock,
             unlocks=unlocks,
+            mtu=int(mtu),
+            encrypted=encrypted,
+            neighbours=neighbours or {},
         )
         return swarm.plan(seen, given)
     except (IndexError, KeyError, TypeError, ValueError) as error:
