@@ -154,7 +154,9 @@ mtu:
   returned: always
   type: int
 gateway:
-  description: C(mtu) and C(subnets) of docker_gwbridge. Empty if there is none.
+  description: >-
+    C(mtu) and C(subnets) of docker_gwbridge, and C(places), subnets of IPv4 with the address that
+    the node has in each. Empty if there is none.
   returned: always
   type: dict
 resolvers:

@@ -108,7 +108,7 @@ def look(docker: Docker, network: str, service: str) -> tuple[Node, str]:
         id=swarm.get("NodeID") or "",
         manager=bool(swarm.get("ControlAvailable")),
         networks=tuple(_network(one) for one in overlays if one["Name"] == network),
-        gateway=next((swarm_networks.described(o) for o in overlays if o["Name"] == GATEWAY), {}),
+        gateway=next((swarm_networks.gateway(o) for o in overlays if o["Name"] == GATEWAY), {}),
     )
     if not node.manager:
         return node, ""

@@ -136,6 +136,17 @@ def described(found: Entry) -> dict[str, Any]:
     }
 
 
+def gateway(found: Entry) -> dict[str, Any]:
+    """The same of docker_gwbridge; C(places) are subnets of IPv4, with addresses of the node."""
+    told = (found.get("IPAM") or {}).get("Config") or ()
+    places = [
+        f"{one['Subnet']} {one.get('Gateway', '')}".strip()
+        for one in told
+        if "." in one.get("Subnet", "")
+    ]
+    return {**described(found), "places": places}
+
+
 @dataclass(frozen=True)
 class Overhead:
     """What packets of tasks grow by on their way to another node."""
@@ -206,22 +217,39 @@ def plan(site: Site) -> dict[str, Any]:
     errors, warnings = [*_wrong_mtu(site), *_without_esp(site)], [*_gateways(site)]
     for wrong, explicit in (*_network(site), *_ingress(site)):
         (errors if explicit else warnings).append(wrong)
+    hides = [*_hidden(site), *_pools(site)]
     # Tasks that run have lived with it.
-    (warnings if site.network else errors).extend(_hidden(site))
-    errors += _pools(site)
+    (warnings if site.network else errors).extend(hides)
     subnets = site.known.ingress.get("subnets") or [_first(site)]
     return {
         "options": site.options,
         "gateways": {
-            host: node.mtu
+            host: {"mtu": node.mtu, "subnets": _common(site, node)}
             for host, node in site.nodes.items()
             if node.state == "inactive" and not node.gateway and 0 < node.mtu < STANDARD
         },
         "mesh": subnets[0],
         "recreate_ingress": _must_be_made(site),
+        "hides": hides,
         "errors": errors,
         "warnings": warnings,
     }
+
+
+def _common(site: Site, node: Host) -> list[dict[str, str]]:
+    """Addresses that the bridge has on all other nodes: tasks find a pooler at one address."""
+    others = {tuple(one.gateway["places"]) for one in site.nodes.values() if one.gateway}
+    places = others.pop() if len(others) == 1 else ()
+    busy = [IPv4Network(route) for route in node.routes]
+    found = []
+    for place in places:
+        # Otherwise docker network inspect does not show it.
+        subnet, _space, gateway = place.partition(" ")
+        network = IPv4Network(subnet)
+        if any(network.overlaps(one) for one in busy):
+            return []
+        found.append({"subnet": subnet, "gateway": gateway or str(network[1])})
+    return found
 
 
 def _first(site: Site) -> str:
@@ -279,8 +307,8 @@ def _network(site: Site) -> Iterator[tuple[str, bool]]:
     elif has > fits:
         yield (
             f"The network {given.network} has MTU {has}, but only {fits} fit between the nodes"
-            f" (MTU {site.smallest[0]} on {', '.join(site.smallest[1])}): large answers from a task on"
-            f" another node may get lost. {remedy}",
+            f" (MTU {site.smallest[0]} on {', '.join(site.smallest[1])}): large answers from a task"
+            f" on another node may get lost. {remedy}",
             False,
         )
     if given.encrypted and not found["encrypted"]:

@@ -79,6 +79,7 @@ def test_nothing_to_do() -> None:
             "gateways": {},
             "mesh": "10.0.0.0/24",
             "recreate_ingress": False,
+            "hides": [],
         },
         "warnings": [],
         "heartbeat": False,
@@ -635,7 +636,7 @@ def test_look_at_a_manager() -> None:
         secrets=("bookface-pgpass_v1", "bookface-config.json_v1"),
         foreign_secrets=("bookface-config.json_v1",),
         ingress={**plain, "name": "mesh", "services": ["dns"]},
-        gateway=plain,
+        gateway={**plain, "places": []},
     )
 
 

@@ -11,6 +11,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import
 from ansible_collections.bookface.platform.plugins.module_utils.web.swarm_networks import (
     Overhead,
     described,
+    gateway,
     read_mtu,
     read_resolvers,
     read_routes,
@@ -146,9 +147,26 @@ def test_encryption_that_is_no_longer_wanted_stays() -> None:
 
 
 def test_the_gateway_of_new_nodes_fits_their_interface() -> None:
-    large = {"mtu": 1500, "encrypted": False, "subnets": ["172.18.0.0/16"]}
+    ipam = {"Config": [{"Subnet": "172.18.0.0/16", "Gateway": "172.18.0.9"}]}
+    large = gateway({"IPAM": ipam})
     nodes = {"swarm1": cloud(LEAD, 1500, gateway=large), "swarm2": cloud(BARE)}
-    assert networks(nodes)["gateways"] == {"swarm2": 1400}
+    # At the addresses that it has on the others, for there tasks find their pooler.
+    there = {
+        "swarm2": {"mtu": 1400, "subnets": [{"subnet": "172.18.0.0/16", "gateway": "172.18.0.9"}]}
+    }
+    assert networks(nodes)["gateways"] == there
+    unsaid = gateway({"IPAM": {"Config": [{"Subnet": "172.18.0.0/16"}]}})
+    [place] = networks({**nodes, "swarm1": cloud(LEAD, 1500, gateway=unsaid)})["gateways"][
+        "swarm2"
+    ]["subnets"]
+    assert place == {"subnet": "172.18.0.0/16", "gateway": "172.18.0.1"}
+    elsewhere = {"swarm2": {"mtu": 1400, "subnets": []}}
+    nodes["swarm2"] = cloud(BARE, routes=["172.16.0.0/12"])
+    assert networks(nodes)["gateways"] == elsewhere
+    nodes["swarm2"] = cloud(BARE)
+    nodes["swarm3"] = cloud(WORKER, 1500, gateway={**large, "places": ["172.19.0.0/16"]})
+    assert plan(nodes)["networks"]["gateways"] == elsewhere
+    del nodes["swarm3"]
     nodes["swarm2"] = cloud(BARE, 1500)
     assert networks(nodes)["gateways"] == {}
     # One that is there stays.
@@ -170,6 +188,7 @@ def test_the_routing_mesh_is_recreated_only_before_it_is_used() -> None:
         "gateways": {},
         "mesh": "10.0.0.0/24",
         "recreate_ingress": False,
+        "hides": [],
     }
     fits = {**NETWORK, "mtu": 1400}
     unused = in_cloud(networks=(fits,), ingress={**MESH, "subnets": ["10.9.0.0/24"]})
@@ -260,13 +279,14 @@ def test_networks_that_exist_and_hide_something() -> None:
 
 
 def test_a_gateway_that_hides_the_database_is_refused_before_tasks_run() -> None:
-    gateway = {"mtu": 1500, "encrypted": False, "subnets": ["172.18.0.0/16"]}
+    bridge = gateway({"IPAM": {"Config": [{"Subnet": "172.18.0.0/16"}]}})
     reached = {"db1": "172.18.3.4"}
-    nodes = {"swarm1": BARE, "swarm2": replace(BARE, gateway=gateway)}
+    nodes = {"swarm1": BARE, "swarm2": replace(BARE, gateway=bridge)}
     [error] = plan(nodes, neighbours=reached)["errors"]
     assert error.startswith("docker_gwbridge of swarm2 has the addresses 172.18.0.0/16, in which")
     assert "172.18.3.4 (db1)" in error
-    nodes = {"swarm1": LEAD, "swarm2": replace(WORKER, gateway=gateway)}
+    assert plan(nodes, neighbours=reached)["networks"]["hides"] == [error]
+    nodes = {"swarm1": LEAD, "swarm2": replace(WORKER, gateway=bridge)}
     found = plan(nodes, neighbours=reached)
     assert (found["errors"], len(found["warnings"])) == ([], 1)
 
