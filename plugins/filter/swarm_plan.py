@@ -35,6 +35,7 @@ def swarm_plan(
     replicas_max: int = 0,
     autolock: bool | None = None,
     unlocks: bool = False,
+    slots: int = 16,
 ) -> dict[str, Any]:
     """See swarm_plan.yml beside this file."""
     try:
@@ -53,6 +54,7 @@ def swarm_plan(
             replicas_max=int(replicas_max),
             autolock=autolock,
             unlocks=unlocks,
+            slots=int(slots),
         )
         return swarm.plan(seen, given)
     except (IndexError, KeyError, TypeError, ValueError) as error:

@@ -21,8 +21,11 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.labels impor
 )
 
 OVERLAY = "overlay"
-# How a node leads to the tasks: to its own one, or through the routing mesh to all.
-HOST, MESH = "host", "mesh"
+# How a node leads to the tasks: to its own one, or through the routing mesh to all. With EDGE no
+# node does: an HAProxy in the swarm finds the tasks by Docker's DNS.
+HOST, MESH, EDGE = "host", "mesh", "edge"
+# Label of a node that runs such an HAProxy.
+EDGE_LABEL = "bookface.edge"
 # What Docker calls the port of a service that is published through the mesh.
 INGRESS = "ingress"
 # Docker gives times in nanoseconds.
@@ -198,6 +201,7 @@ def _member(found: Entry) -> dict[str, Any]:
         # What it shall be: one that was lost can be called a manager without being one.
         "role": spec.get("Role", ""),
         "state": found["Status"]["State"],
+        "edge": (spec.get("Labels") or {}).get(EDGE_LABEL) == "true",
         # Of a manager, whether the others reach it.
         "reachable": manager.get("Reachability") == "reachable",
     }
@@ -278,6 +282,8 @@ class Settings:
     autolock: bool | None = None
     # Whether the key that unlocks them is known.
     unlocks: bool = False
+    # With the mode edge, how many tasks HAProxy finds.
+    slots: int = 16
 
 
 def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
@@ -430,6 +436,15 @@ def _publishing(given: Settings, nodes: Mapping[str, Node], known: Node) -> Iter
     """Docker's routing mesh is IPVS: without it ports do not answer, and no error says so."""
     hosts = {*given.managers, *given.workers}
     mesh = given.ingress_mode == MESH
+    if given.ingress_mode == EDGE:
+        # An update starts one task before it stops another one.
+        if (most := max(given.replicas, given.replicas_max)) >= given.slots:
+            yield (
+                f"swarm_replicas_max is {most}, but bookface_swarm_slots is {given.slots}: HAProxy"
+                " would not find all tasks during an update. Set it to a higher number for all"
+                " hosts."
+            )
+        return
     without_ipvs = [host for host, node in nodes.items() if not node.ipvs]
     for other in known.ports:
         # With mode host both the swarm finds nodes where the port is free.
@@ -732,7 +747,7 @@ def servers(
     seen: Mapping[str, Entry], running: Iterable[str], mode: str, port: int
 ) -> dict[str, str]:
     """Nodes that must answer: with the routing mesh all, otherwise those that run a task."""
-    busy = set(running)
+    busy = set() if mode == EDGE else set(running)
     return {
         host: f"http://{said['host']}:{port}"
         for host, said in seen.items()

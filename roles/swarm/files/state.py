@@ -29,7 +29,8 @@ def look(api, name):
     # A task of the previous version does not count: it is about to be replaced.
     current = [task for task in tasks if {**task["Spec"], **apart} == template]
     running = [task for task in current if task["Status"]["State"] == "running"]
-    wanted = service["Spec"]["Mode"]["Replicated"]["Replicas"]
+    # A global service has as many as nodes may run it.
+    wanted = service["Spec"]["Mode"].get("Replicated", {}).get("Replicas", len(tasks))
     update = service.get("UpdateStatus") or {}
 
     def line(task):

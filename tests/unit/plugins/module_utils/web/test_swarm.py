@@ -262,7 +262,18 @@ def test_with_mode_host_each_node_runs_one_task() -> None:
     assert plan({"swarm1": LEAD})["errors"] == []
 
 
-@pytest.mark.parametrize(("found", "wanted"), [("ingress", "host"), ("host", "mesh")])
+def test_with_mode_edge_haproxy_must_find_all_tasks() -> None:
+    """Also the one that an update starts before it stops another one. Nodes may share them."""
+    nodes = {"swarm1": LEAD, "swarm2": replace(WORKER, ipvs=False)}
+    assert plan(nodes, ingress_mode="edge", replicas=3, slots=4)["errors"] == []
+    assert plan(nodes, ingress_mode="edge", replicas=3, slots=4)["replicas"] == 3
+    [error] = plan(nodes, ingress_mode="edge", replicas=2, replicas_max=4, slots=4)["errors"]
+    assert error.startswith("swarm_replicas_max is 4, but bookface_swarm_slots is 4: HAProxy")
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted"), [("ingress", "host"), ("host", "mesh"), ("host", "edge")]
+)
 def test_a_service_that_serves_keeps_its_mode(found: str, wanted: str) -> None:
     """Its nodes might not answer meanwhile."""
     service = {**LEAD.service, "published": [{"target": 80, "mode": found}]}
@@ -548,6 +559,7 @@ def node(name: str, address: str, **more: Any) -> dict[str, Any]:
         "Spec": {
             "Availability": "drain" if name == "w1" else "active",
             "Role": "worker" if name == "w1" else "manager",
+            "Labels": {"bookface.edge": "true"} if name == "w1" else {},
         },
         "Status": {"State": "ready", "Addr": address},
         **more,
@@ -641,6 +653,7 @@ def test_look_at_a_manager() -> None:
                 "role": "manager",
                 "state": "ready",
                 "reachable": True,
+                "edge": False,
             },
             "w1": {
                 "name": "host-w1",
@@ -649,6 +662,7 @@ def test_look_at_a_manager() -> None:
                 "role": "worker",
                 "state": "down",
                 "reachable": False,
+                "edge": True,
             },
         },
         cluster=LEAD.cluster,
