@@ -100,8 +100,9 @@ ready:
 members:
   description: >-
     On a manager, for the ID of each node its C(name), C(addresses), C(availability), such as
-    V(active) or V(drain), C(role) that it shall have, C(state), such as V(ready) or V(down), and
-    C(reachable), whether the other managers reach it. Empty if the managers have no majority.
+    V(active) or V(drain), C(role) that it shall have, C(state), such as V(ready) or V(down),
+    C(edge), whether it has the label for HAProxy in the swarm, and C(reachable), whether the other
+    managers reach it. Empty if the managers have no majority.
   returned: always
   type: dict
 cluster:

@@ -189,18 +189,3 @@ def test_a_task_of_haproxy_that_is_killed_is_started_again(edge: Edge) -> None:
     edge.docker("kill", task)
     until(lambda: edge.tasks("bookface-edge") not in ([], [task]), "another one", 30)
     until(edge.answers, "an answer", 30)
-
-
-def test_a_port_in_use_is_named_before_anything_is_changed(edge: Edge) -> None:
-    edge.docker("service", "rm", "bookface-edge")
-    until(lambda: not edge.tasks("bookface-edge"), "no HAProxy", 30)
-    with edge.web_server(FRONT) as other:
-        try:
-            until(lambda: f":{FRONT} " in edge.own.run("ss", "-Hltn"), "a listener", 10)
-            done = edge.roles()
-        finally:
-            other.terminate()
-    assert done.code != 0
-    assert f"listens on port {FRONT}, which HAProxy in the swarm is to publish" in done.text
-    edge.roles().ok()
-    assert edge.asked() == ("swarm", "Users: 7")
