@@ -8,30 +8,24 @@ taken from Git. README.md beside this file says what is measured, and how.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
-import re
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ansible.release import __version__ as ansible_version
 
 from bench import report
+from bench.lab import BUILD, Run, Size, lab, play
 from bench.report import BenchError, Row, spread
 from tests.support.paths import ROOT
 
 # What re-runs did before their cost was looked at.
 BASELINE_COMMIT = "bac083f"
-BUILD = ROOT / "build" / "bench"
 LAB = {
     "lab_name": "bookface-bench-ansible",
     "lab_network": "172.28.99",
@@ -39,25 +33,6 @@ LAB = {
     "lab_stats_port": 1999,
 }
 LINK = Path(".ansible/collections/ansible_collections/bookface/platform")
-# One program started on a machine, as Ansible shows it with -vvv: with pipelining, one module.
-ROUND_TRIP = re.compile(r"SSH: EXEC ssh .*/usr/bin/python3")
-TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[", re.MULTILINE)
-RECAP = re.compile(r"^\S+ +: ok=\d+ +changed=(\d+) ", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Size:
-    """How many hosts there are of each group whose number changes."""
-
-    web: int
-    workers: int
-    managers: int = 1
-    containers: int = 1
-
-    @property
-    def hosts(self) -> int:
-        """With the load balancer and the database."""
-        return 2 + self.web + self.workers + self.managers + self.containers
 
 
 @dataclass(frozen=True)
@@ -74,105 +49,6 @@ FULL = Scale(Size(web=2, workers=2), Size(web=9, workers=11), reruns=3, switches
 QUICK = Scale(
     Size(web=1, workers=0, managers=0), Size(web=2, workers=0, managers=0), reruns=1, switches=1
 )
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run of a playbook: seconds of the clock and of the controller's processors."""
-
-    seconds: float
-    cpu: float
-    output: str
-
-    @property
-    def tasks(self) -> int:
-        return len(TASK.findall(self.output))
-
-    @property
-    def changed(self) -> int:
-        """How much it changed, on all hosts."""
-        found = RECAP.findall(self.output)
-        if not found:
-            raise BenchError(f"expected a recap, got:\n{self.output[-3000:]}")
-        return sum(map(int, found))
-
-    @property
-    def round_trips(self) -> int:
-        """Modules run on machines, of a run with -vvv."""
-        return len(ROUND_TRIP.findall(self.output))
-
-
-def hosts(size: Size) -> dict[str, Any]:
-    """The lab's inventory: that of inventories/lab, with as many hosts as wished."""
-
-    def numbered(name: str, number: int, first: int, start: int = 1) -> dict[str, Any]:
-        return {
-            "hosts": {f"{name}{start + n}": {"lab_node_number": first + n} for n in range(number)}
-        }
-
-    ports = ["127.0.0.1:{{ lab_http_port }}:80", "127.0.0.1:{{ lab_stats_port }}:1936"]
-    groups = {
-        "loadbalancers": {"hosts": {"lb1": {"lab_node_number": 10, "lab_node_ports": ports}}},
-        "databases": numbered("db", 1, 21),
-        "legacy_web": numbered("web", size.web, 101),
-        "docker_hosts": numbered("docker", size.containers, 31),
-        "swarm_managers": numbered("swarm", size.managers, 41),
-        "swarm_workers": numbered("swarm", size.workers, 42, start=2),
-        "caches": {"hosts": {}},
-    }
-    return {"lab": {"children": {name: group for name, group in groups.items() if group["hosts"]}}}
-
-
-def write_inventory(directory: Path, size: Size) -> None:
-    """Write it, with the settings of inventories/lab and a name of its own."""
-    variables = directory / "group_vars" / "lab"
-    variables.mkdir(parents=True)
-    (directory / "hosts.yml").write_text(json.dumps(hosts(size)))
-    lab = (ROOT / "inventories/lab/group_vars/lab.yml").read_text()
-    (variables / "00-lab.yml").write_text(lab)
-    (variables / "10-bench.yml").write_text(json.dumps(LAB))
-
-
-def play(checkout: Path, inventory: Path, playbook: str, *options: str) -> Run:
-    """Run a playbook of a checkout."""
-    with tempfile.TemporaryFile("w+") as output:
-        began = time.monotonic()
-        process = subprocess.Popen(
-            ["ansible-playbook", "-i", str(inventory), playbook, *options],
-            cwd=checkout,
-            env=os.environ
-            | {
-                "ANSIBLE_CONFIG": str(checkout / "ansible.cfg"),
-                "NO_COLOR": "1",
-                "ANSIBLE_FORCE_COLOR": "0",
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        # This wait, and no other, says what the process and its children have used.
-        _, state, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - began
-        process.returncode = os.waitstatus_to_exitcode(state)
-        output.seek(0)
-        text = output.read()
-    if process.returncode:
-        raise BenchError(f"{playbook} failed:\n{text[-3000:]}")
-    return Run(seconds, usage.ru_utime + usage.ru_stime, text)
-
-
-@contextmanager
-def lab(size: Size) -> Iterator[Path]:
-    """The machines, from bare to removed; yields their inventory."""
-    BUILD.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=BUILD, prefix="ansible-") as name:
-        inventory = Path(name)
-        write_inventory(inventory, size)
-        try:
-            play(ROOT, inventory, "playbooks/lab.yml")
-            yield inventory
-        finally:
-            play(ROOT, inventory, "playbooks/lab.yml", "-e", "lab_state=absent")
 
 
 def rerun(checkout: Path, inventory: Path, *options: str) -> Run:
@@ -200,7 +76,7 @@ class Cost:
 
 def measure(size: Size, reruns: int, switches: int) -> Cost:
     """A first run, re-runs, and switches there and back, each proved by the playbook itself."""
-    with lab(size) as inventory:
+    with lab(size, LAB) as inventory:
         cost = Cost(play(ROOT, inventory, "site.yml"))
         say(f"{size.hosts} hosts: first run {cost.first.seconds:.1f} s")
         for _ in range(reruns):
@@ -218,7 +94,7 @@ def measure(size: Size, reruns: int, switches: int) -> Cost:
 
 def baseline(size: Size, checkout: Path) -> int:
     """Round trips of a re-run, as another checkout does it, on machines of its own."""
-    with lab(size) as inventory:
+    with lab(size, LAB) as inventory:
         play(checkout, inventory, "site.yml")
         found = rerun(checkout, inventory, "-vvv").round_trips
     say(f"{size.hosts} hosts: {found} round trips of a re-run by {checkout}")

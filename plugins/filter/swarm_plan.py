@@ -39,6 +39,10 @@ def swarm_plan(
     services: Sequence[str] = (),
     constraints: Sequence[str] = (),
     node_labels: Mapping[str, Mapping[object, object]] | None = None,
+    mtu: int = 0,
+    encrypted: bool = False,
+    neighbours: Mapping[str, str] | None = None,
+    slots: int = 16,
 ) -> dict[str, Any]:
     """See swarm_plan.yml beside this file."""
     try:
@@ -60,6 +64,10 @@ def swarm_plan(
             services=services,
             constraints=placement.constraints(constraints),
             node_labels=node_labels or {},
+            mtu=int(mtu),
+            encrypted=encrypted,
+            neighbours=neighbours or {},
+            slots=int(slots),
         )
         return swarm.plan(seen, given)
     except (IndexError, KeyError, TypeError, ValueError) as error:

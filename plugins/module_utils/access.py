@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.bookface.platform.plugins.module_utils.web import backends as serving
 
 LOADBALANCERS, DATABASES, LEGACY_WEB = "loadbalancers", "databases", "legacy_web"
@@ -29,6 +30,8 @@ WEB = (LEGACY_WEB, DOCKER_HOSTS, *SWARM)
 ANYWHERE, ADMINISTRATORS = "*", "*administrators"
 
 TCP, UDP = "tcp", "udp"
+# Packets of an encrypted overlay: a protocol without ports.
+ESP, NO_PORT = "esp", 0
 MEMCACHED = 11211
 # Traffic within a swarm: to its managers, gossip, and the overlay networks.
 SWARM_ORDERS, SWARM_GOSSIP, SWARM_OVERLAY = 2377, 7946, 4789
@@ -53,7 +56,7 @@ class Doors:
 
 @dataclass(frozen=True, order=True)
 class Access:
-    """A port of the hosts of C(group), and who may reach it.
+    """A port of the hosts of C(group), or NO_PORT of ESP, and who may reach it.
 
     C(source) is a group, ANYWHERE or ADMINISTRATORS.
     """
@@ -149,9 +152,13 @@ def accesses(
     for own in (known[host] for host in members[CACHES]):
         allow(CACHES, [MEMCACHED], own.get("cache_client_groups", WEB))
 
+    nodes = [host for group in SWARM for host in members[group]]
+    encrypted = any(boolean(known[host].get("swarm_encrypted"), strict=False) for host in nodes)
     for group in filter(members.get, SWARM):
         allow(group, [SWARM_GOSSIP], SWARM)
         allow(group, [SWARM_GOSSIP, SWARM_OVERLAY], SWARM, UDP)
+        if encrypted:
+            allow(group, [NO_PORT], SWARM, ESP)
     if members[SWARM_MANAGERS]:
         allow(SWARM_MANAGERS, [SWARM_ORDERS], SWARM)
     return found

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Union
 from ansible_collections.bookface.platform.plugins.module_utils.access import (
     ADMINISTRATORS,
     ANYWHERE,
+    ESP,
     TCP,
     Access,
     AccessError,
@@ -131,6 +132,9 @@ def rules(
         ADMINISTRATORS: networks("firewall_admin_sources", settings.admin_sources),
     }
     for access in accesses:
+        # Only ports are limited.
+        if access.protocol == ESP:
+            continue
         found = special[access.source] if access.source in special else members(access.source)
         allow(access.protocol, [access.port], found)
     for entry in settings.extra:

@@ -10,8 +10,9 @@ module: swarm_info
 short_description: What a host knows of its Docker swarm, in one look
 version_added: 0.1.0
 description:
-  - State of the node, its kernel's IPVS, its routes and the network of the service. On a manager
-    also the swarm, its other nodes, the service and its secrets.
+  - State of the node, its kernel's IPVS and ESP, its interface, routes and name servers, and the
+    network of the service. On a manager also the swarm, its other nodes, the service and its
+    secrets.
   - Changes nothing.
 options:
   address:
@@ -75,8 +76,8 @@ host:
 networks:
   description: >-
     Networks with that name, each with C(id), C(driver), C(ours) (whether it has the label of the
-    role), C(ingress), C(kinds) such as V(attachable), and C(containers) that were connected by
-    hand.
+    role), C(ingress), C(kinds) such as V(attachable), C(containers) that were connected by hand,
+    and C(mtu), C(encrypted) and C(subnets) as of RV(ingress).
   returned: always
   type: list
   elements: dict
@@ -101,8 +102,9 @@ members:
   description: >-
     On a manager, for the ID of each node its C(name), C(addresses), C(availability), such as
     V(active) or V(drain), C(role) that it shall have, C(state), such as V(ready) or V(down),
-    C(reachable), whether the other managers reach it, and C(attributes), what constraints can name,
-    such as C(node.labels.zone). Empty if the managers have no majority.
+    C(edge), whether it has the label for HAProxy in the swarm, C(reachable), whether the other
+    managers reach it, and C(attributes), what constraints can name, such as C(node.labels.zone).
+    Empty if the managers have no majority.
   returned: always
   type: dict
 cluster:
@@ -159,9 +161,35 @@ stack_secrets:
   returned: always
   type: list
   elements: str
+ingress:
+  description: >-
+    On a manager, of its ingress network C(name), C(mtu) as Docker's option has it, C(encrypted),
+    C(subnets), and C(services) that publish through it. Empty if there is none.
+  returned: always
+  type: dict
+mtu:
+  description: MTU of the interface that has O(address). V(0) if none has, or only the loopback.
+  returned: always
+  type: int
+gateway:
+  description: >-
+    C(mtu) and C(subnets) of docker_gwbridge, and C(places), subnets of IPv4 with the address that
+    the node has in each. Empty if there is none.
+  returned: always
+  type: dict
+resolvers:
+  description: Name servers of IPv4, but for those on the machine itself.
+  returned: always
+  type: list
+  elements: str
+esp:
+  description: Whether the kernel has ESP, which an encrypted overlay requires.
+  returned: always
+  type: bool
 """
 
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -169,6 +197,10 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import (
     look,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.web.swarm_networks import (
+    read_mtu,
+    read_resolvers,
     read_routes,
 )
 
@@ -176,20 +208,46 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import
 ELECTION = 10
 
 
-def ipvs(module: AnsibleModule) -> bool:
-    """Whether it is in the kernel, or could be loaded."""
-    if Path("/proc/net/ip_vs").exists():
+# Programs on the machine itself that ask others leave the addresses of these there.
+RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
+
+
+def has(module: AnsibleModule, name: str, *signs: str) -> bool:
+    """Whether a module is in the kernel, or could be loaded."""
+    if any(Path(sign).exists() for sign in signs):
         return True
     modprobe = module.get_bin_path("modprobe")
-    command = [modprobe, "--dry-run", "--quiet", "ip_vs"]
+    command = [modprobe, "--dry-run", "--quiet", name]
     return bool(modprobe) and int(module.run_command(command)[0]) == 0
 
 
-def routes(module: AnsibleModule) -> list[str]:
-    """Networks that the host reaches; an address of its own is a route as well."""
-    command = [module.get_bin_path("ip", required=True), "-json", "-4"]
-    told = module.run_command([*command, "route", "show", "table", "all"], check_rc=True)[1]
-    return read_routes(told)
+def ip(module: AnsibleModule, *words: str) -> str:
+    """What it says in JSON."""
+    command = [module.get_bin_path("ip", required=True), "-json", *words]
+    told: str = module.run_command(command, check_rc=True)[1]
+    return told
+
+
+def resolvers() -> list[str]:
+    """Name servers; files may be missing."""
+    texts = []
+    for name in RESOLVERS:
+        with suppress(OSError):
+            texts.append(Path(name).read_text(encoding="utf-8", errors="replace"))
+    return read_resolvers(*texts)
+
+
+def surroundings(module: AnsibleModule, address: str) -> dict[str, Any]:
+    """What of a node is no matter of its engine."""
+    esp = "esp6" if ":" in address else "esp4"
+    return {
+        "ipvs": has(module, "ip_vs", "/proc/net/ip_vs"),
+        "esp": has(module, esp, f"/sys/module/{esp}"),
+        # An address of its own is a route as well.
+        "routes": read_routes(ip(module, "-4", "route", "show", "table", "all")),
+        "mtu": read_mtu(ip(module, "address", "show"), address),
+        "resolvers": resolvers(),
+    }
 
 
 def main() -> None:
@@ -217,7 +275,7 @@ def main() -> None:
     while node.manager and not node.managers and time.monotonic() < patience:
         time.sleep(1)
         node, problem = look(docker, module.params["network"], module.params["service"])
-    result: dict[str, Any] = {**asdict(node), "ipvs": ipvs(module), "routes": routes(module)}
+    result: dict[str, Any] = {**asdict(node), **surroundings(module, address)}
     if problem:
         result["msg"] = f"Docker does not answer: {problem}"
     module.exit_json(changed=False, host=f"[{address}]" if ":" in address else address, **result)

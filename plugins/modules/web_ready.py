@@ -62,6 +62,11 @@ options:
         V(/proc/4711/ns/net), where V(4711) is the process of a container. A container that
         publishes no port can be reached that way, at V(127.0.0.1). Requires root.
     type: path
+  network_of:
+    description:
+      - Instead of that, a socket of Unix. The requests are made from the network of the process
+        that listens on it, such as an HAProxy in a container. Requires root.
+    type: path
   required:
     description:
       - Whether to fail if a server is not ready in time.
@@ -131,6 +136,7 @@ from urllib.error import HTTPError
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process import opener
 from ansible_collections.bookface.platform.plugins.module_utils.web.pages import Page
 from ansible_collections.bookface.platform.plugins.module_utils.web.ready import (
     HEADER,
@@ -173,6 +179,11 @@ def enter(namespace: str) -> None:
             raise OSError(code, os.strerror(code), namespace)
 
 
+def network_of(path: str) -> str:
+    """The network namespace of the process that listens on a socket."""
+    return f"/proc/{opener(path)}/ns/net"
+
+
 def main() -> None:
     """Arguments in, result out."""
     module = AnsibleModule(
@@ -182,6 +193,7 @@ def main() -> None:
             "required": {"type": "bool", "default": True},
             "path": {"type": "str", "default": PATH},
             "network_namespace": {"type": "path"},
+            "network_of": {"type": "path"},
             "pages": {
                 "type": "list",
                 "elements": "dict",
@@ -197,6 +209,7 @@ def main() -> None:
             },
         },
         supports_check_mode=True,
+        mutually_exclusive=[["network_namespace", "network_of"]],
     )
     given = module.params
     servers = {name: str(url).rstrip("/") for name, url in given["servers"].items()}
@@ -204,11 +217,12 @@ def main() -> None:
         Page(page["path"] or "", page["link"] or "", page["status"], page["content"])
         for page in given["pages"]
     ]
-    if given["network_namespace"]:
+    other = "network_of" if given["network_of"] else "network_namespace"
+    if given[other]:
         try:
-            enter(given["network_namespace"])
+            enter(network_of(given[other]) if other == "network_of" else given[other])
         except OSError as error:
-            msg = f"network_namespace cannot be entered ({error}). Has its process ended?"
+            msg = f"{other} cannot be entered ({error}). Has its process ended?"
             module.fail_json(msg=msg, answers=[])
     answers = wait(servers, given["timeout"], ask, pages=pages, path=given["path"])
     result = {"changed": False, "answers": [asdict(answer) for answer in answers]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from tests.support.commands import Run
 from tests.support.engine import docker
-from tests.support.load import Load, Summary, read_log
+from tests.support.load import Load, Summary, longest_gap
 from tests.support.platform import Platform
 from tests.support.waiting import until
 
@@ -211,12 +210,6 @@ def without_power(swarm: Swarm, node: str) -> Iterator[None]:
         docker("start", container)
     ask = ["exec", container, "docker", "info", "--format", "{{.Swarm.LocalNodeState}}"]
     until(lambda: docker(*ask, check=False) == "active", f"{node} is in the swarm again")
-
-
-def longest_gap(log: Path) -> float:
-    """Seconds without a good answer to any client."""
-    ends = sorted(one.sent + one.seconds for one in read_log(log) if not one.failed)
-    return max(after - before for before, after in itertools.pairwise(ends))
 
 
 @pytest.mark.load

@@ -48,6 +48,15 @@ def test_password_is_in_no_file_of_the_node(host: Host) -> None:
     assert host.run(f"sudo grep -rqs {secret} /etc /var/tmp").rc == 1
 
 
+def test_packets_of_tasks_fit_between_the_nodes(tasks: list[tuple[Host, dict[str, Any]]]) -> None:
+    """VXLAN adds 50 bytes to those of the overlay. The others leave by the node's interface."""
+    for node, task in tasks:
+        interface = int(node.check_output("cat /sys/class/net/eth0/mtu"))
+        show = "busybox sh -c 'cat /sys/class/net/eth*/mtu'"
+        found = node.check_output(f"sudo docker exec {task['Id']} {show}").split()
+        assert sorted(map(int, found)) == [interface - 50, interface]
+
+
 def test_tasks_have_no_more_rights_than_they_need(tasks: list[tuple[Host, dict[str, Any]]]) -> None:
     for node, task in tasks:
         assert task["State"]["Health"]["Status"] == "healthy"

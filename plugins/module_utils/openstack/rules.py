@@ -53,8 +53,8 @@ class Rule:
             "direction": "ingress",
             "ether_type": f"IPv{self.version}",
             "protocol": self.protocol,
-            "port_range_min": self.first,
-            "port_range_max": self.last,
+            "port_range_min": self.first or None,
+            "port_range_max": self.last or None,
             **where,
         }
 

@@ -60,6 +60,8 @@ class Service:
     ports: tuple[Port, ...] = ()
     container: bool = False
     image: str = ""
+    # Those of a container in Docker's networks, where a load balancer in the swarm finds it.
+    inner: tuple[str, ...] = ()
     # Named by the inventory or the load balancer, but it does not run.
     missing: bool = False
 
@@ -144,7 +146,14 @@ def container(machine: str, seen: Mapping[str, Any]) -> Service:
         ),
         container=True,
         image=entry.get("Image") or "",
+        inner=inner_addresses(entry),
     )
+
+
+def inner_addresses(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """The addresses of a container in Docker's networks."""
+    networks = (entry.get("NetworkSettings") or {}).get("Networks") or {}
+    return tuple(sorted({one["IPAddress"] for one in networks.values() if one.get("IPAddress")}))
 
 
 def public_ports(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -235,6 +244,9 @@ class Site:
 
         A missing one if nothing listens there; one without facts if the machine was unreachable.
         """
+        task = self.task(address)
+        if task:
+            return task
         owner = self.find(address)
         for service in owner.services:
             if port in {open_port.number for open_port in service.ports}:
@@ -243,6 +255,14 @@ class Site:
         nothing = "no task" if owner.swarm else "nothing"
         name = f"{nothing} on port {port}" if looked else f"port {port}"
         return self.add(owner.name, Service(f"{owner.name}/{port}", name, kind, missing=looked))
+
+    def task(self, address: str) -> Service | None:
+        """The task that has this address in the swarm; none for an address of a machine."""
+        if any(address in (found.address, found.name) for found in self.machines.values()):
+            return None
+        nodes = (found for found in self.machines.values() if found.swarm)
+        tasks = (service for found in nodes for service in found.services if service.container)
+        return next((service for service in tasks if address in service.inner), None)
 
     def balancer(self, name: str) -> Service:
         """The process of the load balancer, marked as missing if it was not found."""
@@ -269,7 +289,9 @@ def servers_of(seen: Seen) -> list[tuple[str, str, int, str]]:
                 if port.isdigit():
                     rows.append((name, address.strip("[]"), int(port), server["status"]))
         elif not live:
-            rows += [(name, str(s["address"]), int(s["port"]), "") for s in planned[name]]
+            # A place for a task has no address before HAProxy finds one.
+            known = [s for s in planned[name] if s.get("host") != ""]
+            rows += [(name, str(s["address"]), int(s["port"]), "") for s in known]
     return rows
 
 
@@ -294,7 +316,9 @@ def traffic(site: Site, seen: Sequence[Seen]) -> tuple[list[Link], dict[str, Bac
                 backend.services.append(target.id)
             # DOWN, MAINT and DRAIN get nothing; an unknown status is the inventory's.
             gets = name in active and status.startswith(("UP", "no check"))
-            links.append(Link(balancer.id, target.id, port, gets, name, status))
+            # The port of a task is not seen from outside.
+            seen_port = 0 if address in target.inner else port
+            links.append(Link(balancer.id, target.id, seen_port, gets, name, status))
     return links, backends
 
 
@@ -358,7 +382,8 @@ def plain(found: Machine) -> dict[str, Any]:
     data = asdict(found)
     data["groups"] = list(found.groups)
     data["services"] = [
-        asdict(service)
+        # What only this machine's engine knows leads nobody there.
+        {key: value for key, value in asdict(service).items() if key != "inner"}
         | {
             "software": [asdict(part) for part in service.software],
             "ports": [asdict(port) for port in service.ports],

@@ -18,6 +18,11 @@ GROUPS = {
     DOCKER: ("docker_hosts",),
     SWARM: ("swarm_managers", "swarm_workers"),
 }
+# Value of swarm_ingress_mode where HAProxy itself runs in the swarm, and the port of its tasks.
+EDGE = "edge"
+TASK_PORT = 8080
+# What the role swarm has as its defaults.
+_SERVICE, _MODE = "bookface", "host"
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Backend:
 
     name: str
     servers: tuple[Server, ...]
+    # Beginning of the servers' names, if HAProxy looks up their addresses itself while it runs.
+    template: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,8 @@ class Ports:
     container_count: int
     container_first_port: int
     swarm_port: int
+    # How many tasks HAProxy finds by Docker's DNS.
+    swarm_slots: int = 16
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,8 @@ def backends(
     C(groups) and C(hostvars) are Ansible's. A host may carry its own C(bookface_legacy_port),
     C(bookface_container_count), C(bookface_container_first_port) or C(bookface_swarm_port), or
     name its containers one by one in C(web_containers_list).
+
+    With C(swarm_ingress_mode=edge) the servers of the swarm are places for tasks, not nodes.
     """
 
     def members(backend: str) -> list[tuple[str, HostVars]]:
@@ -183,11 +194,36 @@ def backends(
     found = [
         Backend(LEGACY, servers(LEGACY, one_port("legacy_port"))),
         Backend(DOCKER, servers(DOCKER, container_ports, container_server)),
-        Backend(SWARM, servers(SWARM, one_port("swarm_port"))),
+        edge
+        if (edge := _edge(members(SWARM), defaults.swarm_slots, faults))
+        else Backend(SWARM, servers(SWARM, one_port("swarm_port"))),
     ]
     if faults:
         raise InventoryError(" ".join(faults))
     return [backend for backend in found if backend.servers]
+
+
+def _edge(
+    nodes: Iterable[tuple[str, HostVars]], slots: object, faults: dict[str, None]
+) -> Backend | None:
+    """The swarm as an HAProxy in it sees it: tasks that have no place, found by Docker's DNS."""
+    modes = {name: str(host.get("swarm_ingress_mode", _MODE)) for name, host in nodes}
+    if EDGE not in modes.values():
+        return None
+    if len({*modes.values()}) > 1:
+        shown = ", ".join(f"{mode} on {name}" for name, mode in modes.items())
+        faults[f"swarm_ingress_mode is {shown}; expected one for all hosts of the swarm."] = None
+    service = next(str(host.get("swarm_service", _SERVICE)) for _name, host in nodes)
+    count = number("bookface_swarm_slots", slots, "a number of tasks from 1")
+    prefix = f"{service}-"
+    return Backend(
+        SWARM,
+        tuple(
+            Server(f"{prefix}{index}", "", f"tasks.{service}", TASK_PORT)
+            for index in range(1, count + 1)
+        ),
+        prefix,
+    )
 
 
 def _of(name: str, host: HostVars, key: str) -> str:
@@ -199,4 +235,6 @@ def as_data(backend: Backend) -> dict[str, Any]:
     """The backend as lists and dictionaries, for templates."""
     data = asdict(backend)
     data["servers"] = [asdict(server) for server in backend.servers]
+    if not backend.template:
+        del data["template"]
     return data

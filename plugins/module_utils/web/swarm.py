@@ -10,9 +10,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Network, ip_address
+from ipaddress import ip_address
 from typing import Any
 
+from ansible_collections.bookface.platform.plugins.module_utils.web import swarm_networks
 from ansible_collections.bookface.platform.plugins.module_utils.web.labels import (
     MADE,
     ROLE,
@@ -30,10 +31,16 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.placement im
     shown,
     with_labels,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.web.swarm_networks import (
+    GATEWAY,
+    OVERLAY,
+)
 
-OVERLAY = "overlay"
-# How a node leads to the tasks: to its own one, or through the routing mesh to all.
-HOST, MESH = "host", "mesh"
+# How a node leads to the tasks: to its own one, or through the routing mesh to all. With EDGE no
+# node does: an HAProxy in the swarm finds the tasks by Docker's DNS.
+HOST, MESH, EDGE = "host", "mesh", "edge"
+# Label of a node that runs such an HAProxy.
+EDGE_LABEL = "bookface.edge"
 # What Docker calls the port of a service that is published through the mesh.
 INGRESS = "ingress"
 # Docker gives times in nanoseconds.
@@ -47,16 +54,10 @@ LOCKED = "locked"
 _UNAVAILABLE = {"drain": "drained", "pause": "paused"}
 # Value of the label MADE on what the role creates.
 SWARM = "swarm"
-# Docker makes its subnets of this size, and takes no smaller pool.
-SUBNET_BITS = 24
 # What docker_secret appends to the name of a secret that has versions.
 _VERSION = re.compile(r"_v\d+\Z")
 # docker service rollback requires the previous version.
 _VERSIONS_KEPT = 2
-# Pools to propose, those first that no bridge of Docker's is in.
-_PROPOSALS = ("10.192.0.0/12", "10.64.0.0/12", "192.168.192.0/18", "172.30.0.0/15")
-# Routes as short as these lead everywhere, as those of a VPN do.
-_EVERYWHERE_BITS = 1
 
 # Arguments of docker → its return code, output and errors.
 Docker = Callable[..., tuple[int, str, str]]
@@ -90,13 +91,22 @@ class Node:
     # Secrets that begin with the name of the service, and those among them that are not ours.
     secrets: Sequence[str] = ()
     foreign_secrets: Sequence[str] = ()
-    # Whether the swarm has the network that the routing mesh is made of.
+    # Whether the swarm has the network that the routing mesh is made of, and what it is like.
     mesh: bool = True
     # The other services by name, the names of all overlay networks, and the secrets of services
     # that belong to ours.
     services: Mapping[str, Entry] = field(default_factory=dict)
     overlays: Sequence[str] = ()
     stack_secrets: Sequence[str] = ()
+    ingress: Entry = field(default_factory=dict)
+    # MTU of the interface that has the node's address. 0: unknown.
+    mtu: int = 0
+    # The bridge by which its tasks reach other machines, if it has one.
+    gateway: Entry = field(default_factory=dict)
+    # Its name servers.
+    resolvers: Sequence[str] = ()
+    # Whether its kernel can encrypt an overlay.
+    esp: bool = False
 
 
 def canary_name(service: str) -> str:
@@ -111,11 +121,13 @@ def look(docker: Docker, network: str, service: str) -> tuple[Node, str]:
         return Node(), error.strip() or "docker info failed"
     swarm = json.loads(out)
     overlays = _networks(docker, network)
+    ingress = next((one for one in overlays if one.get("Ingress")), None)
     node = Node(
         state=swarm["LocalNodeState"],
         id=swarm.get("NodeID") or "",
         manager=bool(swarm.get("ControlAvailable")),
         networks=tuple(_network(one) for one in overlays if one["Name"] == network),
+        gateway=next((swarm_networks.gateway(o) for o in overlays if o["Name"] == GATEWAY), {}),
     )
     if not node.manager:
         return node, ""
@@ -149,19 +161,27 @@ def look(docker: Docker, network: str, service: str) -> tuple[Node, str]:
         ),
         secrets=tuple(spec["Name"] for spec in secrets),
         foreign_secrets=tuple(spec["Name"] for spec in secrets if not _made_here(spec)),
-        mesh=any(one.get("Ingress") for one in overlays),
         services={name: _other(one["Spec"]) for name, one in services.items() if name != service},
         overlays=tuple(one["Name"] for one in overlays if one["Driver"] == OVERLAY),
         stack_secrets=tuple(spec["Name"] for spec in secrets if _stack(spec) == service),
+        mesh=bool(ingress),
+        ingress={
+            "name": ingress["Name"],
+            **swarm_networks.described(ingress),
+            "services": sorted(name for name, one in services.items() if _in_mesh(one)),
+        }
+        if ingress
+        else {},
     )
     return node, ""
 
 
 def _networks(docker: Docker, name: str) -> list[dict[str, Any]]:
-    """The networks with this name, and all overlays, in full."""
+    """The networks with this name, the gateway of tasks and all overlays, in full."""
     code, out, _error = docker("network", "ls", "--format", "{{.ID}} {{.Driver}} {{.Name}}")
     listed = [line.split(maxsplit=2) for line in out.splitlines()] if code == 0 else []
-    ids = [id_ for id_, driver, named in listed if named == name or driver == OVERLAY]
+    wanted = (name, GATEWAY)
+    ids = [id_ for id_, driver, named in listed if named in wanted or driver == OVERLAY]
     return _read(docker("network", "inspect", *ids)) if ids else []
 
 
@@ -197,6 +217,12 @@ def _other(spec: Entry) -> dict[str, Any]:
     }
 
 
+def _in_mesh(service: Entry) -> bool:
+    """Whether the routing mesh leads to a service."""
+    ports = (service["Spec"].get("EndpointSpec") or {}).get("Ports") or ()
+    return any(port.get("PublishMode", INGRESS) == INGRESS for port in ports)
+
+
 def _network(found: Entry) -> dict[str, Any]:
     kinds = (
         ("attachable", found.get("Attachable")),
@@ -215,6 +241,7 @@ def _network(found: Entry) -> dict[str, Any]:
         "ingress": bool(found.get("Ingress")),
         "kinds": [name for name, has in kinds if has],
         "containers": sorted(containers),
+        **swarm_networks.described(found),
     }
 
 
@@ -231,6 +258,7 @@ def _member(found: Entry) -> dict[str, Any]:
         # What it shall be: one that was lost can be called a manager without being one.
         "role": spec.get("Role", ""),
         "state": found["Status"]["State"],
+        "edge": (spec.get("Labels") or {}).get(EDGE_LABEL) == "true",
         # Of a manager, whether the others reach it.
         "reachable": manager.get("Reachability") == "reachable",
         # What constraints can name.
@@ -268,23 +296,6 @@ def _service(found: Entry) -> dict[str, Any]:
     }
 
 
-def read_routes(told: str) -> list[str]:
-    """Networks of IPv4 that are reached without the default route, from C(ip -json route)."""
-    found = set()
-    for route in json.loads(told or "[]"):
-        if route.get("type", "unicast") not in ("unicast", "local") or route["dst"] == "default":
-            continue
-        network = IPv4Network(route["dst"])
-        if network.prefixlen > _EVERYWHERE_BITS and not network.is_loopback:
-            found.add(network)
-    # An address in a network that is listed itself says nothing more.
-    return [
-        str(one)
-        for one in sorted(found)
-        if not any(one != other and one.subnet_of(other) for other in found)
-    ]
-
-
 def read(seen: Entry) -> Node:
     """A node as the module swarm_info returns it."""
     return Node(**{name: seen[name] for name in Node.__dataclass_fields__ if name in seen})
@@ -320,6 +331,13 @@ class Settings:
     constraints: Sequence[str] = ()
     # Labels of nodes, by host.
     node_labels: Mapping[str, Mapping[object, object]] = field(default_factory=dict)
+    # MTU of the tasks in the overlay. 0: what fits.
+    mtu: int = 0
+    encrypted: bool = False
+    # What tasks have to reach, by names for people.
+    neighbours: Mapping[str, str] = field(default_factory=dict)
+    # With the mode edge, how many tasks HAProxy finds.
+    slots: int = 16
 
 
 def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
@@ -332,6 +350,9 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
     lead = (leaders or [*given.managers])[0]
     known = nodes[lead] if leaders else Node()
     network = known.networks[0] if known.networks else {}
+    networks = swarm_networks.plan(swarm_networks.Site(given, nodes, known, bool(leaders)))
+    errors, warnings = networks.pop("errors"), networks.pop("warnings")
+    cut = _locked(given, nodes) or without_majority(nodes)
     return {
         "lead": lead,
         "engines": all(node.state != "none" for node in nodes.values()),
@@ -348,8 +369,10 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
         "canary": {"name": canary_name(given.service), "left": bool(known.canary)},
         "node_labels": _node_labels(given, nodes, known),
         "old_secrets": max(_versions(known.secrets), default=0) > _VERSIONS_KEPT,
+        "networks": networks,
+        "warnings": [] if cut else warnings,
         "errors": [cut]
-        if (cut := _locked(given, nodes) or without_majority(nodes))
+        if cut
         else [
             *_publishing(given, nodes, known),
             *_another_mode(given, known),
@@ -363,7 +386,7 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
             *_foreign_canary(given, known),
             *_foreign_network(given, known),
             *_foreign_secrets(given, known),
-            *_pools(given, nodes, known, bool(leaders)),
+            *errors,
         ],
     }
 
@@ -474,6 +497,15 @@ def _publishing(given: Settings, nodes: Mapping[str, Node], known: Node) -> Iter
     """Docker's routing mesh is IPVS: without it ports do not answer, and no error says so."""
     hosts = {*given.managers, *given.workers}
     mesh = given.ingress_mode == MESH
+    if given.ingress_mode == EDGE:
+        # An update starts one task before it stops another one.
+        if (most := max(given.replicas, given.replicas_max)) >= given.slots:
+            yield (
+                f"swarm_replicas_max is {most}, but bookface_swarm_slots is {given.slots}: HAProxy"
+                " would not find all tasks during an update. Set it to a higher number for all"
+                " hosts."
+            )
+        return
     without_ipvs = [host for host, node in nodes.items() if not node.ipvs]
     for other in known.ports:
         # With mode host both the swarm finds nodes where the port is free.
@@ -488,7 +520,7 @@ def _publishing(given: Settings, nodes: Mapping[str, Node], known: Node) -> Iter
             f"swarm_ingress_mode is mesh, but the kernel has no IPVS on"
             f" {', '.join(without_ipvs)}: no node would answer. Use host."
         )
-    elif mesh and not known.mesh:
+    elif mesh and not known.mesh and not known.cluster.get("ours"):
         yield (
             "swarm_ingress_mode is mesh, but the swarm's ingress network was removed: no node"
             " would answer. Use host, or recreate it with docker network create --driver"
@@ -778,65 +810,11 @@ def _foreign_secrets(given: Settings, known: Node) -> Iterable[str]:
         )
 
 
-def _pools(given: Settings, nodes: Mapping[str, Node], known: Node, exists: bool) -> Iterable[str]:
-    """Overlay networks hide what has their addresses from the tasks, the database among it."""
-    wrong = [pool for pool in given.pools if not _pool(pool)]
-    pools = [network for pool in given.pools if (network := _pool(pool))]
-    if wrong or not pools:
-        yield (
-            f"swarm_address_pools has {', '.join(map(str, wrong)) or 'no entry'}; expected networks"
-            f" of IPv4 of /{SUBNET_BITS} or more addresses, such as 10.192.0.0/12."
-        )
-        return
-    if exists:
-        if known.networks:
-            return
-        pools = [network for pool in known.cluster.get("pools", ()) if (network := _pool(pool))]
-    routes = {host: [IPv4Network(one) for one in node.routes] for host, node in nodes.items()}
-    clashes = [
-        f"{route} on {host}"
-        for host, theirs in routes.items()
-        for route in theirs
-        if any(route.overlaps(pool) for pool in pools)
-    ]
-    if not clashes:
-        return
-    busy = [route for theirs in routes.values() for route in theirs]
-    free = next(
-        (one for one in _PROPOSALS if not any(IPv4Network(one).overlaps(two) for two in busy)),
-        "a network that is free on all nodes",
-    )
-    shown = ", ".join(map(str, pools))
-    if exists:
-        yield (
-            f"The swarm takes the addresses of new networks from {shown}, as it was told when it"
-            f" was created, but its nodes have addresses or routes in there: {', '.join(clashes)}."
-            " Create the network yourself, with addresses that are free: docker network create"
-            f" --driver overlay --subnet SUBNET --label {MADE}={SWARM} {given.network}, with a"
-            f" SUBNET of {free}."
-        )
-    else:
-        yield (
-            f"swarm_address_pools is {shown}, but the nodes have addresses or routes in there:"
-            f" {', '.join(clashes)}. Tasks could not reach what is behind these. Set"
-            f" swarm_address_pools to networks that are free, such as [{free}]."
-        )
-
-
-def _pool(text: object) -> IPv4Network | None:
-    """A pool, if this is one."""
-    try:
-        network = IPv4Network(str(text))
-    except ValueError:
-        return None
-    return network if network.prefixlen <= SUBNET_BITS else None
-
-
 def servers(
     seen: Mapping[str, Entry], running: Iterable[str], mode: str, port: int
 ) -> dict[str, str]:
     """Nodes that must answer: with the routing mesh all, otherwise those that run a task."""
-    busy = set(running)
+    busy = set() if mode == EDGE else set(running)
     return {
         host: f"http://{said['host']}:{port}"
         for host, said in seen.items()

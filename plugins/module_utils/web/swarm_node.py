@@ -165,6 +165,7 @@ def _errors(known: Known, wish: Wish) -> Iterable[str]:
     elif known.id:
         yield from _unanswered(known, wish)
         yield from _becoming(known, wish)
+        yield from _door(known, wish)
         yield from _capacity(known, wish)
         yield from _majority(known, wish)
     elif wish.state != REMOVED:
@@ -194,6 +195,16 @@ def _becoming(known: Known, wish: Wish) -> Iterable[str]:
         yield (
             f"{wish.host} is about to become a manager. Wait until docker node ls shows it as"
             " Reachable, and run this again."
+        )
+
+
+def _door(known: Known, wish: Wish) -> Iterable[str]:
+    """An HAProxy in the swarm stops with the drain of its node, and nothing else has its ports."""
+    if wish.state in (DRAIN, REMOVED) and known.member.get("edge") and not wish.force:
+        yield (
+            f"HAProxy runs on {wish.host} as a service of the swarm and would stop: clients that"
+            f" ask {wish.host} would be refused. Take its address out of what leads them there"
+            " (DNS, a virtual address), then accept that with -e force=true."
         )
 
 

@@ -31,10 +31,16 @@ ADDRESS, HOST = "10.77.0.41", "node1"
 POOLS = ["10.192.0.0/12"]
 # What an image is known by.
 IMAGE, DIGEST = "bookface/web:made-for-tes", "made-for-test"
-# Others that reach their database: one without a front page, and one with a page that fails.
-BROKEN, FAILING = "broken-for-test", "failing-for-test"
+# Others that reach their database: one without a front page, one with a page that fails, and one
+# that ends after a while.
+BROKEN, FAILING, ENDING = "broken-for-test", "failing-for-test", "ending-for-test"
 # The front page of each, and the status of the page that nobody but clients asks for.
-PAGES = {DIGEST: ("Users: 7", 200), BROKEN: ("Parse error", 200), FAILING: ("Users: 7", 500)}
+PAGES = {
+    DIGEST: ("Users: 7", 200),
+    BROKEN: ("Parse error", 200),
+    FAILING: ("Users: 7", 500),
+    ENDING: ("Users: 7", 200),
+}
 THEIRS = ["their-web", "their-net", "their-memcached"]
 ADOPTED = {
     "swarm_service": THEIRS[0],
@@ -195,7 +201,10 @@ def load_image(own: OwnEngine, directory: Path, digest: str) -> None:
     shutil.copy("/bin/busybox", root)
     archive = directory / "image.tar"
     subprocess.run(["tar", "-C", str(root), "-cf", str(archive), "."], check=True)
-    command = json.dumps(["/busybox", "httpd", "-f", "-p", "8080", "-h", "/w"])
+    serve = "/busybox httpd -p 8080 -h /w; "
+    live = "/busybox sleep 12; /busybox echo out of luck; exit 3"
+    forever = "exec /busybox httpd -f -p 8080 -h /w"
+    command = json.dumps(["/busybox", "sh", "-c", serve + live if digest == ENDING else forever])
     # The base is not there, so the recipe decides.
     label = f"platform.bookface.content={digest} platform.bookface.recipe={digest}"
     image = f"bookface/web:{digest[:12]}"
@@ -291,6 +300,19 @@ def test_a_release_that_fails_with_clients_is_rolled_back(swarm: Swarm) -> None:
     assert done.code != 0
     assert "answers from the servers of cluster to all clients were errors" in done.text
     assert "The change of image, labels was rolled back." in done.text
+    after = swarm.inspect("service", THEIRS[0])["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
+    assert after == before
+
+
+def test_a_release_whose_task_ends_after_a_while_is_rolled_back(swarm: Swarm) -> None:
+    """Neither canary nor clients have seen that. Docker has, which watches for longer."""
+    before = swarm.inspect("service", THEIRS[0])["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
+    good = {**ADOPTED, "bookface_frontpage_limit": 7}
+    done = swarm.run(**good, __bookface_image_recipe=ENDING, swarm_monitor=30)
+    assert done.code != 0
+    assert f"The update of {THEIRS[0]} was rolled back" in done.text
+    assert "with exit code 3" in done.text
+    assert "The end of its log: out of luck" in done.text
     after = swarm.inspect("service", THEIRS[0])["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
     assert after == before
 

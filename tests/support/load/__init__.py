@@ -43,6 +43,6 @@ from __future__ import annotations
 
 from .client import Load
 from .errors import LoadError
-from .statistics import Asked, Summary, percentile, read_log
+from .statistics import Asked, Summary, longest_gap, percentile, read_log
 
-__all__ = ["Asked", "Load", "LoadError", "Summary", "percentile", "read_log"]
+__all__ = ["Asked", "Load", "LoadError", "Summary", "longest_gap", "percentile", "read_log"]

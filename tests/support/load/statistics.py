@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import collections
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -171,3 +172,9 @@ def read_log(path: Path) -> list[Asked]:
             seconds = told["end"] - told["start"]
             requests.append(Asked(sent, seconds, told["backend"], told["failure"] is not None))
     return sorted(requests, key=lambda asked: asked.sent)
+
+
+def longest_gap(path: Path) -> float:
+    """Seconds without a good answer to any client, from the log of a load."""
+    ends = sorted(one.sent + one.seconds for one in read_log(path) if not one.failed)
+    return max((after - before for before, after in itertools.pairwise(ends)), default=math.inf)

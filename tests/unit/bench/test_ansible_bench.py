@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench import ansible
-from bench.ansible import Cost, Run, Size
+from bench import ansible, lab
+from bench.ansible import Cost
+from bench.lab import Run, Size
 
 EXEC = "<1.2.3.4> SSH: EXEC ssh -C 1.2.3.4 '/bin/sh -c '\"'\"'%s && sleep 0'\"'\"''"
 OUTPUT = f"""
@@ -52,19 +53,19 @@ def test_the_rows_and_their_targets() -> None:
 def test_the_lab_has_the_hosts_that_its_size_says(tmp_path: Path) -> None:
     for size, number in ((ansible.FULL.small, 8), (ansible.FULL.large, 24)):
         assert size.hosts == number
-        groups = ansible.hosts(size)["lab"]["children"]
+        groups = lab.hosts(size)["lab"]["children"]
         found = {name: host for group in groups.values() for name, host in group["hosts"].items()}
         assert len(found) == number
         numbers = [host["lab_node_number"] for host in found.values()]
         assert len(set(numbers)) == number
     # The small one is the lab that users have.
-    lab = yaml.safe_load((ansible.ROOT / "inventories/lab/hosts.yml").read_text())
-    children = lab["lab"]["children"]
-    ours = ansible.hosts(ansible.FULL.small)["lab"]["children"]
+    users = yaml.safe_load((ansible.ROOT / "inventories/lab/hosts.yml").read_text())
+    children = users["lab"]["children"]
+    ours = lab.hosts(ansible.FULL.small)["lab"]["children"]
     assert {name: set(group["hosts"]) for name, group in ours.items()} == {
         name: set(group["hosts"]) for name, group in children.items() if (group or {}).get("hosts")
     }
-    ansible.write_inventory(tmp_path, Size(1, 0))
+    lab.write_inventory(tmp_path, Size(1, 0), ansible.LAB)
     written = yaml.safe_load((tmp_path / "group_vars/lab/10-bench.yml").read_text())
     assert written["lab_name"] == "bookface-bench-ansible"
 

@@ -31,6 +31,7 @@ def spec(mode: str, **changes: Any) -> dict[str, Any]:
         "swarm_constraints": [],
         "swarm_preferences": [],
         "swarm_stop_timeout": 60,
+        "swarm_monitor": 10,
         "bookface_container_env": {"PGPASSFILE": "/etc/bookface/pgpass", "BOOKFACE_METRICS": "1"},
         "__swarm_env": {"BOOKFACE_PROXIES": "10.0.0.0/24"},
         "__swarm_image_id": "sha256:12",
@@ -115,3 +116,39 @@ def test_resources_and_placement() -> None:
     assert found["Placement"]["Constraints"] == ["node.labels.zone==a"]
     spread = {"Spread": {"SpreadDescriptor": "node.labels.rack"}}
     assert found["Placement"]["Preferences"] == [spread]
+
+
+def test_with_mode_edge_tasks_publish_nothing_and_share_nodes() -> None:
+    found = spec("edge")
+    assert found["EndpointSpec"] == {"Mode": "dnsrr", "Ports": []}
+    assert {found["UpdateConfig"]["Order"], found["RollbackConfig"]["Order"]} == {"start-first"}
+    assert found["TaskTemplate"]["Placement"]["MaxReplicas"] == 0
+
+
+def test_haproxy_as_a_service() -> None:
+    page = templates("swarm")
+    page.filters |= core.FilterModule().filters()
+    page.filters["dirname"] = lambda path: path.rpartition("/")[0]
+    rendered = page.get_template("edge.yml.j2").render(
+        __swarm_edge_service="bookface-edge",
+        __swarm_labels={"platform.bookface.made": "swarm"},
+        __swarm_edge_image="sha256:12",
+        __swarm_edge_label="bookface.edge",
+        __swarm_edge_sockets="/run/haproxy",
+        __swarm_edge_ports=[80, 1936],
+        swarm_edge_config="/etc/haproxy/haproxy.cfg",
+        swarm_network="net",
+        swarm_stop_timeout=60,
+    )
+    found = yaml.safe_load(rendered)
+    assert found["Mode"] == {"Global": {}}
+    template = found["TaskTemplate"]
+    assert template["Placement"] == {"Constraints": ["node.labels.bookface.edge==true"]}
+    mounts = [(one["Target"], one.get("ReadOnly")) for one in template["ContainerSpec"]["Mounts"]]
+    assert mounts == [("/etc/haproxy", True), ("/run/haproxy", None)]
+    ports = found["EndpointSpec"]["Ports"]
+    assert [(one["PublishedPort"], one["PublishMode"]) for one in ports] == [
+        (80, "host"),
+        (1936, "host"),
+    ]
+    assert found["UpdateConfig"]["Order"] == "stop-first"

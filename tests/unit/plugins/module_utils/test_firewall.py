@@ -62,6 +62,11 @@ def test_the_whole_platform() -> None:
     assert rules("watch1") == {}
 
 
+def test_the_packets_of_an_encrypted_overlay_are_not_limited() -> None:
+    """Other tunnels of the host may use ESP, too."""
+    assert rules("swarm2", {"swarm1": {"swarm_encrypted": True}}) == rules("swarm2")
+
+
 def test_a_port_that_everybody_may_reach_has_no_rule() -> None:
     """Also where another part of the platform on the same host would limit it."""
     assert rules("web1", groups={"loadbalancers": ["web1"]}) == {"tcp 1936": []}

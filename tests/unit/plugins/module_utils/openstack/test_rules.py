@@ -73,6 +73,17 @@ def test_the_whole_platform() -> None:
     }
 
 
+@pytest.mark.parametrize("said", [True, "yes"])
+def test_an_encrypted_overlay_opens_esp_between_the_nodes(said: Any) -> None:
+    plain, sealed = rules(), rules(hostvars={"swarm-workers": {"swarm_encrypted": said}})
+    nodes = ("p-swarm_managers", "p-swarm_workers")
+    assert {name for name in plain if plain[name] != sealed[name]} == {*nodes}
+    for name in nodes:
+        assert sealed[name] - plain[name] == {f"esp from {node}" for node in nodes}
+    off = rules(hostvars={"swarm-workers": {"swarm_encrypted": "false"}})
+    assert off == plain
+
+
 def test_statistics_are_for_administrators_unless_bound_to_the_loopback() -> None:
     assert rules()["p-loadbalancers"] == {"tcp 80 from 0.0.0.0/0"}
     for loopback in ("localhost:1936", "[::1]:1936", "127.0.0.2:1936"):

@@ -300,6 +300,28 @@ class TestSwarm:
         assert "swarm manager" in text
         assert "Docker 20.10.24 :2377 management :7946 nodes" in text
 
+    def test_tasks_that_a_load_balancer_in_the_swarm_finds(self, lab: Seen) -> None:
+        """By their addresses in the overlay network; places without a task are not drawn."""
+        seen = swarm(lab, "edge")
+        for number in (1, 2):
+            networks = {"bookface-swarm": {"IPAddress": f"10.192.1.{number}"}, "none": {}}
+            task = host(seen, f"swarm{number}")["containers"][0]
+            task["item"]["NetworkSettings"] = {"Networks": networks}
+        haproxy = host(seen, "lb1")["haproxy"]
+        haproxy["backends"]["swarm"]["servers"] = [
+            {"address": "10.192.1.1:8080", "status": "UP"},
+            {"address": "10.192.1.2:8080", "status": "DOWN"},
+            {"address": "", "status": "MAINT (resolution)"},
+        ]
+        model = topology(seen)
+        assert ("lb1/haproxy", "swarm1/bookface_web.1", 0, True) in links(model)
+        assert ("lb1/haproxy", "swarm2/bookface_web.2", 0, False) in links(model)
+        assert all(machine["known"] for machine in model["machines"])
+        haproxy.clear()
+        places = [{"name": "b-1", "host": "", "address": "tasks.b", "port": 8080}]
+        host(seen, "lb1")["backends"] = [{"name": "swarm", "servers": places}]
+        assert all(machine["known"] for machine in topology(seen)["machines"])
+
     def test_a_node_without_a_task_says_so(self, lab: Seen) -> None:
         assert "no task on port 8080" in mermaid(drawing(topology(swarm(lab, "host"))))
 

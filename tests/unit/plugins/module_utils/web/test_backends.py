@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.bookface.platform.plugins.module_utils.web.backends import (
     Container,
     InventoryError,
@@ -16,6 +17,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.backends imp
     backends,
     containers,
 )
+
+from tests.support.paths import ROLES
 
 PORTS = Ports(legacy_port=80, container_count=2, container_first_port=32001, swarm_port=8080)
 HOSTS: dict[str, dict[str, Any]] = {
@@ -64,6 +67,41 @@ def test_containers_that_are_named_one_by_one() -> None:
         ("docker1-32005", 32005),
         ("docker1-32007", 32007),
     ]
+
+
+EDGE = {"swarm_ingress_mode": "edge", "swarm_service": "web"}
+SWARM = {"swarm_managers": ["swarm1"], "swarm_workers": ["swarm2"]}
+
+
+def test_with_mode_edge_the_swarm_has_places_for_tasks() -> None:
+    (swarm,) = backends(SWARM, {"swarm1": EDGE, "swarm2": EDGE}, replace(PORTS, swarm_slots=2))
+    assert as_data(swarm) == {
+        "name": "swarm",
+        "template": "web-",
+        "servers": [
+            {"name": f"web-{number}", "host": "", "address": "tasks.web", "port": 8080}
+            for number in (1, 2)
+        ],
+    }
+    (other,) = backends(SWARM, HOSTS, PORTS)
+    assert "template" not in as_data(other)
+
+
+def test_all_nodes_have_one_mode() -> None:
+    with pytest.raises(InventoryError) as error:
+        backends(SWARM, {"swarm1": EDGE, "swarm2": {}}, PORTS)
+    assert "swarm_ingress_mode is edge on swarm1, host on swarm2; expected one" in str(error.value)
+
+
+def test_what_the_role_swarm_has_as_defaults_is_known_here() -> None:
+    """Hosts that do not say otherwise have them, and the inventory does not show them."""
+    defaults = yaml.safe_load((ROLES / "swarm/defaults/main.yml").read_text())
+    hosts = {"swarm1": {"swarm_ingress_mode": "edge"}}
+    (swarm,) = backends({"swarm_managers": ["swarm1"]}, hosts, PORTS)
+    assert swarm.servers[0].address == f"tasks.{defaults['swarm_service']}"
+    assert defaults["swarm_ingress_mode"] == "host"
+    slots = yaml.safe_load((ROLES / "bookface/defaults/main.yml").read_text())
+    assert slots["bookface_swarm_slots"] == len(swarm.servers)
 
 
 @pytest.mark.parametrize("groups", [{}, {"legacy_web": []}, {"loadbalancers": ["lb1"]}])

@@ -16,7 +16,6 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.labels impor
 from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import (
     Node,
     look,
-    read_routes,
 )
 
 FILTERS = FilterModule().filters()
@@ -28,6 +27,9 @@ NETWORK: dict[str, Any] = {
     "ingress": False,
     "kinds": [],
     "containers": [],
+    "mtu": 1500,
+    "encrypted": False,
+    "subnets": [],
 }
 LEAD = Node(
     "active",
@@ -76,6 +78,14 @@ def test_nothing_to_do() -> None:
         "replicas": 2,
         "autoscaled": False,
         "network_exists": True,
+        "networks": {
+            "options": {},
+            "gateways": {},
+            "mesh": "10.0.0.0/24",
+            "recreate_ingress": False,
+            "hides": [],
+        },
+        "warnings": [],
         "heartbeat": False,
         "autolock": False,
         "canary": {"name": "bookface-canary", "left": False},
@@ -268,7 +278,18 @@ def test_with_mode_host_each_node_runs_one_task() -> None:
     assert plan({"swarm1": LEAD})["errors"] == []
 
 
-@pytest.mark.parametrize(("found", "wanted"), [("ingress", "host"), ("host", "mesh")])
+def test_with_mode_edge_haproxy_must_find_all_tasks() -> None:
+    """Also the one that an update starts before it stops another one. Nodes may share them."""
+    nodes = {"swarm1": LEAD, "swarm2": replace(WORKER, ipvs=False)}
+    assert plan(nodes, ingress_mode="edge", replicas=3, slots=4)["errors"] == []
+    assert plan(nodes, ingress_mode="edge", replicas=3, slots=4)["replicas"] == 3
+    [error] = plan(nodes, ingress_mode="edge", replicas=2, replicas_max=4, slots=4)["errors"]
+    assert error.startswith("swarm_replicas_max is 4, but bookface_swarm_slots is 4: HAProxy")
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted"), [("ingress", "host"), ("host", "mesh"), ("host", "edge")]
+)
 def test_a_service_that_serves_keeps_its_mode(found: str, wanted: str) -> None:
     """Its nodes might not answer meanwhile."""
     service = {**LEAD.service, "published": [{"target": 80, "mode": found}]}
@@ -474,55 +495,12 @@ def test_a_manager_of_our_swarm_leads_rather_than_one_of_theirs() -> None:
     assert error.startswith("swarm1: in another swarm than swarm2's")
 
 
-def test_a_swarm_without_its_ingress_network() -> None:
-    nodes = {"swarm1": replace(LEAD, mesh=False), "swarm2": WORKER}
+def test_a_swarm_of_others_without_its_ingress_network() -> None:
+    cluster = {**LEAD.cluster, "ours": False}
+    nodes = {"swarm1": replace(LEAD, cluster=cluster, mesh=False), "swarm2": WORKER}
     assert plan(nodes)["errors"] == []
     [error] = plan(nodes, ingress_mode="mesh")["errors"]
     assert "the swarm's ingress network was removed: no node would answer" in error
-
-
-def test_pools_of_a_new_swarm_are_apart_from_what_its_nodes_reach() -> None:
-    site = replace(BARE, routes=["10.200.8.0/22", "192.0.2.0/24"])
-    nodes = {"swarm1": BARE, "swarm2": site}
-    [error] = plan(nodes)["errors"]
-    assert error.startswith(
-        "swarm_address_pools is 10.0.0.0/8, but the nodes have addresses or routes in there:"
-        " 10.200.8.0/22 on swarm2."
-    )
-    assert error.endswith("such as [10.64.0.0/12].")
-    assert plan(nodes, pools=["10.64.0.0/12"])["errors"] == []
-    # What it serves with is not refused.
-    assert plan({"swarm1": replace(LEAD, routes=site.routes), "swarm2": WORKER})["errors"] == []
-
-
-def test_a_network_in_a_swarm_whose_pools_the_site_uses_too() -> None:
-    lead = replace(LEAD, networks=(), routes=["10.212.8.0/22"])
-    [error] = plan({"swarm1": lead, "swarm2": WORKER}, pools=["10.64.0.0/12"])["errors"]
-    assert error.startswith("The swarm takes the addresses of new networks from 10.0.0.0/8, as it")
-    assert (
-        "--driver overlay --subnet SUBNET --label platform.bookface.made=swarm bookface-" in error
-    )
-
-
-@pytest.mark.parametrize("pool", ["10.0.0.1/8", "10.0.0.0/25", "fd00::/48", "ten"])
-def test_pools_that_docker_does_not_take(pool: str) -> None:
-    [error] = plan({"swarm1": BARE, "swarm2": BARE}, pools=[pool])["errors"]
-    assert error.startswith(f"swarm_address_pools has {pool}; expected networks of IPv4")
-
-
-def test_routes_that_lead_somewhere() -> None:
-    told = [
-        {"dst": "default", "gateway": "192.0.2.1"},
-        {"dst": "0.0.0.0/1", "dev": "tun0"},
-        {"dst": "10.0.0.0/16", "gateway": "10.0.0.1"},
-        {"type": "local", "dst": "10.0.0.3", "table": "local"},
-        {"type": "local", "dst": "10.9.0.3", "table": "local"},
-        {"type": "local", "dst": "127.0.0.0/8", "table": "local"},
-        {"type": "broadcast", "dst": "192.0.2.255", "table": "local"},
-        {"type": "unreachable", "dst": "172.16.0.0/12"},
-    ]
-    assert read_routes(json.dumps(told)) == ["10.0.0.0/16", "10.9.0.3/32"]
-    assert read_routes("") == []
 
 
 def docker(**said: Any) -> Any:
@@ -554,6 +532,7 @@ def node(name: str, address: str, **more: Any) -> dict[str, Any]:
         "Spec": {
             "Availability": "drain" if name == "w1" else "active",
             "Role": "worker" if name == "w1" else "manager",
+            "Labels": {"bookface.edge": "true"} if name == "w1" else {},
         },
         "Status": {"State": "ready", "Addr": address},
         **more,
@@ -598,12 +577,14 @@ def test_look_at_a_manager() -> None:
             "Name": "bookface-swarm",
             "Driver": "overlay",
             "Attachable": True,
-            "Options": {"encrypted": ""},
+            "Options": {"encrypted": "", "com.docker.network.driver.mtu": "1400"},
+            "IPAM": {"Config": [{"Subnet": "10.0.1.0/24"}]},
             "Labels": {},
             "Containers": dict(enumerate(containers)),
         },
         "n2": {"Name": "mesh", "Driver": "overlay", "Ingress": True},
         "n3": {"Name": "bridge", "Driver": "bridge"},
+        "n4": {"Name": "docker_gwbridge", "Driver": "bridge"},
     }
     nodes = {
         "m1": node("m1", "0.0.0.0", ManagerStatus=MANAGES),  # noqa: S104
@@ -612,6 +593,7 @@ def test_look_at_a_manager() -> None:
     services = {
         "s1": service("bookface", 8080, **{"com.docker.stack.namespace": "bf"}),
         "s2": service("visualizer", 8081),
+        "s5": {"Spec": {"Name": "dns", "EndpointSpec": {"Ports": [{"Protocol": "udp"}]}}},
         "s3": {"Spec": {"Name": "bookface-canary", "Labels": OURS}},
         "s4": {
             "Spec": {
@@ -640,7 +622,15 @@ def test_look_at_a_manager() -> None:
         "bookface",
     )
     assert problem == ""
-    theirs = {**THEIRS, "kinds": ["attachable", "encrypted"], "containers": ["memc"]}
+    theirs = {
+        **THEIRS,
+        "kinds": ["attachable", "encrypted"],
+        "encrypted": True,
+        "containers": ["memc"],
+        "mtu": 1400,
+        "subnets": ["10.0.1.0/24"],
+    }
+    plain = {"mtu": 1500, "encrypted": False, "subnets": []}
     assert found == Node(
         "active",
         "m1",
@@ -661,6 +651,7 @@ def test_look_at_a_manager() -> None:
                     "node.hostname": "host-m1",
                     "node.role": "manager",
                 },
+                "edge": False,
             },
             "w1": {
                 "name": "host-w1",
@@ -673,7 +664,9 @@ def test_look_at_a_manager() -> None:
                     "node.id": "w1",
                     "node.hostname": "host-w1",
                     "node.role": "worker",
+                    "node.labels.bookface.edge": "true",
                 },
+                "edge": True,
             },
         },
         cluster=LEAD.cluster,
@@ -684,11 +677,14 @@ def test_look_at_a_manager() -> None:
         foreign_secrets=("bookface-config.json_v1",),
         services={
             "visualizer": {"stack": "", "mode": "Replicated", "image": "web:v1"},
+            "dns": {"stack": "", "mode": "Replicated", "image": ""},
             "bookface-canary": {"stack": "", "mode": "Replicated", "image": ""},
             "cache": {"stack": "bookface", "mode": "Global", "image": "memcached"},
         },
         overlays=("bookface-swarm", "mesh"),
         stack_secrets=("bookface-cache.key_v1",),
+        ingress={**plain, "name": "mesh", "services": ["dns"]},
+        gateway={**plain, "places": []},
     )
 
 

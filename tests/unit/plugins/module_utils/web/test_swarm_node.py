@@ -259,3 +259,14 @@ def test_what_the_inventory_needs(host: str, state: str, said: str) -> None:
 def test_wrong_input_is_an_error_of_the_filter() -> None:
     with pytest.raises(AnsibleFilterError, match="swarm_node_plan"):
         plan(swarm("1"), "nosuch", "drain")
+
+
+def test_a_node_that_runs_haproxy_is_drained_only_if_that_is_wanted() -> None:
+    seen = swarm("1", "23")
+    seen["swarm1"]["members"]["id2"]["edge"] = True
+    for state in ("drain", "removed"):
+        [error] = plan(seen, "swarm2", state)["errors"]
+        assert error.startswith("HAProxy runs on swarm2 as a service of the swarm and would stop")
+        assert plan(seen, "swarm2", state, force=True)["errors"] == []
+    assert plan(seen, "swarm3", "drain")["errors"] == []
+    assert plan(seen, "swarm2", "manager")["errors"] == []

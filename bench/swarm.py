@@ -1,0 +1,434 @@
+"""`make bench-swarm`: the role swarm beside C(docker stack deploy) of the same service.
+
+    python -m bench.swarm [--quick] [--output FILE]
+
+README.md beside this file says what is measured, and how.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from jinja2 import Environment
+
+from bench import report
+from bench.lab import Size, lab, play
+from bench.report import BenchError, Row, spread
+from tests.support.engine import docker
+from tests.support.load import Load, longest_gap
+from tests.support.paths import ROOT
+from tests.support.platform import Platform
+from tests.support.waiting import until
+
+LAB = {
+    "lab_name": "bookface-bench-swarm",
+    "lab_network": "172.28.98",
+    "lab_http_port": 8098,
+    "lab_stats_port": 1998,
+    "bookface_initial_backend": "swarm",
+}
+SWARM = "swarm_managers:swarm_workers"
+SERVICE = "bookface"
+STACK = "plain"
+# Where the HAProxy listens that stands before the stack.
+PLAIN_PORT = 8081
+PAGE = "Users:"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured."""
+
+    # Nodes of the swarm; the first size also gets the load.
+    nodes: Sequence[int]
+    rounds: int
+    # While a node is lost, and while the service is scaled, updated and drained.
+    requests: int
+    rate: int
+
+
+FULL = Scale(nodes=(3, 5, 7), rounds=3, requests=20_000, rate=100)
+QUICK = Scale(nodes=(3,), rounds=1, requests=400, rate=20)
+
+
+class Lab:
+    """The machines of one size, and what a manager of their swarm says."""
+
+    def __init__(self, inventory: Path) -> None:
+        self.inventory = inventory
+        self.platform = Platform.of(str(inventory))
+        (self.manager,) = self.platform.groups["swarm_managers"]
+        self.workers = list(self.platform.groups.get("swarm_workers", ()))
+        self.nodes = [self.manager, *self.workers]
+
+    def manage(self, command: str, text: str | None = None) -> str:
+        """What a docker command prints on the manager."""
+        container = f"{self.platform.name}-{self.manager}"
+        return docker("exec", "-i", container, "docker", *command.split(), text=text)
+
+    def play(self, playbook: str, *options: str) -> int:
+        """Run a playbook; how much it changed."""
+        return play(ROOT, self.inventory, playbook, *options).changed
+
+    def serving(self, service: str) -> list[str]:
+        """The node of each task that runs."""
+        form = "--format {{.Node}}:{{.CurrentState}}"
+        with suppress(Exception):
+            listed = self.manage(f"service ps {service} --filter desired-state=running {form}")
+            lines = [line.partition(":") for line in listed.splitlines()]
+            return sorted(node for node, _, state in lines if state.startswith("Running "))
+        return []
+
+    def wait(self, service: str, tasks: int, without: str = "") -> None:
+        """Until so many tasks run, none of them on a node that is lost or drained."""
+        until(
+            lambda: len([n for n in self.serving(service) if n != without]) == tasks,
+            lambda: f"{tasks} tasks of {service}: they run on {self.serving(service)}",
+            180,
+        )
+
+    def updated(self, service: str) -> None:
+        """Until the last update is over."""
+        form = "--format {{if.UpdateStatus}}{{.UpdateStatus.State}}{{end}}"
+        until(
+            lambda: self.manage(f"service inspect {service} {form}").strip() in ("", "completed"),
+            f"the update of {service}",
+            180,
+        )
+
+
+class Way(Protocol):
+    """A way to run the service."""
+
+    name: str
+    service: str
+
+    @property
+    def url(self) -> str: ...
+
+    def deploy(self, replicas: int, pids: int) -> None:
+        """Make it so, and return once it is."""
+
+    def drain(self, node: str) -> None:
+        """Return once its tasks run elsewhere."""
+
+    def activate(self, node: str) -> None:
+        """Let it take tasks again."""
+
+
+@dataclass
+class Ours:
+    """The role, and the load balancer that it was made for."""
+
+    lab: Lab
+    name: str = "role"
+    service: str = SERVICE
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.lab.platform.addresses['lb1']}/"
+
+    def deploy(self, replicas: int, pids: int) -> None:
+        settings = {"swarm_replicas": replicas, "swarm_pids": pids}
+        self.changed = self.lab.play("site.yml", "--limit", SWARM, "-e", json.dumps(settings))
+
+    def drain(self, node: str) -> None:
+        self.lab.play("swarm_node.yml", "-e", f"node={node}", "-e", "state=drain")
+
+    def activate(self, node: str) -> None:
+        self.lab.play("swarm_node.yml", "-e", f"node={node}", "-e", "state=active")
+
+
+@dataclass
+class Plain:
+    """A stack file with the same image, secrets, limits and port; HAProxy as guides have it."""
+
+    lab: Lab
+    # The service as docker service inspect shows it.
+    spec: Mapping[str, Any]
+    name: str = "docker stack deploy"
+    service: str = f"{STACK}_web"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.lab.platform.addresses['lb1']}:{PLAIN_PORT}/"
+
+    def deploy(self, replicas: int, pids: int) -> None:
+        text = json.dumps(stack(self.spec, replicas, pids))
+        command = f"stack deploy --detach=false --resolve-image never -c - {STACK}"
+        self.lab.manage(command, text)
+        self.lab.updated(self.service)
+        self.lab.wait(self.service, replicas)
+
+    def drain(self, node: str) -> None:
+        tasks = len(self.lab.serving(self.service))
+        self.lab.manage(f"node update --availability drain {node}")
+        self.lab.wait(self.service, tasks, without=node)
+
+    def activate(self, node: str) -> None:
+        self.lab.manage(f"node update --availability active {node}")
+
+    def balance(self) -> None:
+        """Start its HAProxy, beside the lab's."""
+        nodes = {node: self.lab.platform.addresses[node] for node in self.lab.nodes}
+        source = (ROOT / "bench/swarm_lab/plain.cfg.j2").read_text()
+        text = Environment(autoescape=False, trim_blocks=True).from_string(source)  # noqa: S701
+        container = f"{self.lab.platform.name}-lb1"
+        docker(
+            "exec", "-i", container, "sh", "-c", "cat > /run/plain.cfg",
+            text=text.render(port=PLAIN_PORT, nodes=nodes) + "\n",
+        )  # fmt: skip
+        docker("exec", container, "haproxy", "-D", "-f", "/run/plain.cfg")
+
+
+def stack(spec: Mapping[str, Any], replicas: int, pids: int) -> dict[str, Any]:
+    """The stack file of a service: what a person would write who wants the same tasks."""
+    task = spec["TaskTemplate"]
+    container = task["ContainerSpec"]
+    secrets = container["Secrets"]
+    return {
+        "services": {
+            "web": {
+                "image": container["Image"],
+                "environment": list(container["Env"]),
+                "secrets": [
+                    {
+                        "source": one["SecretName"],
+                        "target": one["File"]["Name"],
+                        "uid": one["File"]["UID"],
+                        "gid": one["File"]["GID"],
+                        "mode": one["File"]["Mode"],
+                    }
+                    for one in secrets
+                ],
+                "ports": [
+                    {"target": port["TargetPort"], "published": port["PublishedPort"],
+                     "mode": port["PublishMode"]}
+                    for port in spec["EndpointSpec"]["Ports"]
+                ],
+                "deploy": {
+                    "replicas": replicas,
+                    "resources": {
+                        "limits": {
+                            "memory": str(task["Resources"]["Limits"]["MemoryBytes"]),
+                            "pids": pids,
+                        }
+                    },
+                    "placement": {
+                        "max_replicas_per_node": task["Placement"].get("MaxReplicas", 0)
+                    },
+                },
+            }
+        },
+        "secrets": {one["SecretName"]: {"external": True} for one in secrets},
+    }  # fmt: skip
+
+
+@dataclass
+class Measured:
+    """What one way did on one size: seconds by step, and what its clients saw."""
+
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+    requests: dict[str, int] = field(default_factory=dict)
+    # The longest time without a good answer to anybody, while a worker was lost.
+    gap: float = 0
+
+    def time(self, step: str, action: Callable[[], object]) -> None:
+        began = time.monotonic()
+        action()
+        self.seconds.setdefault(step, []).append(time.monotonic() - began)
+
+    def median(self, step: str) -> float:
+        return statistics.median(self.seconds[step])
+
+    def changes(self) -> int:
+        """Failed requests while it was scaled, updated and drained."""
+        return sum(self.failed[step] for step in ("scale", "update", "drain"))
+
+
+@contextmanager
+def clients(way: Way, step: str, measured: Measured, scale: Scale, least: int) -> Iterator[Load]:
+    """Clients of the site while something is done; what they saw is added to the step's."""
+    with Load(
+        [way.url], clients=32, rate=scale.rate, at_least=least, expect=PAGE, timeout=30
+    ) as load:
+        if not load.wait_for(50, seconds=60):
+            raise BenchError(f"{way.name}: no answers from {way.url}")
+        yield load
+    summary = load.summary
+    measured.failed[step] = measured.failed.get(step, 0) + summary.failed
+    measured.requests[step] = measured.requests.get(step, 0) + summary.requests
+    say(f"{way.name}: {step}: {summary.failed} of {summary.requests} failed {summary.failures}")
+
+
+def deployed(lab: Lab, way: Way, measured: Measured) -> None:
+    """A first deployment, and another one with nothing to change."""
+    measured.time("first deploy", lambda: way.deploy(2, 200))
+    measured.time("unchanged redeploy", lambda: way.deploy(2, 200))
+    if isinstance(way, Ours) and way.changed:
+        raise BenchError(f"an unchanged redeploy changed {way.changed}")
+
+
+def changed(lab: Lab, way: Way, measured: Measured, scale: Scale, load: bool) -> None:
+    """Scaled up to all nodes and down again, updated, a node drained; each with clients."""
+
+    def step(name: str, *actions: Callable[[], object]) -> None:
+        def act() -> None:
+            for action in actions:
+                measured.time(name, action)
+
+        if load:
+            with clients(way, name, measured, scale, scale.requests // 3):
+                act()
+        else:
+            act()
+
+    most = len(lab.nodes)
+    step("scale", lambda: way.deploy(most, 200), lambda: way.deploy(2, 200))
+    step("update", lambda: way.deploy(2, 201), lambda: way.deploy(2, 200))
+    busy = next(node for node in lab.serving(way.service) if node != lab.manager)
+    step("drain", lambda: way.drain(busy))
+    way.activate(busy)
+
+
+def lost(lab: Lab, way: Way, measured: Measured, scale: Scale) -> None:
+    """A worker without power, while clients ask."""
+    victim = next(node for node in lab.serving(way.service) if node != lab.manager)
+    container = f"{lab.platform.name}-{victim}"
+    with tempfile.TemporaryDirectory() as directory:
+        log = Path(directory) / "requests"
+        with Load(
+            [way.url], clients=32, rate=scale.rate, requests=scale.requests, expect=PAGE,
+            timeout=30, log=log,
+        ) as load:  # fmt: skip
+            load.wait_for(scale.requests // 10, seconds=600)
+            docker("kill", container)
+            try:
+                measured.time("worker killed", lambda: lab.wait(way.service, 2, without=victim))
+                load.wait_for(scale.requests // 2, seconds=600)
+            finally:
+                docker("start", container)
+            load.wait_for(scale.requests, seconds=1800)
+        measured.gap = longest_gap(log)
+    measured.failed["worker killed"] = load.summary.failed
+    say(f"{way.name}: worker killed: {load.summary.as_text()}; gap {measured.gap:.2f} s")
+    until(lambda: _ready(lab, victim), f"{victim} is ready again", 180)
+
+
+def _ready(lab: Lab, node: str) -> bool:
+    listed = lab.manage("node ls --format {{.Hostname}}:{{.Status}}").splitlines()
+    return f"{node}:Ready" in listed
+
+
+def remove(lab: Lab, whole: bool) -> None:
+    """The service of either way, and with it, if C(whole), what else the role has made."""
+    lab.manage(f"stack rm {STACK}")
+    if lab.manage("service ls --quiet --filter name=" + SERVICE).split():
+        lab.manage(f"service rm {SERVICE}")
+    for node in lab.nodes:
+        until(partial(_idle, lab, node), f"the tasks on {node} to be gone", 180)
+    if whole:
+        until(lambda: _removed(lab, "network", "bookface-swarm"), "the network to be gone")
+        if secrets := lab.manage("secret ls --quiet").split():
+            lab.manage("secret rm " + " ".join(secrets))
+
+
+def _idle(lab: Lab, node: str) -> bool:
+    return not docker("exec", f"{lab.platform.name}-{node}", "docker", "ps", "--quiet").split()
+
+
+def _removed(lab: Lab, kind: str, name: str) -> bool:
+    if not lab.manage(f"{kind} ls --quiet --filter name={name}").split():
+        return True
+    with suppress(Exception):
+        lab.manage(f"{kind} rm {name}")
+    return False
+
+
+def measure(nodes: int, scale: Scale, load: bool) -> tuple[Measured, Measured]:
+    """The role and the stack, in turn, on one lab."""
+    size = Size(web=0, workers=nodes - 1, containers=0)
+    ours, plain = Measured(), Measured()
+    with lab(size, LAB) as inventory:
+        machines = Lab(inventory)
+        machines.play("site.yml")
+        role = Ours(machines)
+        spec = json.loads(machines.manage(f"service inspect {SERVICE}"))[0]["Spec"]
+        stacked = Plain(machines, spec)
+        stacked.balance()
+        for last in [False] * (scale.rounds - 1) + [True]:
+            remove(machines, whole=True)
+            deployed(machines, role, ours)
+            if last:
+                changed(machines, role, ours, scale, load)
+                if load:
+                    lost(machines, role, ours, scale)
+            # The secrets stay, under the names that they have now.
+            stacked.spec = json.loads(machines.manage(f"service inspect {SERVICE}"))[0]["Spec"]
+            remove(machines, whole=False)
+            deployed(machines, stacked, plain)
+            if last:
+                changed(machines, stacked, plain, scale, load)
+                if load:
+                    lost(machines, stacked, plain, scale)
+    return ours, plain
+
+
+def say(text: str) -> None:
+    """Progress."""
+    print(text, flush=True)
+
+
+def rows(found: Mapping[int, tuple[Measured, Measured]], requests: int) -> Sequence[Row]:
+    """The table: what is promised, then each step on each size beside the stack's."""
+    ours, plain = found[min(found)]
+    again = ours.seconds["unchanged redeploy"]
+    table = [
+        Row(f"worker killed: failed of {requests:,}", ours.failed["worker killed"], "requests",
+            target=f"<= {requests // 1000}"),
+        Row("worker killed: longest gap", ours.gap, "s", target="<= 2"),
+        Row("worker killed: s to full replicas", ours.median("worker killed"), "s",
+            target="<= 30"),
+        Row("scale, update, drain: failed requests", ours.changes(),
+            f"of {sum(ours.requests.values())}", target="<= 0"),
+        Row("unchanged redeploy: s", ours.median("unchanged redeploy"), f"s, {spread(again)}",
+            target="<= 10"),
+        Row("worker killed: failed / stack's", ours.failed["worker killed"], "requests",
+            plain.failed["worker killed"], "<= 1"),
+        Row("worker killed: longest gap / stack's", ours.gap, "s", plain.gap),
+        Row("worker killed: s to full replicas / stack's", ours.median("worker killed"), "s",
+            plain.median("worker killed")),
+    ]  # fmt: skip
+    table += [
+        Row(f"{step}: failed / stack's", ours.failed[step], "requests", plain.failed[step], "<= 1")
+        for step in ("scale", "update", "drain")
+    ]
+    for nodes, (role, stacked) in sorted(found.items()):
+        table += [
+            Row(f"{step}, {nodes} nodes / stack's", role.median(step),
+                f"s, {spread(role.seconds[step])}", stacked.median(step))
+            for step in ("first deploy", "unchanged redeploy", "scale", "update", "drain")
+        ]  # fmt: skip
+    return table
+
+
+def bench(quick: bool) -> tuple[Sequence[Row], Mapping[str, str]]:
+    """Measure each size on new machines."""
+    scale = QUICK if quick else FULL
+    found = {nodes: measure(nodes, scale, load=nodes == min(scale.nodes)) for nodes in scale.nodes}
+    return rows(found, scale.requests), {}
+
+
+if __name__ == "__main__":
+    sys.exit(report.run("swarm", bench))
