@@ -54,8 +54,13 @@ def specifications(role: Path) -> dict[str, Any]:
 def table(specs: dict[str, Any]) -> str:
     """The table of one role."""
     rows = ["| variable | default | meaning |", "|---|---|---|"]
+    told = set()
     for entry in specs.values():
         for name, option in entry.get("options", {}).items():
+            # Several entry points may take the same.
+            if name in told:
+                continue
+            told.add(name)
             rows.append(f"| `{name}` | {shown(option)} | {plain(option['description'])} |")
     return "\n".join(rows)
 

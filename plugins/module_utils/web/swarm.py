@@ -500,10 +500,11 @@ def _publishing(given: Settings, nodes: Mapping[str, Node], known: Node) -> Iter
     if given.ingress_mode == EDGE:
         # An update starts one task before it stops another one.
         if (most := max(given.replicas, given.replicas_max)) >= given.slots:
+            name = "swarm_replicas_max" if given.replicas_max > given.replicas else "swarm_replicas"
             yield (
-                f"swarm_replicas_max is {most}, but bookface_swarm_slots is {given.slots}: HAProxy"
-                " would not find all tasks during an update. Set it to a higher number for all"
-                " hosts."
+                f"{name} is {most}, but bookface_swarm_slots is {given.slots}, and an update starts"
+                " one task more: HAProxy would not find all of them. Set bookface_swarm_slots to"
+                f" {most + 1} or more for all hosts, load balancers included."
             )
         return
     without_ipvs = [host for host, node in nodes.items() if not node.ipvs]
@@ -518,19 +519,19 @@ def _publishing(given: Settings, nodes: Mapping[str, Node], known: Node) -> Iter
     if mesh and without_ipvs:
         yield (
             f"swarm_ingress_mode is mesh, but the kernel has no IPVS on"
-            f" {', '.join(without_ipvs)}: no node would answer. Use host."
+            f" {', '.join(without_ipvs)}: no node would answer. Use host or edge."
         )
     elif mesh and not known.mesh and not known.cluster.get("ours"):
         yield (
             "swarm_ingress_mode is mesh, but the swarm's ingress network was removed: no node"
-            " would answer. Use host, or recreate it with docker network create --driver"
+            " would answer. Use host or edge, or recreate it with docker network create --driver"
             " overlay --ingress ingress."
         )
     elif not mesh and given.replicas > len(hosts):
         yield (
             f"swarm_replicas is {given.replicas}, but each of the {len(hosts)} nodes runs one task"
             " at most with swarm_ingress_mode host. Use fewer replicas, add nodes, or set"
-            " swarm_ingress_mode: mesh, with which a node can run several tasks."
+            " swarm_ingress_mode to edge or mesh, with which a node can run several tasks."
         )
 
 

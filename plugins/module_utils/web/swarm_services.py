@@ -187,7 +187,7 @@ def faults(given: object, site: Site) -> list[str]:
 
 def _name_faults(name: str, names: Iterable[str], site: Site) -> Iterable[str]:
     if name in names:
-        yield "is there twice: services have different names."
+        yield "is listed twice: each service needs a name of its own."
     if name in (site.service, canary_name(site.service)):
         yield "is a name of the site's own service (swarm_service) or its canary: choose another."
     if len(name) > _LONGEST_NAME:
@@ -270,7 +270,7 @@ def _secret_faults(entry: Entry, site: Site) -> Iterable[str]:
     """No content is shown."""
     given = entry.get("secrets", {})
     if not isinstance(given, Mapping):
-        yield "has secrets that are no dictionary; expected such as {password: TEXT}."
+        yield "has secrets that are not a dictionary; expected one such as {password: TEXT}."
         return
     for name, value in given.items():
         described = value if isinstance(value, Mapping) else {"content": value}
@@ -379,7 +379,9 @@ def secrets(given: Iterable[Entry], site: Site) -> list[dict[str, str]]:
 def login_faults(given: object) -> list[str]:
     """What is wrong with C(swarm_registry_logins). No password is shown."""
     if not isinstance(given, Mapping):
-        return ["swarm_registry_logins is no dictionary; expected registries with their accounts."]
+        return [
+            "swarm_registry_logins is not a dictionary; expected registries with their accounts."
+        ]
     return [
         f"swarm_registry_logins has {host} without username and password; expected both, such as"
         " {registry.example:5000: {username: swarm, password: TEXT}}."
