@@ -224,7 +224,7 @@ def test_a_swarm_is_formed_apart_from_the_site_s_addresses(swarm: Swarm) -> None
     """With Docker's own default it is refused. The run that forms it is cut short at once."""
     pools = [{"swarm_address_pools": ["10.0.0.0/8"]}, {"swarm_address_pools": POOLS}]
     said = swarm.killed_at("Create the overlay network", *pools)
-    assert "refused: swarm_address_pools is 10.0.0.0/8, but the nodes have addresses" in said
+    assert "refused: swarm_address_pools is 10.0.0.0/8, but the site has addresses" in said
     assert f"{ADDRESS.rpartition('.')[0]}.0/24 on {HOST}" in said
     cluster = json.loads(swarm.docker("info", "--format", "{{json .Swarm.Cluster}}"))
     assert cluster["DefaultAddrPool"] == POOLS
