@@ -43,6 +43,7 @@ def swarm_plan(
     encrypted: bool = False,
     neighbours: Mapping[str, str] | None = None,
     slots: int = 16,
+    move: bool = False,
 ) -> dict[str, Any]:
     """See swarm_plan.yml beside this file."""
     try:
@@ -68,6 +69,7 @@ def swarm_plan(
             encrypted=encrypted,
             neighbours=neighbours or {},
             slots=int(slots),
+            move=move,
         )
         return swarm.plan(seen, given)
     except (IndexError, KeyError, TypeError, ValueError) as error:

@@ -152,6 +152,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.service impo
     arguments,
     changing,
     room,
+    waiting,
 )
 
 with suppress(ImportError):  # swarm_api says what is missing
@@ -207,7 +208,9 @@ def run(module: AnsibleModule, api: Any, given: autoscale.Settings) -> dict[str,
     if why:
         unchanged = dict.fromkeys(("before", "replicas", "proposed"), replicas)
         return {"changed": False, **unchanged, "rate": None, "why": why}
-    most = max(given.minimum, min(given.maximum, room(spec, api.nodes())))
+    tasks = api.tasks(filters={"service": service["ID"], "desired-state": ["running"]})
+    fitting = replicas - waiting(tasks) if waiting(tasks) else room(spec, api.nodes())
+    most = max(given.minimum, min(given.maximum, fitting))
     path = Path(module.params["history"])
     history = read_history(module, path)
     look = autoscale.decide(

@@ -112,6 +112,10 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bookface.platform.plugins.module_utils.docker.swarm_api import swarm_api
 from ansible_collections.bookface.platform.plugins.module_utils.web.labels import MADE
+from ansible_collections.bookface.platform.plugins.module_utils.web.placement import (
+    attributes,
+    meets,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.web.service import (
     Task,
     arguments,
@@ -132,7 +136,10 @@ PAUSE = 0.2
 def start(module: AnsibleModule, api: Any) -> dict[str, Any]:
     """One task of the service, on the first node that takes it."""
     name, timeout = module.params["name"], module.params["timeout"]
-    nodes = {one["ID"]: one for one in api.nodes() if runs_tasks(one)}
+    allowed = module.params["spec"]["TaskTemplate"].get("Placement", {}).get("Constraints") or ()
+    nodes = {
+        one["ID"]: one for one in api.nodes() if runs_tasks(one) and meets(attributes(one), allowed)
+    }
     node = next((one for one in module.params["nodes"] if one in nodes), "")
     if not node:
         module.warn(

@@ -102,13 +102,17 @@ def arguments(spec: Spec) -> dict[str, Any]:
 def canary(spec: Spec, name: str, node: str) -> dict[str, Any]:
     """The service as a trial: one of its tasks, on this node, that is not started a second time.
 
-    Without a port nobody reaches it from outside, and no two tasks want the same one.
+    Without a port nobody reaches it from outside, and no two tasks want the same one. It reserves
+    nothing: the tasks in use may have all that there is.
     """
+    resources = dict(spec["TaskTemplate"].get("Resources", {}))
+    resources.pop("Reservations", None)
     return {
         "Name": name,
         "Labels": {MADE: SWARM},
         "TaskTemplate": {
             **spec["TaskTemplate"],
+            "Resources": resources,
             "RestartPolicy": {"Condition": "none"},
             "Placement": {"Constraints": [f"node.id=={node}"]},
         },
@@ -154,6 +158,13 @@ def room(spec: Spec, nodes: Sequence[Entry]) -> int:
     if any(port.get("PublishMode") == HOST for port in ports):
         each = 1
     return takers * each if each else UNLIMITED
+
+
+def waiting(tasks: Sequence[Entry]) -> int:
+    """How many tasks have found no node."""
+    return sum(
+        one["Status"]["State"] == "pending" and bool(one["Status"].get("Err")) for one in tasks
+    )
 
 
 @dataclass(frozen=True)

@@ -338,6 +338,8 @@ class Settings:
     neighbours: Mapping[str, str] = field(default_factory=dict)
     # With the mode edge, how many tasks HAProxy finds.
     slots: int = 16
+    # Whether tasks may move to another network though others stay behind.
+    move: bool = False
 
 
 def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
@@ -376,6 +378,7 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
         else [
             *_publishing(given, nodes, known),
             *_another_mode(given, known),
+            *_another_network(given, known),
             *_constraints(given, nodes, known),
             *_room(given, nodes, known),
             *_other_networks(given, nodes),
@@ -502,9 +505,10 @@ def _publishing(given: Settings, nodes: Mapping[str, Node], known: Node) -> Iter
         if (most := max(given.replicas, given.replicas_max)) >= given.slots:
             name = "swarm_replicas_max" if given.replicas_max > given.replicas else "swarm_replicas"
             yield (
-                f"{name} is {most}, but bookface_swarm_slots is {given.slots}, and an update starts"
-                " one task more: HAProxy would not find all of them. Set bookface_swarm_slots to"
-                f" {most + 1} or more for all hosts, load balancers included."
+                f"{name} is {most}, but bookface_swarm_slots is {given.slots}: HAProxy would not"
+                " find all tasks while they are replaced, since one more runs then. Set"
+                f" bookface_swarm_slots to {most + 1} or more for all hosts, load balancers"
+                " included."
             )
         return
     without_ipvs = [host for host, node in nodes.items() if not node.ipvs]
@@ -548,6 +552,21 @@ def _another_mode(given: Settings, known: Node) -> Iterable[str]:
                 f" mode={port['mode']},target={port['target']} {given.service} on a manager, then"
                 " this again."
             )
+
+
+def _another_network(given: Settings, known: Node) -> Iterable[str]:
+    """What stays on the old network meanwhile does not find the tasks, or they not it."""
+    now: Sequence[str] = known.service.get("networks", ())
+    there = {one["id"] for one in known.networks}
+    others = ["HAProxy in the swarm"] if given.ingress_mode == EDGE else []
+    others += [f"the service {name}" for name in given.services]
+    if now and not there & {*now} and others and not given.move:
+        yield (
+            f"swarm_network is {given.network}, but the tasks of {given.service} are in another"
+            f" network. While they move, they and {', '.join(others)} do not reach each other."
+            " Move the traffic to another backend (switch_backend.yml), then run this with -e"
+            " swarm_network_move=true."
+        )
 
 
 def _unavailable(nodes: Mapping[str, Node], known: Node) -> dict[str, str]:

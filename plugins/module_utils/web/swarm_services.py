@@ -408,7 +408,8 @@ def failures(
     for name, state in ((one["name"], one) for one in states):
         changed = name in changes
         back = changed and state.get("rolled_back", False)
-        if state.get("settled") and not back:
+        # What has not been changed may lack a node, such as one that is down.
+        if state.get("settled" if changed else "placed") and not back:
             continue
         last = state.get("failed") or {}
         said = (

@@ -31,9 +31,15 @@ def look(api, name):
     # One on each node that may run it: Docker makes these tasks all at once.
     replicated = service["Spec"]["Mode"].get("Replicated")
     wanted = replicated["Replicas"] if replicated else max(len(tasks), 1)
-    failed = [one for one in every if one["Status"]["State"] in ("failed", "rejected")]
-    last = max(failed, key=lambda one: one["Status"]["Timestamp"], default=None)
     update = service.get("UpdateStatus") or {}
+    # What has failed before the last change says nothing about it.
+    began = update.get("StartedAt") or service["CreatedAt"]
+    failed = [
+        one
+        for one in every
+        if one["Status"]["State"] in ("failed", "rejected") and one["Status"]["Timestamp"] >= began
+    ]
+    last = max(failed, key=lambda one: one["Status"]["Timestamp"], default=None)
 
     def line(task):
         """A task in words."""

@@ -127,6 +127,8 @@ def test_a_canary_is_what_the_tasks_are_but_for_where_it_runs() -> None:
     }
     assert template == {
         **WANTED["TaskTemplate"],
+        # It reserves nothing.
+        "Resources": {"Limits": WANTED["TaskTemplate"]["Resources"]["Limits"]},
         "RestartPolicy": {"Condition": "none"},
         "Placement": {"Constraints": ["node.id==m1"]},
     }

@@ -261,7 +261,7 @@ def test_the_routing_mesh_needs_every_kernel() -> None:
     nodes = {"swarm1": LEAD, "swarm2": replace(WORKER, ipvs=False)}
     assert plan(nodes)["errors"] == []
     [error] = plan(nodes, ingress_mode="mesh")["errors"]
-    assert "the kernel has no IPVS on swarm2: no node would answer. Use host." in error
+    assert "the kernel has no IPVS on swarm2: no node would answer. Use host or edge." in error
     nodes["swarm2"] = WORKER
     assert plan(nodes, ingress_mode="mesh", replicas=3)["errors"] == []
 
@@ -271,8 +271,8 @@ def test_with_mode_host_each_node_runs_one_task() -> None:
     [error] = plan(nodes, replicas=3)["errors"]
     assert error == (
         "swarm_replicas is 3, but each of the 2 nodes runs one task at most with swarm_ingress_mode"
-        " host. Use fewer replicas, add nodes, or set swarm_ingress_mode: mesh, with which a node"
-        " can run several tasks."
+        " host. Use fewer replicas, add nodes, or set swarm_ingress_mode to edge or mesh, with which"
+        " a node can run several tasks."
     )
     # All hosts of the inventory count, also those that are not in this run.
     assert plan({"swarm1": LEAD})["errors"] == []
@@ -336,6 +336,19 @@ def test_a_locked_manager_is_no_stranger() -> None:
     seen = {host: asdict(node) for host, node in nodes.items()}
     [told] = FILTERS["swarm_report"](seen, managers=["swarm1"])
     assert told.endswith("changes are not possible; swarm1: locked since the engine restarted")
+
+
+def test_tasks_do_not_leave_the_network_of_others_unasked() -> None:
+    service = {**LEAD.service, "networks": ["old"]}
+    nodes = {"swarm1": replace(LEAD, service=service, networks=()), "swarm2": WORKER}
+    assert plan(nodes)["errors"] == []
+    [error] = plan(nodes, services=["cache"])["errors"]
+    assert "they and the service cache do not reach each other. Move the traffic" in error
+    [error] = plan(nodes, ingress_mode="edge")["errors"]
+    assert "they and HAProxy in the swarm do not" in error
+    assert plan(nodes, ingress_mode="edge", services=["cache"], move=True)["errors"] == []
+    nodes["swarm1"] = replace(LEAD, service={**service, "networks": ["n1"]})
+    assert plan(nodes, services=["cache"])["errors"] == []
 
 
 def test_versions_of_secrets_that_no_rollback_needs() -> None:
