@@ -271,8 +271,8 @@ def test_with_mode_host_each_node_runs_one_task() -> None:
     [error] = plan(nodes, replicas=3)["errors"]
     assert error == (
         "swarm_replicas is 3, but each of the 2 nodes runs one task at most with swarm_ingress_mode"
-        " host. Use fewer replicas, add nodes, or set swarm_ingress_mode to edge or mesh, with which"
-        " a node can run several tasks."
+        " host. Use fewer replicas, add nodes, or set swarm_ingress_mode to edge or mesh, with"
+        " which a node can run several tasks."
     )
     # All hosts of the inventory count, also those that are not in this run.
     assert plan({"swarm1": LEAD})["errors"] == []
