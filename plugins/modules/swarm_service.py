@@ -35,6 +35,7 @@ options:
   registry_username:
     description:
       - Account at the registry of the image. Nodes use it to pull the image.
+      - An image that is given by its ID has no registry, so none gets to know the account.
       - It is given to Docker with a change of the service, and stored nowhere else.
     type: str
   registry_password:
@@ -148,6 +149,9 @@ class Registry:
     def asked(self, spec: dict[str, Any]) -> dict[str, Any]:
         """The description as Docker is to get it, which then knows the account as well."""
         image = spec["TaskTemplate"]["ContainerSpec"]["Image"]
+        if image.startswith("sha256:"):
+            # By its ID it is of no registry; taken for a name it would be of Docker Hub.
+            return spec
         host, _name = resolve_repository_name(image)
         if self.username:
             try:

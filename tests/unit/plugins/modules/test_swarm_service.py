@@ -178,3 +178,10 @@ def test_an_image_that_is_not_given_changes_nothing(image: str, password: str, w
     with pytest.raises(ImageError, match=why):
         tool(docker, image, password)
     assert not [one for one in docker.asked if one[0] == "update"]
+
+
+def test_no_registry_gets_the_account_for_an_image_that_is_given_by_its_id() -> None:
+    """Taken for a name it would be one of Docker Hub."""
+    docker = WithRegistry()
+    assert tool(docker, DIGEST, "right")["changed"]
+    assert [one[0] for one in docker.asked] == ["create"]
