@@ -135,7 +135,7 @@ def swarm_node_plan(
     try:
         wish = swarm_node.Wish(host, state, force, addresses, managers)
         return swarm_node.plan(seen, wish)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise AnsibleFilterError(f"swarm_node_plan: {error!r}") from error
 
 

@@ -116,6 +116,22 @@ def meets(node: Attributes, wanted: Iterable[str]) -> bool:
     return all(constraint(one).met_by(node) for one in wanted)
 
 
+def may_run(node: Attributes, found: Iterable[str]) -> bool:
+    """The same with constraints of a service as it is. Docker knows more of them, as by node.ip.
+
+    Those that are not known here count as met.
+    """
+    return meets(node, filter(_is_known, found))
+
+
+def _is_known(text: str) -> bool:
+    try:
+        constraint(text)
+    except ValueError:
+        return False
+    return True
+
+
 def label_faults(host: str, given: object) -> list[str]:
     """What is wrong with the labels that the inventory gives a node."""
     if not isinstance(given, Mapping):

@@ -14,7 +14,7 @@ from typing import Any
 from ansible_collections.bookface.platform.plugins.module_utils.web.labels import MADE
 from ansible_collections.bookface.platform.plugins.module_utils.web.placement import (
     attributes,
-    meets,
+    may_run,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import HOST, SWARM
 
@@ -152,7 +152,7 @@ def room(spec: Spec, nodes: Sequence[Entry]) -> int:
     """How many tasks of a service the nodes take, regardless of resources."""
     placement = spec["TaskTemplate"].get("Placement", {})
     allowed = placement.get("Constraints") or ()
-    takers = sum(runs_tasks(node) and meets(attributes(node), allowed) for node in nodes)
+    takers = sum(runs_tasks(node) and may_run(attributes(node), allowed) for node in nodes)
     ports = spec.get("EndpointSpec", {}).get("Ports") or ()
     each = placement.get("MaxReplicas") or 0
     if any(port.get("PublishMode") == HOST for port in ports):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.bookface.platform.plugins.module_utils.web.placement import meets
+from ansible_collections.bookface.platform.plugins.module_utils.web.placement import may_run
 from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import (
     ACTIVE,
     DOWN,
@@ -73,7 +73,7 @@ class Known:
 
     def allowed(self, member: Entry) -> bool:
         """Whether a node meets the constraints of the web service."""
-        return meets(member.get("attributes", {}), self.node.service.get("constraints", ()))
+        return may_run(member.get("attributes", {}), self.node.service.get("constraints", ()))
 
 
 def plan(seen: Mapping[str, Entry], wish: Wish) -> dict[str, Any]:

@@ -202,6 +202,9 @@ def test_room_is_on_nodes_that_meet_the_constraints() -> None:
     assert room({"TaskTemplate": {"Placement": placement}}, nodes) == 2
     placement["Constraints"] = ["node.labels.zone==a"]
     assert room({"TaskTemplate": {"Placement": placement}}, nodes) == 1
+    # Docker knows more than an inventory may have.
+    placement["Constraints"] = ["node.ip==10.0.0.0/8"]
+    assert room({"TaskTemplate": {"Placement": placement}}, nodes) == 2
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,13 @@ def test_a_node_that_the_constraints_exclude_takes_no_task() -> None:
     assert plan(seen, "swarm2", "drain")["errors"] == []
 
 
+def test_a_constraint_that_somebody_has_added_excludes_no_node() -> None:
+    """Docker knows more of them than an inventory may have."""
+    seen = swarm("1", "2")
+    seen["swarm1"]["service"]["constraints"] = ["node.ip==10.0.0.0/8"]
+    assert plan(seen, "swarm1", "drain")["errors"] == []
+
+
 def test_one_that_takes_no_tasks_is_nobody_s_last() -> None:
     assert plan(swarm("1", "2", drained="12"), "swarm2", "drain")["errors"] == []
 
