@@ -147,8 +147,8 @@ mesh:
   type: bool
 services:
   description: >-
-    On a manager, for the name of each other service its C(image), its C(mode), and C(stack), the
-    web service that the role has created it for.
+    On a manager, for the name of each other service its C(image), its C(mode), its C(replicas),
+    its C(constraints), and C(stack), the web service that the role has created it for.
   returned: always
   type: dict
 overlays:

@@ -199,6 +199,12 @@ def labels_after(found: Mapping[str, str], given: Mapping[object, object]) -> di
     return {name: value for name, value in every.items() if name not in change.remove}
 
 
+def labels_meanwhile(found: Mapping[str, str], given: Mapping[object, object]) -> dict[str, str]:
+    """The labels that a node has from the first step to the second."""
+    change = label_change(found, given)
+    return {**found, **(change.set if change else {})}
+
+
 def with_labels(node: Attributes, labels: Mapping[str, str]) -> dict[str, str]:
     """The attributes of a node once it has these labels, and no others."""
     rest = {name: value for name, value in node.items() if not name.startswith(_NODE)}
@@ -210,6 +216,51 @@ def own_labels(node: Attributes) -> dict[str, str]:
     return {
         name.removeprefix(_NODE): value for name, value in node.items() if name.startswith(_NODE)
     }
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Nodes that take tasks, as constraints see them: as they are, between the steps, and then."""
+
+    now: Mapping[str, Attributes]
+    meanwhile: Mapping[str, Attributes]
+    after: Mapping[str, Attributes]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A service that runs: constraints as they are and as they will be, and how many tasks."""
+
+    found: Sequence[str]
+    wanted: Sequence[str]
+    tasks: int
+    # One task on each node: also on one that has just got its label.
+    everywhere: bool = False
+
+
+def evicted(stages: Stages, service: Running) -> list[str]:
+    """Nodes that would lose their tasks at once, if those may be all tasks. Otherwise none.
+
+    Tasks are where they were until an update replaces them, which then spreads them evenly.
+    """
+    had = _able(stages.now, service.found)
+    stay = had & _able(stages.meanwhile, service.found)
+    if _may_be_all(had, had - stay, service):
+        return sorted(had - stay)
+    replaced = service.everywhere or sorted(service.found) != sorted(service.wanted)
+    have = _able(stages.meanwhile, service.wanted) if replaced else stay
+    lost = have - _able(stages.after, service.wanted)
+    return sorted(lost) if _may_be_all(have, lost, service) else []
+
+
+def _able(nodes: Mapping[str, Attributes], wanted: Sequence[str]) -> set[str]:
+    return {key for key, node in nodes.items() if may_run(node, wanted)}
+
+
+def _may_be_all(have: set[str], lost: set[str], service: Running) -> bool:
+    """Whether no task may be left. A single one moves anyway, if another node may take it."""
+    busy = len(have) if service.everywhere else min(service.tasks, len(have))
+    return bool(lost) and (lost == have or 1 < busy <= len(lost))
 
 
 def shown(nodes: Mapping[str, Attributes], of: Collection[str] = ()) -> str:

@@ -23,9 +23,13 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.labels impor
 )
 from ansible_collections.bookface.platform.plugins.module_utils.web.placement import (
     Attributes,
+    Running,
+    Stages,
     attributes,
+    evicted,
     label_change,
     labels_after,
+    labels_meanwhile,
     meets,
     own_labels,
     shown,
@@ -214,6 +218,9 @@ def _other(spec: Entry) -> dict[str, Any]:
         "stack": _stack(spec),
         "mode": next(iter(spec.get("Mode") or {"Replicated": {}})),
         "image": spec.get("TaskTemplate", {}).get("ContainerSpec", {}).get("Image", ""),
+        "replicas": ((spec.get("Mode") or {}).get("Replicated") or {}).get("Replicas", 0),
+        "constraints": (spec.get("TaskTemplate", {}).get("Placement") or {}).get("Constraints")
+        or [],
     }
 
 
@@ -381,6 +388,7 @@ def plan(seen: Mapping[str, Entry], given: Settings) -> dict[str, Any]:
             *_another_network(given, known),
             *_constraints(given, nodes, known),
             *_room(given, nodes, known),
+            *_evictions(given, nodes, known, replicas),
             *_other_networks(given, nodes),
             *_membership(given, nodes, leaders, lead, known),
             *_wrong_adoptions(given),
@@ -605,6 +613,66 @@ def future_nodes(
         labels = labels_after(own_labels(has), node_labels.get(host, {}))
         found[key] = with_labels(has, labels)
     return found
+
+
+def stages(
+    nodes: Mapping[str, Node],
+    known: Node,
+    node_labels: Mapping[str, Mapping[object, object]],
+    managers: Sequence[str],
+) -> Stages:
+    """What constraints find while labels are changed, on nodes that take tasks or will join."""
+    after = {
+        key: node
+        for key, node in future_nodes(nodes, known, node_labels, managers).items()
+        if key not in known.members
+        or (known.ready.get(key) and known.members[key].get("availability", ACTIVE) == ACTIVE)
+    }
+    given = {node.id or host: node_labels.get(host, {}) for host, node in nodes.items()}
+    had = {
+        key: own_labels(known.members[key].get("attributes", {}))
+        for key in after
+        if key in known.members
+    }
+    return Stages(
+        {key: with_labels(after[key], labels) for key, labels in had.items()},
+        {
+            key: with_labels(node, labels_meanwhile(had[key], given.get(key, {})))
+            if key in had
+            else node
+            for key, node in after.items()
+        },
+        after,
+    )
+
+
+def would_stop(
+    variable: str, name: str, service: Running, course: Stages, known: Node
+) -> Iterable[str]:
+    """Docker stops a task at once if its node no longer meets its constraints."""
+    if lost := evicted(course, service):
+        names = ", ".join(
+            known.members[one]["name"] if one in known.members else one for one in lost
+        )
+        yield (
+            f"swarm_node_labels would change on {names} so that these nodes no longer meet the"
+            f" constraints of the service {name}"
+            f" ({', '.join(dict.fromkeys((*service.found, *service.wanted)))}). Docker would stop"
+            " its tasks there at once, and no other might be running. Give the nodes that shall run"
+            f" it a label with another name, and let {variable} ask for that instead: tasks are"
+            " then replaced one after the other, and the old label may go in the same run. Or first"
+            " add the label to other nodes, and remove it from one node in each run after that."
+        )
+
+
+def _evictions(
+    given: Settings, nodes: Mapping[str, Node], known: Node, replicas: int
+) -> Iterable[str]:
+    """What would stop the tasks of the web service."""
+    if tasks := min(known.service.get("replicas", 0), replicas):
+        service = Running(known.service.get("constraints", ()), given.constraints, tasks)
+        course = stages(nodes, known, given.node_labels, given.managers)
+        yield from would_stop("swarm_constraints", given.service, service, course, known)
 
 
 def _node_labels(given: Settings, nodes: Mapping[str, Node], known: Node) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 from ansible_collections.bookface.platform.plugins.module_utils.web.labels import MADE, STACK
 from ansible_collections.bookface.platform.plugins.module_utils.web.placement import (
     Attributes,
+    Running,
     constraint_faults,
     constraints,
     meets,
@@ -29,6 +30,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import
     canary_name,
     future_nodes,
     read,
+    stages,
+    would_stop,
 )
 
 # A service as the inventory has it, or something as Docker has it.
@@ -496,6 +499,7 @@ def _conflicts(
         )
     yield from _port_conflicts(entry, nodes, known)
     yield from _place_conflicts(full, wish, nodes, known)
+    yield from _evictions(full, wish, nodes, known)
 
 
 def _port_conflicts(entry: Entry, nodes: Mapping[str, Node], known: Node) -> Iterable[str]:
@@ -556,6 +560,20 @@ def _place_conflicts(
             f"has {full['replicas']} replicas that publish a port with mode host, one on each node,"
             f" but only {len(allowed)} nodes may run it. Use fewer replicas, or mode ingress."
         )
+
+
+def _evictions(full: Entry, wish: Wish, nodes: Mapping[str, Node], known: Node) -> Iterable[str]:
+    """What would stop all tasks of a service that runs."""
+    there = known.services.get(str(full["name"]), {})
+    everywhere = full["mode"] == GLOBAL
+    tasks = min(there.get("replicas", 0), int(full["replicas"]))
+    if there and (everywhere or tasks):
+        service = Running(
+            there.get("constraints", ()), constraints(full["constraints"]), tasks, everywhere
+        )
+        course = stages(nodes, known, wish.node_labels, wish.managers)
+        for said in would_stop("constraints", str(full["name"]), service, course, known):
+            yield f"would lose its tasks: {said}"
 
 
 def _by_name(every: Mapping[str, Attributes], known: Node) -> dict[str, Attributes]:

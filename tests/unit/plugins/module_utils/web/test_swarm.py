@@ -567,6 +567,9 @@ def service(name: str, port: int, **labels: str) -> dict[str, Any]:
     return {"Spec": spec, "Endpoint": {"Ports": ports}}
 
 
+PLAIN: dict[str, Any] = {"replicas": 0, "constraints": []}
+
+
 def test_look_at_a_manager() -> None:
     cluster = {
         "ID": "c1",
@@ -689,10 +692,22 @@ def test_look_at_a_manager() -> None:
         secrets=("bookface-pgpass_v1", "bookface-config.json_v1", "bookface-cache.key_v1"),
         foreign_secrets=("bookface-config.json_v1",),
         services={
-            "visualizer": {"stack": "", "mode": "Replicated", "image": "web:v1"},
-            "dns": {"stack": "", "mode": "Replicated", "image": ""},
-            "bookface-canary": {"stack": "", "mode": "Replicated", "image": ""},
-            "cache": {"stack": "bookface", "mode": "Global", "image": "memcached"},
+            "visualizer": {
+                "stack": "",
+                "mode": "Replicated",
+                "image": "web:v1",
+                "replicas": 3,
+                "constraints": [],
+            },
+            "dns": {
+                "stack": "",
+                "mode": "Replicated",
+                "image": "",
+                "replicas": 3,
+                "constraints": [],
+            },
+            "bookface-canary": {"stack": "", "mode": "Replicated", "image": "", **PLAIN},
+            "cache": {"stack": "bookface", "mode": "Global", "image": "memcached", **PLAIN},
         },
         overlays=("bookface-swarm", "mesh"),
         stack_secrets=("bookface-cache.key_v1",),
@@ -906,3 +921,82 @@ def test_nodes_that_may_run_no_task_are_not_uneven() -> None:
     on = (["m1", "m1"], ["m1", "w1"])
     assert FILTERS["swarm_uneven"](lead, *on) is True
     assert FILTERS["swarm_uneven"](lead, *on, ["node.labels.zone==a"]) is False
+
+
+def moved(zones: str, then: str, found: str, wanted: str, tasks: int = 2) -> list[str]:
+    """What is said of nodes in these zones that go to others, while a service runs."""
+    ids = ["m1", *(f"w{number}" for number in range(1, len(zones)))]
+    hosts = [f"swarm{number}" for number in range(1, len(zones) + 1)]
+
+    def labels(zone: str) -> dict[str, str]:
+        return {"zone": zone} if zone != "-" else {}
+
+    had = {
+        id_: {**labels(zone), **({NODE_LABELS: "zone"} if zone != "-" else {})}
+        for id_, zone in zip(ids, zones, strict=True)
+    }
+    lead = labelled(**had)
+    service = {**lead.service, "replicas": tasks, "constraints": [f"node.labels.zone=={found}"]}
+    lead = replace(lead, service=service, managers={id_: id_ == "m1" for id_ in ids})
+    nodes = [lead, *(replace(WORKER, id=id_) for id_ in ids[1:])]
+    errors: list[str] = plan(
+        dict(zip(hosts, nodes, strict=True)),
+        workers=hosts[1:],
+        replicas=tasks,
+        ingress_mode="mesh",
+        constraints=[f"node.labels.zone=={wanted}"],
+        node_labels={host: labels(zone) for host, zone in zip(hosts, then, strict=True)},
+    )["errors"]
+    return errors
+
+
+@pytest.mark.parametrize(
+    ("zones", "then", "found", "wanted", "tasks"),
+    [
+        # Labels come before the constraints.
+        ("aa", "bb", "a", "b", 2),
+        # The service does not change, so its tasks are still on the first two.
+        ("aa--", "--aa", "a", "a", 2),
+        ("aa--", "--aa", "a", "a", 4),
+        ("aaaa", "--aa", "a", "a", 2),
+        ("a-", "-a", "a", "a", 1),
+        # The one that has tasks of the new constraints loses its label afterwards.
+        ("ab", "bb", "a", "b", 2),
+    ],
+)
+def test_labels_that_would_stop_all_tasks(
+    zones: str, then: str, found: str, wanted: str, tasks: int
+) -> None:
+    [said] = moved(zones, then, found, wanted, tasks)
+    assert "swarm_node_labels would change on node-m1" in said
+    assert f"of the service bookface (node.labels.zone=={found}" in said
+    assert "a label with another name, and let swarm_constraints ask for that" in said
+
+
+@pytest.mark.parametrize(
+    ("zones", "then", "found", "wanted", "tasks"),
+    [
+        ("aa", "aa", "a", "a", 2),
+        ("aa--", "aaaa", "a", "a", 2),
+        ("aaaa", "-aaa", "a", "a", 2),
+        ("aaa", "aab", "a", "a", 2),
+        ("aa-", "-aa", "a", "a", 2),
+        ("aa", "-a", "a", "a", 1),
+        # Tasks have been replaced before the old label goes.
+        ("aabb", "--bb", "a", "b", 2),
+        # Nothing runs.
+        ("aa", "bb", "a", "b", 0),
+    ],
+)
+def test_labels_that_leave_tasks_running(
+    zones: str, then: str, found: str, wanted: str, tasks: int
+) -> None:
+    assert moved(zones, then, found, wanted, tasks) == []
+
+
+def test_a_label_with_another_name_moves_the_tasks() -> None:
+    lead = labelled(m1={"web": "1", NODE_LABELS: "web"}, w1={})
+    service = {**lead.service, "replicas": 1, "constraints": ["node.labels.web==1"]}
+    wish: dict[str, Any] = {"replicas": 1, "constraints": ["node.labels.web2==1"]}
+    nodes = {"swarm1": replace(lead, service=service), "swarm2": WORKER}
+    assert plan(nodes, node_labels={"swarm2": {"web2": "1"}}, **wish)["errors"] == []

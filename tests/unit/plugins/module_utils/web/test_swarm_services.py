@@ -165,6 +165,18 @@ def test_constraints_that_no_node_meets() -> None:
     assert "has the constraints node.labels.zone==c, which no node meets." in said
 
 
+def test_labels_that_would_stop_all_tasks() -> None:
+    there = {"stack": "bookface", "mode": "Replicated", "image": "memcached:1.6", "replicas": 2}
+    runs = {"cache": {**there, "constraints": ["node.labels.zone==b"]}}
+    lead = replace(LEAD, services=runs, ready=dict.fromkeys(MEMBERS, True))
+    entry = {**CACHE, "replicas": 2, "constraints": ["node.labels.zone==c"]}
+    labels = {f"swarm{number}": {"zone": "c"} for number in (2, 3)}
+    [said] = errors(entry, lead=lead, node_labels=labels)
+    assert said.startswith("swarm_services: cache would lose its tasks: swarm_node_labels would")
+    assert "on swarm2, swarm3" in said
+    assert errors(entry, lead=lead, node_labels={"swarm1": {"zone": "c"}}) == []
+
+
 def test_ports_of_nodes() -> None:
     host = {"ports": [{"published": 11211, "target": 11211}]}
     [said] = errors({**CACHE, **host, "replicas": 4})
