@@ -186,8 +186,13 @@ esp:
   description: Whether the kernel has ESP, which an encrypted overlay requires.
   returned: always
   type: bool
+name:
+  description: Hostname of the machine, which becomes C(node.hostname) once it joins.
+  returned: always
+  type: str
 """
 
+import socket
 import time
 from contextlib import suppress
 from dataclasses import asdict
@@ -247,6 +252,8 @@ def surroundings(module: AnsibleModule, address: str) -> dict[str, Any]:
         "routes": read_routes(ip(module, "-4", "route", "show", "table", "all")),
         "mtu": read_mtu(ip(module, "address", "show"), address),
         "resolvers": resolvers(),
+        # As Docker's engine reads it, which may not be there yet.
+        "name": socket.gethostname(),
     }
 
 

@@ -111,6 +111,8 @@ class Node:
     resolvers: Sequence[str] = ()
     # Whether its kernel can encrypt an overlay.
     esp: bool = False
+    # Hostname of the machine, by which a swarm knows it once it has joined.
+    name: str = ""
 
 
 def canary_name(service: str) -> str:
@@ -602,14 +604,28 @@ def future_nodes(
     node_labels: Mapping[str, Mapping[object, object]],
     managers: Sequence[str],
 ) -> dict[str, Attributes]:
-    """What constraints will find: members by their IDs, hosts that join by their names."""
+    """What constraints will find: members by their IDs, hosts that join by their names.
+
+    Not what machines that were made again have left: the new node has the name.
+    """
+    names = {
+        known.members[node.id]["name"] if node.id in known.members else node.name
+        for node in nodes.values()
+        if known.members.get(node.id, {}).get("state") != DOWN
+    }
+    here = {node.id for node in nodes.values()}
     found: dict[str, Attributes] = {
-        id_: one.get("attributes", {"node.id": id_}) for id_, one in known.members.items()
+        id_: one.get("attributes", {"node.id": id_})
+        for id_, one in known.members.items()
+        if id_ in here or one.get("state") != DOWN or one["name"] not in names
     }
     for host, node in nodes.items():
         key = node.id if node.id in known.members else host
-        role = {"node.role": "manager" if host in managers else "worker"}
-        has: Attributes = {**found.get(key, {}), **role}
+        own = {
+            "node.role": "manager" if host in managers else "worker",
+            **({"node.hostname": node.name} if key == host and node.name else {}),
+        }
+        has: Attributes = {**found.get(key, {}), **own}
         labels = labels_after(own_labels(has), node_labels.get(host, {}))
         found[key] = with_labels(has, labels)
     return found

@@ -160,6 +160,34 @@ def test_data_stays_where_its_task_is() -> None:
     assert errors({**data, "constraints": ["node.labels.db==true"]}, node_labels=labels) == []
 
 
+ROACH = {**CACHE, "volumes": ["data:/data"], "constraints": ["node.hostname==swarm2"]}
+
+
+def test_a_host_that_joins_has_its_hostname() -> None:
+    """The first run of a site, in which no node is known yet."""
+    bare = {f"swarm{n}": asdict(Node("none", name=f"swarm{n}")) for n in (1, 2, 3)}
+    wish = {"lead": "swarm1", "managers": ["swarm1"], **SITE}
+    assert FILTERS["swarm_services_plan"](bare, [ROACH], **wish)["errors"] == []
+    unknown = {**ROACH, "constraints": ["node.hostname==swarm4"]}
+    [said] = FILTERS["swarm_services_plan"](bare, [unknown], **wish)["errors"]
+    assert "which no node meets" in said
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_what_a_rebuilt_machine_has_left_runs_nothing(joined: bool) -> None:
+    """Its entry is removed in this run, once the plan is made."""
+    old = {**MEMBERS["w1"], "state": "down"}
+    known = {**MEMBERS, "x1": old}
+    new = WORKERS["swarm2"]
+    if not joined:
+        new = Node("inactive", ipvs=True, name="swarm2")
+        known.pop("w1")
+    seen = {"swarm1": replace(LEAD, members=known), "swarm2": new, "swarm3": WORKERS["swarm3"]}
+    wish = {"lead": "swarm1", "managers": ["swarm1"], **SITE}
+    said = {host: asdict(node) for host, node in seen.items()}
+    assert FILTERS["swarm_services_plan"](said, [ROACH], **wish)["errors"] == []
+
+
 def test_constraints_that_no_node_meets() -> None:
     [said] = errors({**CACHE, "constraints": ["node.labels.zone==c"]})
     assert "has the constraints node.labels.zone==c, which no node meets." in said
