@@ -42,6 +42,8 @@ _VIP, _DNSRR = "vip", "dnsrr"
 _START_FIRST, _STOP_FIRST = "start-first", "stop-first"
 # Docker's limits of names: of a service, and of a secret with a version such as _v1234.
 _LONGEST_NAME, _LONGEST_SECRET = 63, 64 - len("_v1234")
+# Secrets of the site itself, without the name of its service.
+_OWN_SECRETS = ("config.php", "config.json", "pgpass")
 # Nodes of a swarm listen on these themselves.
 _SWARM_PORTS = {(2377, "tcp"), (7946, "tcp"), (7946, "udp"), (4789, "udp")}
 
@@ -191,8 +193,12 @@ def faults(given: object, site: Site) -> list[str]:
 def _name_faults(name: str, names: Iterable[str], site: Site) -> Iterable[str]:
     if name in names:
         yield "is listed twice: each service needs a name of its own."
-    if name in (site.service, canary_name(site.service)):
-        yield "is a name of the site's own service (swarm_service) or its canary: choose another."
+    # The last one is HAProxy with swarm_ingress_mode edge.
+    if name in (site.service, canary_name(site.service), f"{site.service}-edge"):
+        yield (
+            "is a name of the site's own services (swarm_service, its canary, its HAProxy): choose"
+            " another."
+        )
     if len(name) > _LONGEST_NAME:
         yield f"is too long; expected at most {_LONGEST_NAME} characters."
 
@@ -297,6 +303,25 @@ def _secret_faults(entry: Entry, site: Site) -> Iterable[str]:
                 f"has the secret {name}, in Docker {secret_name(site, str(entry['name']), name)};"
                 f" expected at most {_LONGEST_SECRET} characters in all."
             )
+        else:
+            yield from _version_faults(str(entry["name"]), str(name), map(str, given), site)
+
+
+def _version_faults(service: str, secret: str, beside: Iterable[str], site: Site) -> Iterable[str]:
+    """C(docker_secret) takes all secrets that begin with a name and _v for versions of that."""
+    full = secret_name(site, service, secret)
+    own = [f"{site.service}-{one}" for one in _OWN_SECRETS]
+    others = own + [secret_name(site, service, one) for one in beside]
+    if full in own or any(full.startswith(f"{one}_v") for one in others):
+        yield (
+            f"has the secret {secret}, in Docker {full}, which would be taken for a version of"
+            " another secret: choose another name."
+        )
+    elif _base(secret) != secret:
+        yield (
+            f"has the secret {secret}, whose name ends like a version of a secret: choose one that"
+            " does not end with _v and a number."
+        )
 
 
 def _filled(entry: Entry) -> dict[str, Any]:

@@ -106,6 +106,12 @@ ONE_PORT = [{"published": 1, "target": 1}]
         ({"secrets": {"key": None}}, "has the secret key without content"),
         ({"secrets": {"key": 1234}}, "has the secret key, which is not text"),
         ({"secrets": {"key": {"content": "x", "owner": "me"}}}, "key with an unknown key"),
+        ({"name": "bookface-edge"}, "is a name of the site's own services"),
+        ({"secrets": {"key_v2": "x"}}, "the secret key_v2, whose name ends like a version"),
+        ({"secrets": {"key": "x", "key_vault": "y"}}, "bookface-cache.key_vault, which would be"),
+        ({"name": "config", "secrets": {"json": "x"}}, "bookface-config.json, which would be"),
+        ({"name": "config", "secrets": {"php_vars": "x"}}, "config.php_vars, which would be"),
+        ({"name": "pgpass_v2", "secrets": {"a": "x"}}, "bookface-pgpass_v2.a, which would be"),
         ({"secrets": {"k" * 60: "x"}}, "expected at most 58 characters"),
         ({"secrets": ["key"]}, "has secrets that are not a dictionary"),
         ({"name": "bookface"}, "is a name of the site's own service"),
@@ -139,6 +145,14 @@ def test_between_entries() -> None:
     assert "has no image" in faults({"name": "a"})[0]
     assert "expected a list" in FILTERS["swarm_services_faults"]({"a": CACHE}, **SITE)[0]
     assert "entry 1 has cache" in faults("cache")[0]
+
+
+def test_secrets_that_only_resemble_those_of_others() -> None:
+    names = {"key": "x", "key2": "x", "db_vault": "x", "json": "x"}
+    assert (
+        faults({**CACHE, "secrets": names}, {**CACHE, "name": "config", "secrets": {"a": "x"}})
+        == []
+    )
 
 
 def test_no_secret_is_shown() -> None:
