@@ -88,6 +88,7 @@ class FilterModule:
         """Name in Jinja → function."""
         return {
             "swarm_service_spec": spec,
+            "swarm_reserved_ports": services.reserved_ports,
             "swarm_registry_login": services.login,
             "swarm_registry_login_faults": services.login_faults,
             "swarm_services_failures": failures,

@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.bookface.platform.plugins.module_utils.access import (
+    AccessError,
+    bound,
+    outside,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.web.labels import MADE, STACK
 from ansible_collections.bookface.platform.plugins.module_utils.web.placement import (
     Attributes,
@@ -383,6 +389,20 @@ def _port_clashes(entry: Entry, taken: dict[tuple[int, str], str]) -> Iterable[s
         if key in taken:
             yield f"publishes the port {key[0]}/{key[1]}, which {taken[key]} has: choose another."
         taken.setdefault(key, str(entry["name"]))
+
+
+def reserved_ports(binds: Mapping[str, Iterable[str]], edge: bool) -> dict[int, str]:
+    """Ports of nodes that HAProxy has → the variable that says so.
+
+    An HAProxy in the swarm has a loopback of its own. What is no bind is refused by its role.
+    """
+    found: dict[int, str] = {}
+    for name, given in binds.items():
+        for bind in filter(None, map(str, given)):
+            with suppress(AccessError):
+                ports = outside(bind) if edge else [port for _address, port in bound(bind)]
+                found |= dict.fromkeys(ports, name)
+    return found
 
 
 def secret_name(site: Site, service: str, secret: str) -> str:

@@ -147,6 +147,20 @@ def test_between_entries() -> None:
     assert "entry 1 has cache" in faults("cache")[0]
 
 
+def test_ports_that_haproxy_has_on_nodes() -> None:
+    binds = {
+        "haproxy_bind": ["*:80 accept-proxy", "192.0.2.1:80,192.0.2.1:8000"],
+        "haproxy_tls_bind": ["", "*:443"],
+        "haproxy_stats_bind": ["127.0.0.1:1936"],
+        "haproxy_tcp_services": ["*:5433", "nonsense"],
+    }
+    read = FILTERS["swarm_reserved_ports"]
+    public = {80: "haproxy_bind", 8000: "haproxy_bind", 443: "haproxy_tls_bind"}
+    public[5433] = "haproxy_tcp_services"
+    assert read(binds, True) == public
+    assert read(binds, False) == {**public, 1936: "haproxy_stats_bind"}
+
+
 def test_secrets_that_only_resemble_those_of_others() -> None:
     names = {"key": "x", "key2": "x", "db_vault": "x", "json": "x"}
     assert (
