@@ -15,7 +15,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.access import (
     outside,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.topology.facts import parse_sockets
-from ansible_collections.bookface.platform.plugins.module_utils.web.labels import MADE
+from ansible_collections.bookface.platform.plugins.module_utils.web.labels import MADE, STACK
 from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import (
     DOWN,
     SWARM,
@@ -145,7 +145,14 @@ def _taken(node: Node, service: str, published: Sequence[int]) -> Iterable[str]:
 
 def foreign(labels: Mapping[str, str] | None, service: str) -> list[str]:
     """A service of somebody else's that has our name; C(labels) is None if there is none."""
-    if labels is None or labels.get(MADE) == SWARM:
+    if labels is None:
+        return []
+    if STACK in labels:
+        return [
+            f"HAProxy in the swarm is to be the service {service}, which is one of swarm_services."
+            " Rename that and remove the old one, or choose another swarm_service."
+        ]
+    if labels.get(MADE) == SWARM:
         return []
     return [
         f"The swarm has a service {service}, which is not ours: it lacks the label {MADE}={SWARM}."

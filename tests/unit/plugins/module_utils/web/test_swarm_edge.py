@@ -98,6 +98,8 @@ def test_a_service_of_somebody_else_s() -> None:
     foreign = FILTERS["swarm_edge_foreign"]
     assert foreign(None, SERVICE) == foreign({"platform.bookface.made": "swarm"}, SERVICE) == []
     assert "which is not ours: it lacks the label" in foreign({}, SERVICE)[0]
+    further = {"platform.bookface.made": "swarm", "platform.bookface.stack": "bookface"}
+    assert "the service bookface-edge, which is one of swarm_services" in foreign(further, SERVICE)[0]
 
 
 SOCKETS = """
