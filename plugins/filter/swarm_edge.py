@@ -39,10 +39,11 @@ def plan(
     edges: Mapping[str, str],
     service: str,
     ports: Sequence[int],
+    label: str,
 ) -> dict[str, Any]:
     """See swarm_edge_plan.yml beside this file."""
     try:
-        return swarm_edge.plan(seen, edges, service, ports)
+        return swarm_edge.plan(seen, edges, service, ports, label)
     except (KeyError, TypeError) as error:
         raise AnsibleFilterError(f"swarm_edge_plan: {error!r}") from error
 

@@ -43,8 +43,9 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.swarm_networ
 # How a node leads to the tasks: to its own one, or through the routing mesh to all. With EDGE no
 # node does: an HAProxy in the swarm finds the tasks by Docker's DNS.
 HOST, MESH, EDGE = "host", "mesh", "edge"
-# Label of a node that runs such an HAProxy.
-EDGE_LABEL = "bookface.edge"
+# Labels of a node that runs such an HAProxy, one for each site of the swarm, as constraints name
+# them.
+_EDGE_LABELS = "node.labels.bookface.edge."
 # What Docker calls the port of a service that is published through the mesh.
 INGRESS = "ingress"
 # Docker gives times in nanoseconds.
@@ -267,7 +268,6 @@ def _member(found: Entry) -> dict[str, Any]:
         # What it shall be: one that was lost can be called a manager without being one.
         "role": spec.get("Role", ""),
         "state": found["Status"]["State"],
-        "edge": (spec.get("Labels") or {}).get(EDGE_LABEL) == "true",
         # Of a manager, whether the others reach it.
         "reachable": manager.get("Reachability") == "reachable",
         # What constraints can name.
@@ -467,6 +467,14 @@ def is_address_of(member: Entry, addresses: Iterable[str]) -> bool:
     """Whether a node has one of these addresses."""
     return bool(
         {_address(one) for one in member["addresses"]} & {_address(one) for one in addresses}
+    )
+
+
+def runs_haproxy(member: Entry) -> bool:
+    """Whether an HAProxy of any site runs on this node as a service of the swarm."""
+    return any(
+        name.startswith(_EDGE_LABELS) and value == "true"
+        for name, value in member.get("attributes", {}).items()
     )
 
 

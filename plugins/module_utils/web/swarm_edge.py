@@ -94,9 +94,15 @@ def _beside(given: Settings) -> Iterable[str]:
 
 
 def plan(
-    seen: Mapping[str, Entry], edges: Mapping[str, str], service: str, published: Sequence[int]
+    seen: Mapping[str, Entry],
+    edges: Mapping[str, str],
+    service: str,
+    published: Sequence[int],
+    label: str,
 ) -> dict[str, Any]:
     """What to change in the swarm. C(seen): what its managers say. C(edges): host → address.
+
+    C(label): of nodes that run this HAProxy. Those of other sites have their own.
 
     C(lead) is empty as long as there is no swarm. Of several entries with an address, the others
     are what machines have left that were made again.
@@ -112,16 +118,17 @@ def plan(
         for id_, one in node.members.items()
         if one["state"] != DOWN
     }
+    labelled = {
+        id_
+        for id_, one in node.members.items()
+        if one.get("attributes", {}).get(f"node.labels.{label}") == "true"
+    }
     return {
         "lead": lead,
-        "label": {host: id_ for id_, host in here.items() if host and not _is_edge(node, id_)},
-        "unlabel": sorted(id_ for id_, host in here.items() if not host and _is_edge(node, id_)),
+        "label": {host: id_ for id_, host in here.items() if host and id_ not in labelled},
+        "unlabel": sorted(id_ for id_, host in here.items() if not host and id_ in labelled),
         "errors": [*_absent(edges, here), *_taken(node, service, published)],
     }
-
-
-def _is_edge(node: Node, id_: str) -> bool:
-    return bool(node.members[id_].get("edge"))
 
 
 def _absent(edges: Mapping[str, str], here: Mapping[str, str]) -> Iterable[str]:

@@ -17,6 +17,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import
     Node,
     is_address_of,
     read,
+    runs_haproxy,
     without_majority,
 )
 
@@ -200,7 +201,7 @@ def _becoming(known: Known, wish: Wish) -> Iterable[str]:
 
 def _door(known: Known, wish: Wish) -> Iterable[str]:
     """An HAProxy in the swarm stops with the drain of its node, and nothing else has its ports."""
-    if wish.state in (DRAIN, REMOVED) and known.member.get("edge") and not wish.force:
+    if wish.state in (DRAIN, REMOVED) and runs_haproxy(known.member) and not wish.force:
         yield (
             f"HAProxy runs on {wish.host} as a service of the swarm and would stop: clients that"
             f" ask {wish.host} would be refused. Take its address out of what leads them there"

@@ -133,7 +133,7 @@ def test_haproxy_as_a_service() -> None:
         __swarm_edge_service="bookface-edge",
         __swarm_labels={"platform.bookface.made": "swarm"},
         __swarm_edge_image="sha256:12",
-        __swarm_edge_label="bookface.edge",
+        __swarm_edge_label="bookface.edge.web",
         __swarm_edge_sockets="/run/haproxy",
         __swarm_edge_ports=[80, 1936],
         swarm_edge_config="/etc/haproxy/haproxy.cfg",
@@ -143,7 +143,7 @@ def test_haproxy_as_a_service() -> None:
     found = yaml.safe_load(rendered)
     assert found["Mode"] == {"Global": {}}
     template = found["TaskTemplate"]
-    assert template["Placement"] == {"Constraints": ["node.labels.bookface.edge==true"]}
+    assert template["Placement"] == {"Constraints": ["node.labels.bookface.edge.web==true"]}
     mounts = [(one["Target"], one.get("ReadOnly")) for one in template["ContainerSpec"]["Mounts"]]
     assert mounts == [("/etc/haproxy", True), ("/run/haproxy", None)]
     ports = found["EndpointSpec"]["Ports"]

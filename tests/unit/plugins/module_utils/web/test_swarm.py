@@ -545,7 +545,7 @@ def node(name: str, address: str, **more: Any) -> dict[str, Any]:
         "Spec": {
             "Availability": "drain" if name == "w1" else "active",
             "Role": "worker" if name == "w1" else "manager",
-            "Labels": {"bookface.edge": "true"} if name == "w1" else {},
+            "Labels": {"bookface.edge.web": "true"} if name == "w1" else {},
         },
         "Status": {"State": "ready", "Addr": address},
         **more,
@@ -667,7 +667,6 @@ def test_look_at_a_manager() -> None:
                     "node.hostname": "host-m1",
                     "node.role": "manager",
                 },
-                "edge": False,
             },
             "w1": {
                 "name": "host-w1",
@@ -680,9 +679,8 @@ def test_look_at_a_manager() -> None:
                     "node.id": "w1",
                     "node.hostname": "host-w1",
                     "node.role": "worker",
-                    "node.labels.bookface.edge": "true",
+                    "node.labels.bookface.edge.web": "true",
                 },
-                "edge": True,
             },
         },
         cluster=LEAD.cluster,

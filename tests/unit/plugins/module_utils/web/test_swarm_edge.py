@@ -11,7 +11,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import
 
 FILTERS = FilterModule().filters()
 BINDS = {"haproxy_bind": "*:80", "haproxy_tls_bind": "", "haproxy_stats_bind": "127.0.0.1:1936"}
-SERVICE = "bookface-edge"
+SERVICE, LABEL = "bookface-edge", "bookface.edge.bookface"
 EDGES = {"swarm1": "192.0.2.1", "swarm2": "192.0.2.2"}
 
 
@@ -49,8 +49,9 @@ def test_what_cannot_be(changes: dict[str, Any], said: str) -> None:
     assert said in problem
 
 
-def node(number: int, edge: bool = False, state: str = "ready") -> dict[str, Any]:
-    return {"addresses": [f"192.0.2.{number}"], "edge": edge, "state": state}
+def node(number: int, edge: str = "", state: str = "ready") -> dict[str, Any]:
+    labels = {f"node.labels.{edge}": "true"} if edge else {}
+    return {"addresses": [f"192.0.2.{number}"], "attributes": labels, "state": state}
 
 
 def plan(members: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -60,13 +61,18 @@ def plan(members: dict[str, Any], **changes: Any) -> dict[str, Any]:
     )
     worker = {**asdict(Node()), "msg": "no answer"}
     found: dict[str, Any] = FILTERS["swarm_edge_plan"](
-        {"swarm3": worker, "swarm1": asdict(lead)}, edges=EDGES, service=SERVICE, ports=[80]
+        {"swarm3": worker, "swarm1": asdict(lead)},
+        edges=EDGES,
+        service=SERVICE,
+        ports=[80],
+        label=LABEL,
     )
     return found
 
 
 def test_nodes_are_labelled_as_the_inventory_says() -> None:
-    members = {"a": node(1, edge=True), "b": node(2), "c": node(3, edge=True), "d": node(4)}
+    other = node(4, edge="bookface.edge.shop")
+    members = {"a": node(1, LABEL), "b": node(2), "c": node(3, LABEL), "d": other}
     found = plan(members)
     assert found == {"lead": "swarm1", "label": {"swarm2": "b"}, "unlabel": ["c"], "errors": []}
 
@@ -88,7 +94,7 @@ def test_ports_of_other_services() -> None:
 
 
 def test_no_manager_answers() -> None:
-    none = FILTERS["swarm_edge_plan"]({"swarm1": {"failed": True}}, EDGES, SERVICE, [80])
+    none = FILTERS["swarm_edge_plan"]({"swarm1": {"failed": True}}, EDGES, SERVICE, [80], LABEL)
     assert none == {"lead": "", "errors": []}
     [error] = plan({}, managers={})["errors"]
     assert error.startswith("The swarm has no leader: swarm1 answers")
@@ -99,7 +105,7 @@ def test_a_service_of_somebody_else_s() -> None:
     assert foreign(None, SERVICE) == foreign({"platform.bookface.made": "swarm"}, SERVICE) == []
     assert "which is not ours: it lacks the label" in foreign({}, SERVICE)[0]
     further = {"platform.bookface.made": "swarm", "platform.bookface.stack": "bookface"}
-    assert "the service bookface-edge, which is one of swarm_services" in foreign(further, SERVICE)[0]
+    assert "which is one of swarm_services" in foreign(further, SERVICE)[0]
 
 
 SOCKETS = """

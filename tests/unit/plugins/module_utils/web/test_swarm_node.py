@@ -270,7 +270,7 @@ def test_wrong_input_is_an_error_of_the_filter() -> None:
 
 def test_a_node_that_runs_haproxy_is_drained_only_if_that_is_wanted() -> None:
     seen = swarm("1", "23")
-    seen["swarm1"]["members"]["id2"]["edge"] = True
+    seen["swarm1"]["members"]["id2"]["attributes"] = {"node.labels.bookface.edge.shop": "true"}
     for state in ("drain", "removed"):
         [error] = plan(seen, "swarm2", state)["errors"]
         assert error.startswith("HAProxy runs on swarm2 as a service of the swarm and would stop")
