@@ -36,7 +36,7 @@ def ports(binds: Mapping[str, str]) -> list[int]:
 
 def plan(
     seen: Mapping[str, Mapping[str, Any]],
-    edges: Mapping[str, str],
+    edges: Mapping[str, Sequence[str]],
     service: str,
     ports: Sequence[int],
     label: str,

@@ -21,6 +21,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import
     SWARM,
     Entry,
     Node,
+    is_address_of,
     read,
     without_majority,
 )
@@ -95,12 +96,12 @@ def _beside(given: Settings) -> Iterable[str]:
 
 def plan(
     seen: Mapping[str, Entry],
-    edges: Mapping[str, str],
+    edges: Mapping[str, Sequence[str]],
     service: str,
     published: Sequence[int],
     label: str,
 ) -> dict[str, Any]:
-    """What to change in the swarm. C(seen): what its managers say. C(edges): host → address.
+    """What to change in the swarm. C(seen): what its managers say. C(edges): host → addresses.
 
     C(label): of nodes that run this HAProxy. Those of other sites have their own.
 
@@ -114,7 +115,7 @@ def plan(
         return {"lead": "", "errors": [cut] if cut else []}
     lead, node = next(iter(known.items()))
     here = {
-        id_: next((host for host, address in edges.items() if address in one["addresses"]), "")
+        id_: next((host for host, its in edges.items() if is_address_of(one, its)), "")
         for id_, one in node.members.items()
         if one["state"] != DOWN
     }

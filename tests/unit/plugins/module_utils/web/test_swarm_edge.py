@@ -12,7 +12,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.swarm import
 FILTERS = FilterModule().filters()
 BINDS = {"haproxy_bind": "*:80", "haproxy_tls_bind": "", "haproxy_stats_bind": "127.0.0.1:1936"}
 SERVICE, LABEL = "bookface-edge", "bookface.edge.bookface"
-EDGES = {"swarm1": "192.0.2.1", "swarm2": "192.0.2.2"}
+EDGES = {"swarm1": ("192.0.2.1", ""), "swarm2": ("192.0.2.2", "2001:DB8::2")}
 
 
 def problems(host: str = "swarm1", **changes: Any) -> list[str]:
@@ -80,6 +80,11 @@ def test_nodes_are_labelled_as_the_inventory_says() -> None:
 def test_a_machine_that_was_made_again_is_its_new_node() -> None:
     found = plan({"old": node(2, state="down"), "a": node(1), "b": node(2)})
     assert (found["label"], found["errors"]) == ({"swarm1": "a", "swarm2": "b"}, [])
+
+
+def test_a_node_is_known_by_the_address_that_it_has_in_the_swarm() -> None:
+    other = {**node(3), "addresses": ["2001:db8:0::2"]}
+    assert plan({"a": node(1), "b": other})["label"] == {"swarm1": "a", "swarm2": "b"}
 
 
 def test_a_load_balancer_that_has_not_joined_is_named() -> None:
