@@ -40,10 +40,11 @@ def plan(
     service: str,
     ports: Sequence[int],
     label: str,
+    host: str,
 ) -> dict[str, Any]:
     """See swarm_edge_plan.yml beside this file."""
     try:
-        return swarm_edge.plan(seen, edges, service, ports, label)
+        return swarm_edge.plan(seen, edges, service, ports, label, host)
     except (KeyError, TypeError) as error:
         raise AnsibleFilterError(f"swarm_edge_plan: {error!r}") from error
 

@@ -100,19 +100,28 @@ def plan(
     service: str,
     published: Sequence[int],
     label: str,
+    host: str,
 ) -> dict[str, Any]:
     """What to change in the swarm. C(seen): what its managers say. C(edges): host → addresses.
 
     C(label): of nodes that run this HAProxy. Those of other sites have their own.
 
-    C(lead) is empty as long as there is no swarm. Of several entries with an address, the others
-    are what machines have left that were made again.
+    C(lead) is empty as long as there is no swarm. C(missing) is what site.yml would have done
+    before C(host) runs HAProxy; another load balancer that is lost is no reason to wait for it.
+    Of several entries with an address, the others are what machines have left that were made again.
     """
     managers = {host: node for host, said in seen.items() if (node := read(said)).manager}
     known = {host: node for host, node in managers.items() if node.members}
     if not known:
         cut = without_majority(managers)
-        return {"lead": "", "errors": [cut] if cut else []}
+        return {
+            "lead": "",
+            "label": {},
+            "unlabel": [],
+            "missing": f"None of {', '.join(seen)} manages a swarm at present: expected a manager"
+            " that answers. Run site.yml to form it.",
+            "errors": [cut] if cut else [],
+        }
     lead, node = next(iter(known.items()))
     here = {
         id_: next((host for host, its in edges.items() if is_address_of(one, its)), "")
@@ -128,17 +137,12 @@ def plan(
         "lead": lead,
         "label": {host: id_ for id_, host in here.items() if host and id_ not in labelled},
         "unlabel": sorted(id_ for id_, host in here.items() if not host and id_ in labelled),
-        "errors": [*_absent(edges, here), *_taken(node, service, published)],
+        "missing": ""
+        if host in here.values()
+        else f"{host} is to run HAProxy, but no node of the swarm that is up has its address. Run"
+        " site.yml for the hosts of swarm_managers and swarm_workers first.",
+        "errors": list(_taken(node, service, published)),
     }
-
-
-def _absent(edges: Mapping[str, str], here: Mapping[str, str]) -> Iterable[str]:
-    absent = [host for host in edges if host not in here.values()]
-    if absent:
-        yield (
-            f"{', '.join(absent)} is to run HAProxy, but no node of the swarm has its address."
-            " Run site.yml for the hosts of swarm_managers and swarm_workers first."
-        )
 
 
 def _taken(node: Node, service: str, published: Sequence[int]) -> Iterable[str]:

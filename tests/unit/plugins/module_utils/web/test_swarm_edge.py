@@ -54,7 +54,7 @@ def node(number: int, edge: str = "", state: str = "ready") -> dict[str, Any]:
     return {"addresses": [f"192.0.2.{number}"], "attributes": labels, "state": state}
 
 
-def plan(members: dict[str, Any], **changes: Any) -> dict[str, Any]:
+def plan(members: dict[str, Any], host: str = "swarm1", **changes: Any) -> dict[str, Any]:
     lead = replace(
         Node("active", "a", True, managers={"a": True}, ready={"a": True}, members=members),
         **changes,
@@ -66,6 +66,7 @@ def plan(members: dict[str, Any], **changes: Any) -> dict[str, Any]:
         service=SERVICE,
         ports=[80],
         label=LABEL,
+        host=host,
     )
     return found
 
@@ -74,7 +75,13 @@ def test_nodes_are_labelled_as_the_inventory_says() -> None:
     other = node(4, edge="bookface.edge.shop")
     members = {"a": node(1, LABEL), "b": node(2), "c": node(3, LABEL), "d": other}
     found = plan(members)
-    assert found == {"lead": "swarm1", "label": {"swarm2": "b"}, "unlabel": ["c"], "errors": []}
+    assert found == {
+        "lead": "swarm1",
+        "label": {"swarm2": "b"},
+        "unlabel": ["c"],
+        "missing": "",
+        "errors": [],
+    }
 
 
 def test_a_machine_that_was_made_again_is_its_new_node() -> None:
@@ -88,8 +95,11 @@ def test_a_node_is_known_by_the_address_that_it_has_in_the_swarm() -> None:
 
 
 def test_a_load_balancer_that_has_not_joined_is_named() -> None:
-    [error] = plan({"a": node(1)})["errors"]
-    assert error.startswith("swarm2 is to run HAProxy, but no node of the swarm has its address.")
+    for members in ({"a": node(1)}, {"a": node(1), "b": node(2, state="down")}):
+        found = plan(members, host="swarm2")
+        assert found["missing"].startswith("swarm2 is to run HAProxy, but no node of the swarm")
+        # The others do not wait for it.
+        assert plan(members) == {**found, "missing": "", "label": {"swarm1": "a"}, "errors": []}
 
 
 def test_ports_of_other_services() -> None:
@@ -99,8 +109,11 @@ def test_ports_of_other_services() -> None:
 
 
 def test_no_manager_answers() -> None:
-    none = FILTERS["swarm_edge_plan"]({"swarm1": {"failed": True}}, EDGES, SERVICE, [80], LABEL)
-    assert none == {"lead": "", "errors": []}
+    none = FILTERS["swarm_edge_plan"](
+        {"swarm1": {"failed": True}}, EDGES, SERVICE, [80], LABEL, "swarm1"
+    )
+    assert none.pop("missing").startswith("None of swarm1 manages a swarm at present")
+    assert none == {"lead": "", "label": {}, "unlabel": [], "errors": []}
     [error] = plan({}, managers={})["errors"]
     assert error.startswith("The swarm has no leader: swarm1 answers")
 
