@@ -96,6 +96,7 @@ def plan(seen: Mapping[str, Entry], wish: Wish) -> dict[str, Any]:
         "drain": bool(known.id) and wish.state in (DRAIN, REMOVED),
         "remove": [*([known.id] if known.id else []), *gone] if wish.state == REMOVED else [],
         "demote": [id_ for id_ in gone if known.node.managers[id_]],
+        "silent": [host for host in wish.addresses if _silent(host, nodes, known, wish)],
         "hint": _hint(wish),
         "errors": list(_errors(known, wish)),
     }
@@ -141,6 +142,19 @@ def _no_manager(nodes: Mapping[str, Node]) -> str:
     }
     said = ", ".join(f"{host} {states.get(one.state, one.state)}" for host, one in nodes.items())
     return f"No manager of the swarm answers: {said}. Bring one back, or make the swarm: site.yml."
+
+
+def _silent(host: str, nodes: Mapping[str, Node], known: Known, wish: Wish) -> bool:
+    """Whether an HAProxy in the swarm is not to be asked there.
+
+    Not that of the node in question: it stops, or has just started and has nothing drained.
+    """
+    own = nodes.get(host, Node()).id
+    return host == wish.host or not any(
+        known.node.ready[id_] and one["availability"] != DRAIN and runs_haproxy(one)
+        for id_, one in known.node.members.items()
+        if id_ == own or is_address_of(one, [wish.addresses[host]])
+    )
 
 
 def _hint(wish: Wish) -> str:
@@ -201,7 +215,8 @@ def _becoming(known: Known, wish: Wish) -> Iterable[str]:
 
 def _door(known: Known, wish: Wish) -> Iterable[str]:
     """An HAProxy in the swarm stops with the drain of its node, and nothing else has its ports."""
-    if wish.state in (DRAIN, REMOVED) and runs_haproxy(known.member) and not wish.force:
+    runs = runs_haproxy(known.member) and known.ready and known.member["availability"] != DRAIN
+    if wish.state in (DRAIN, REMOVED) and runs and not wish.force:
         yield (
             f"HAProxy runs on {wish.host} as a service of the swarm and would stop: clients that"
             f" ask {wish.host} would be refused. Take its address out of what leads them there"

@@ -68,6 +68,7 @@ def test_a_drain() -> None:
         "drain": True,
         "remove": [],
         "demote": [],
+        "silent": [*ADDRESSES],
         "hint": "",
         "errors": [],
     }
@@ -277,3 +278,29 @@ def test_a_node_that_runs_haproxy_is_drained_only_if_that_is_wanted() -> None:
         assert plan(seen, "swarm2", state, force=True)["errors"] == []
     assert plan(seen, "swarm3", "drain")["errors"] == []
     assert plan(seen, "swarm2", "manager")["errors"] == []
+
+
+@pytest.mark.parametrize("gone", [{"drained": "2"}, {"off": "2"}])
+def test_a_node_on_which_haproxy_does_not_run_stops_none(gone: dict[str, str]) -> None:
+    seen = swarm("1", "23", **gone)
+    seen["swarm1"]["members"]["id2"]["attributes"] = {"node.labels.bookface.edge.shop": "true"}
+    for state in ("drain", "removed"):
+        assert plan(seen, "swarm2", state)["errors"] == []
+
+
+def test_an_haproxy_in_the_swarm_is_asked_where_it_runs_and_goes_on() -> None:
+    def silent(state: str = "drain", **gone: str) -> list[str]:
+        seen = swarm("1", "234", **gone)
+        for id_ in ("id1", "id2", "id3"):
+            labels = {"node.labels.bookface.edge.shop": "true"}
+            seen["swarm1"]["members"][id_]["attributes"] = labels
+        # By its ID, since it has another address in the swarm.
+        seen["swarm1"]["members"]["id3"]["addresses"] = ["198.51.100.3"]
+        found: list[str] = plan(seen, "swarm2", state, force=True)["silent"]
+        return found
+
+    # swarm4 is no load balancer, swarm5 no node.
+    assert silent() == silent("removed") == silent("active") == ["swarm2", "swarm4", "swarm5"]
+    assert silent(drained="1") == silent(drained="12")
+    assert silent(drained="1") == ["swarm1", "swarm2", "swarm4", "swarm5"]
+    assert silent(off="3") == ["swarm2", "swarm3", "swarm4", "swarm5"]
