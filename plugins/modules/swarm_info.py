@@ -102,9 +102,8 @@ members:
   description: >-
     On a manager, for the ID of each node its C(name), C(addresses), C(availability), such as
     V(active) or V(drain), C(role) that it shall have, C(state), such as V(ready) or V(down),
-    C(edge), whether it has the label for HAProxy in the swarm, C(reachable), whether the other
-    managers reach it, and C(attributes), what constraints can name, such as C(node.labels.zone).
-    Empty if the managers have no majority.
+    C(reachable), whether the other managers reach it, and C(attributes), what constraints can name,
+    such as C(node.labels.zone). Empty if the managers have no majority.
   returned: always
   type: dict
 cluster:
