@@ -97,14 +97,13 @@ class Lab:
             180,
         )
 
-    def updated(self, service: str) -> None:
-        """Until the last update is over."""
-        form = "--format {{if.UpdateStatus}}{{.UpdateStatus.State}}{{end}}"
-        until(
-            lambda: self.manage(f"service inspect {service} {form}").strip() in ("", "completed"),
-            f"the update of {service}",
-            180,
-        )
+    def update(self, service: str) -> tuple[str, str]:
+        """When the last update of a service began, and its state; empty without one."""
+        with suppress(Exception):
+            (found,) = json.loads(self.manage(f"service inspect {service}"))
+            status = found.get("UpdateStatus") or {}
+            return status.get("StartedAt", ""), status.get("State", "")
+        return "", ""
 
 
 class Way(Protocol):
@@ -158,6 +157,8 @@ class Plain:
     spec: Mapping[str, Any]
     name: str = "docker stack deploy"
     service: str = f"{STACK}_web"
+    # Limit of processes that it was last deployed with. 0: not yet.
+    pids: int = 0
 
     @property
     def url(self) -> str:
@@ -165,9 +166,12 @@ class Plain:
 
     def deploy(self, replicas: int, pids: int) -> None:
         text = json.dumps(stack(self.spec, replicas, pids))
-        command = f"stack deploy --detach=false --resolve-image never -c - {STACK}"
-        self.lab.manage(command, text)
-        self.lab.updated(self.service)
+        before, _ = self.lab.update(self.service)
+        self.lab.manage(f"stack deploy --resolve-image never -c - {STACK}", text)
+        if self.pids not in (0, pids):
+            until(lambda: self.lab.update(self.service)[0] != before, "an update that begins", 60)
+            until(lambda: self.lab.update(self.service)[1] == "completed", "its end", 180)
+        self.pids = pids
         self.lab.wait(self.service, replicas)
 
     def drain(self, node: str) -> None:
@@ -377,6 +381,7 @@ def measure(nodes: int, scale: Scale, load: bool) -> tuple[Measured, Measured]:
             # The secrets stay, under the names that they have now.
             stacked.spec = json.loads(machines.manage(f"service inspect {SERVICE}"))[0]["Spec"]
             remove(machines, whole=False)
+            stacked.pids = 0
             deployed(machines, stacked, plain)
             if last:
                 changed(machines, stacked, plain, scale, load)
