@@ -16,7 +16,7 @@ BENCHES := switch docker_ce database image ansible swarm
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-fast test-changed test-openstack test-postgresql test-haproxy test-rotation test-vm killed lint docs test-packages clean bench $(BENCHES:%=bench-%)
+.PHONY: help setup demo demo-down test test-fast test-changed test-openstack test-postgresql test-haproxy test-rotation test-long test-vm killed lint docs test-packages clean bench $(BENCHES:%=bench-%)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z%-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -63,6 +63,9 @@ test-haproxy: setup test-packages ## the switch on HAProxy 3.0 to 3.4 from Debia
 
 test-rotation: setup ## the database's password changes under load, on the lab of make demo, killed and continued
 	BOOKFACE_INVENTORY=$(CURDIR)/inventories/lab $(VENV)/bin/python tests/run.py --only rotation
+
+test-long: setup ## update.yml under load, and an older release, on the lab of make demo
+	BOOKFACE_INVENTORY=$(CURDIR)/inventories/lab $(VENV)/bin/python tests/run.py --only long
 
 test-vm: setup ## virtual machines with kernels of their own: first boot, power failures, routing mesh
 	$(VENV)/bin/python tests/run.py --only vm

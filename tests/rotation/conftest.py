@@ -1,15 +1,5 @@
-"""What the test of rotate.yml needs."""
+"""These tests are run on a lab."""
 
-from __future__ import annotations
+from tests.support.lab import platform
 
-import os
-
-import pytest
-
-from tests.support.platform import Platform
-
-
-@pytest.fixture(scope="session")
-def platform() -> Platform:
-    """The lab whose inventory BOOKFACE_INVENTORY names."""
-    return Platform.of(os.environ["BOOKFACE_INVENTORY"])
+__all__ = ["platform"]

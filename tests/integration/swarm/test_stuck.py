@@ -15,9 +15,11 @@ from tests.support.waiting import until
 ADDRESS, SERVICE = "10.77.2.41", "bookface"
 # What somebody does by hand, so that no task of the service runs any more.
 BY_HAND = {
-    "reservation": ["--reserve-memory", "900G"],
-    "constraint": ["--constraint-add", "node.labels.nosuch==1"],
-    "preference and limit": ["--placement-pref-add", "spread=node.labels.x", "--reserve-cpu", "99"],
+    "reservations and rules": [
+        *("--reserve-memory", "900G", "--reserve-cpu", "99"),
+        *("--constraint-add", "node.labels.nosuch==1"),
+        *("--placement-pref-add", "spread=node.labels.x"),
+    ],
     "replicas": ["--replicas", "0"],
     "paused": [
         *("--update-failure-action", "pause", "--update-monitor", "1s"),

@@ -202,7 +202,7 @@ def load_image(own: OwnEngine, directory: Path, digest: str) -> None:
     archive = directory / "image.tar"
     subprocess.run(["tar", "-C", str(root), "-cf", str(archive), "."], check=True)
     serve = "/busybox httpd -p 8080 -h /w; "
-    live = "/busybox sleep 12; /busybox echo out of luck; exit 3"
+    live = "/busybox sleep 8; /busybox echo out of luck; exit 3"
     forever = "exec /busybox httpd -f -p 8080 -h /w"
     command = json.dumps(["/busybox", "sh", "-c", serve + live if digest == ENDING else forever])
     # The base is not there, so the recipe decides.
@@ -308,7 +308,7 @@ def test_a_release_whose_task_ends_after_a_while_is_rolled_back(swarm: Swarm) ->
     """Neither canary nor clients have seen that. Docker has, which watches for longer."""
     before = swarm.inspect("service", THEIRS[0])["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
     good = {**ADOPTED, "bookface_frontpage_limit": 7}
-    done = swarm.run(**good, __bookface_image_recipe=ENDING, swarm_monitor=30)
+    done = swarm.run(**good, __bookface_image_recipe=ENDING, swarm_monitor=15)
     assert done.code != 0
     assert f"The update of {THEIRS[0]} was rolled back" in done.text
     assert "with exit code 3" in done.text
