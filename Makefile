@@ -64,7 +64,7 @@ test-haproxy: setup test-packages ## the switch on HAProxy 3.0 to 3.4 from Debia
 test-rotation: setup ## the database's password changes under load, on the lab of make demo, killed and continued
 	BOOKFACE_INVENTORY=$(CURDIR)/inventories/lab $(VENV)/bin/python tests/run.py --only rotation
 
-test-long: setup ## update.yml under load, and an older release, on the lab of make demo
+test-long: setup ## the longest tests of a whole platform, on the lab of make demo
 	BOOKFACE_INVENTORY=$(CURDIR)/inventories/lab $(VENV)/bin/python tests/run.py --only long
 
 test-vm: setup ## virtual machines with kernels of their own: first boot, power failures, routing mesh

@@ -76,6 +76,7 @@ def test_containers_outlive_a_restart_of_their_engine(platform: Platform) -> Non
     serve_again(platform)
 
 
+@pytest.mark.long
 def test_the_engine_restarts_in_the_middle_of_a_replacement(
     platform: Platform, tmp_path: Path
 ) -> None:

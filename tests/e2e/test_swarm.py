@@ -181,6 +181,7 @@ def test_a_drained_node_is_put_back_without_a_task(platform: Platform, swarm: Sw
 
 
 @pytest.mark.load
+@pytest.mark.long
 @pytest.mark.usefixtures("on_swarm")
 def test_a_change_that_is_not_ready_gets_no_traffic(platform: Platform, swarm: Swarm) -> None:
     """A wrong password: every task would live, none would be ready."""

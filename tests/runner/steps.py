@@ -176,7 +176,7 @@ ON_DEMAND = (
     pytest("killed", ["tests/killed"], 60),
     # On the lab of the inventory in BOOKFACE_INVENTORY.
     pytest("rotation", ["tests/rotation"], 700),
-    pytest("long", ["tests/long"], 300),
+    pytest("long", ["tests/e2e"], 600, "-m", "long"),
     molecule("vm_first_boot", 400, "vm", APT),
     molecule("vm", 1300, "vm", APT),
 )

@@ -23,6 +23,7 @@ def older(tmp_path: Path) -> list[str]:
     return ["-e", json.dumps(source)]
 
 
+@pytest.mark.long
 def test_older_release_on_machines_and_in_containers(platform: Platform, older: list[str]) -> None:
     """Both ways of serving take over to it and back again."""
     limit = ["--limit", "web1,docker_hosts"]

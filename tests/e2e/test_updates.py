@@ -61,6 +61,7 @@ def _there_and_back(platform: Platform) -> Iterator[None]:
 
 
 @pytest.mark.load
+@pytest.mark.long
 def test_updates_under_load(platform: Platform) -> None:
     said = [
         outdate(platform, "lb1", "haproxy"),
