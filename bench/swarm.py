@@ -25,6 +25,7 @@ from bench import report
 from bench.lab import Size, lab, play
 from bench.report import BenchError, Row, spread
 from tests.support.engine import docker
+from tests.support.errors import HarnessError
 from tests.support.load import Load, longest_gap
 from tests.support.paths import ROOT
 from tests.support.platform import Platform
@@ -83,7 +84,7 @@ class Lab:
     def serving(self, service: str) -> list[str]:
         """The node of each task that runs."""
         form = "--format {{.Node}}:{{.CurrentState}}"
-        with suppress(Exception):
+        with suppress(HarnessError):
             listed = self.manage(f"service ps {service} --filter desired-state=running {form}")
             lines = [line.partition(":") for line in listed.splitlines()]
             return sorted(node for node, _, state in lines if state.startswith("Running "))
@@ -99,7 +100,7 @@ class Lab:
 
     def update(self, service: str) -> tuple[str, str]:
         """When the last update of a service began, and its state; empty without one."""
-        with suppress(Exception):
+        with suppress(HarnessError):
             (found,) = json.loads(self.manage(f"service inspect {service}"))
             status = found.get("UpdateStatus") or {}
             return status.get("StartedAt", ""), status.get("State", "")
@@ -355,7 +356,7 @@ def _idle(lab: Lab, node: str) -> bool:
 def _removed(lab: Lab, kind: str, name: str) -> bool:
     if not lab.manage(f"{kind} ls --quiet --filter name={name}").split():
         return True
-    with suppress(Exception):
+    with suppress(HarnessError):
         lab.manage(f"{kind} rm {name}")
     return False
 

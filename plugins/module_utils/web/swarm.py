@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from ansible_collections.bookface.platform.plugins.module_utils.web import swarm_networks
+from ansible_collections.bookface.platform.plugins.module_utils.web.backends import EDGE
 from ansible_collections.bookface.platform.plugins.module_utils.web.labels import (
     MADE,
     ROLE,
@@ -42,7 +43,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.swarm_networ
 
 # How a node leads to the tasks: to its own one, or through the routing mesh to all. With EDGE no
 # node does: an HAProxy in the swarm finds the tasks by Docker's DNS.
-HOST, MESH, EDGE = "host", "mesh", "edge"
+HOST, MESH = "host", "mesh"
 # Labels of a node that runs such an HAProxy, one for each site of the swarm, as constraints name
 # them.
 _EDGE_LABELS = "node.labels.bookface.edge."
@@ -168,7 +169,11 @@ def look(docker: Docker, network: str, service: str) -> tuple[Node, str]:
         ),
         secrets=tuple(spec["Name"] for spec in secrets),
         foreign_secrets=tuple(spec["Name"] for spec in secrets if not _made_here(spec)),
-        services={name: _other(one["Spec"]) for name, one in services.items() if name != service},
+        services={
+            name: {**_described(one["Spec"]), "stack": _stack(one["Spec"])}
+            for name, one in services.items()
+            if name != service
+        },
         overlays=tuple(one["Name"] for one in overlays if one["Driver"] == OVERLAY),
         stack_secrets=tuple(spec["Name"] for spec in secrets if _stack(spec) == service),
         mesh=bool(ingress),
@@ -215,15 +220,14 @@ def _stack(described: Entry) -> str:
     return str((described.get("Labels") or {}).get(STACK, ""))
 
 
-def _other(spec: Entry) -> dict[str, Any]:
-    """A further service, ours or not."""
+def _described(spec: Entry) -> dict[str, Any]:
+    """What a service is, ours or not."""
+    task, mode = spec.get("TaskTemplate") or {}, spec.get("Mode") or {"Replicated": {}}
     return {
-        "stack": _stack(spec),
-        "mode": next(iter(spec.get("Mode") or {"Replicated": {}})),
-        "image": spec.get("TaskTemplate", {}).get("ContainerSpec", {}).get("Image", ""),
-        "replicas": ((spec.get("Mode") or {}).get("Replicated") or {}).get("Replicas", 0),
-        "constraints": (spec.get("TaskTemplate", {}).get("Placement") or {}).get("Constraints")
-        or [],
+        "mode": next(iter(mode)),
+        "image": (task.get("ContainerSpec") or {}).get("Image", ""),
+        "replicas": (mode.get("Replicated") or {}).get("Replicas", 0),
+        "constraints": (task.get("Placement") or {}).get("Constraints") or [],
     }
 
 
@@ -292,12 +296,9 @@ def _service(found: Entry) -> dict[str, Any]:
     labels = spec.get("Labels") or {}
     return {
         "ours": is_web(labels) or _made_here(spec),
-        "image": spec["TaskTemplate"].get("ContainerSpec", {}).get("Image", ""),
+        **_described(spec),
         "stack": labels.get("com.docker.stack.namespace", ""),
-        "mode": next(iter(spec["Mode"])),
-        "replicas": spec["Mode"].get("Replicated", {}).get("Replicas", 0),
         "networks": [one["Target"] for one in spec["TaskTemplate"].get("Networks") or ()],
-        "constraints": (spec["TaskTemplate"].get("Placement") or {}).get("Constraints") or [],
         "published": [
             {"target": port["TargetPort"], "mode": port.get("PublishMode", INGRESS)}
             for port in (spec.get("EndpointSpec") or {}).get("Ports") or ()

@@ -260,7 +260,7 @@ def _port_faults(entry: Entry) -> Iterable[str]:
             or one.get("mode", HOST) not in (HOST, INGRESS)
         ):
             yield (
-                f"has the port {one}; expected published and target, and if need be protocol (tcp"
+                f"has the port {one}; expected published and target, and optionally protocol (tcp"
                 " or udp) and mode (host or ingress), such as {published: 5432, target: 5432}."
             )
 
@@ -276,7 +276,7 @@ def _health_faults(entry: Entry) -> Iterable[str]:
         )
     ):
         yield (
-            f"has healthcheck {health}; expected test, a command as text or list, and if need be"
+            f"has healthcheck {health}; expected test, a command as text or list, and optionally"
             " interval, timeout and start_period in seconds, and retries."
         )
 
