@@ -739,8 +739,8 @@ def _constraints(given: Settings, nodes: Mapping[str, Node], known: Node) -> Ite
         f" {f'only {allowed} of {len(every)} nodes meet' if allowed else 'no node meets'}"
         f"{f' {wanted}' if wanted else ''}. The nodes will be"
         f" {shown({names[key]: node for key, node in every.items()}, given.constraints)}. Set"
-        " swarm_node_labels of hosts that shall run tasks, change swarm_constraints"
-        f"{', or use fewer replicas' if allowed else ''}."
+        f" swarm_node_labels of hosts that shall run tasks{',' if allowed else ', or'} change"
+        f" swarm_constraints{', or use fewer replicas' if allowed else ''}."
     )
 
 

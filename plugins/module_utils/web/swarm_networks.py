@@ -215,7 +215,8 @@ class Site:
 def plan(site: Site) -> dict[str, Any]:
     """What is to be created, as plain data, and what people have to know."""
     errors, warnings = [*_wrong_mtu(site), *_without_esp(site)], [*_gateways(site)]
-    for wrong, explicit in (*_network(site), *_ingress(site)):
+    # A network made as a wrong setting has it would be refused as well.
+    for wrong, explicit in () if errors else (*_network(site), *_ingress(site)):
         (errors if explicit else warnings).append(wrong)
     hides = [*_hidden(site), *_pools(site)]
     # Tasks that run have lived with it.

@@ -879,6 +879,7 @@ def test_only_nodes_that_meet_the_constraints_are_room() -> None:
     assert plan(nodes, replicas=1, **wish)["errors"] == []
     [said] = plan(nodes, constraints=["node.labels.zone==c"], ingress_mode="mesh")["errors"]
     assert "which no node meets. The nodes will be" in said
+    assert said.endswith("of hosts that shall run tasks, or change swarm_constraints.")
     assert "fewer" not in said
 
 

@@ -136,6 +136,12 @@ def test_what_docker_cannot_change_is_refused(
     assert not said or (said in errors[0] and "Set swarm_network to a new name" in errors[0])
 
 
+def test_no_network_is_proposed_that_would_not_fit_either() -> None:
+    [error] = plan(in_cloud(), mtu=9000)["errors"]
+    assert error.startswith("swarm_mtu is 9000, but packets grow by 50 bytes")
+    assert "new name" not in error
+
+
 def test_encryption_that_is_no_longer_wanted_stays() -> None:
     sealed = {**NETWORK, "encrypted": True}
     nodes = {"swarm1": replace(LEAD, networks=(sealed,)), "swarm2": WORKER}
