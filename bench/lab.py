@@ -32,11 +32,13 @@ class Size:
     workers: int
     managers: int = 1
     containers: int = 1
+    # The load balancer is a node of the swarm, the first manager, instead of a machine of its own.
+    edge: bool = False
 
     @property
     def hosts(self) -> int:
         """With the load balancer and the database."""
-        return 2 + self.web + self.workers + self.managers + self.containers
+        return (1 if self.edge else 2) + self.web + self.workers + self.managers + self.containers
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,9 @@ def hosts(size: Size) -> dict[str, Any]:
         }
 
     ports = ["127.0.0.1:{{ lab_http_port }}:80", "127.0.0.1:{{ lab_stats_port }}:1936"]
+    own = {"lb1": {"lab_node_number": 10, "lab_node_ports": ports}}
     groups = {
-        "loadbalancers": {"hosts": {"lb1": {"lab_node_number": 10, "lab_node_ports": ports}}},
+        "loadbalancers": {"hosts": {"swarm1": {}} if size.edge else own},
         "databases": numbered("db", 1, 21),
         "legacy_web": numbered("web", size.web, 101),
         "docker_hosts": numbered("docker", size.containers, 31),

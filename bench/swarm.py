@@ -90,6 +90,11 @@ class Lab:
             return sorted(node for node, _, state in lines if state.startswith("Running "))
         return []
 
+    @property
+    def address(self) -> str:
+        """Where the site is asked for: at the first load balancer."""
+        return self.platform.addresses[self.platform.groups["loadbalancers"][0]]
+
     def wait(self, service: str, tasks: int, without: str = "") -> None:
         """Until so many tasks run, none of them on a node that is lost or drained."""
         until(
@@ -136,11 +141,11 @@ class Ours:
 
     @property
     def url(self) -> str:
-        return f"http://{self.lab.platform.addresses['lb1']}/"
+        return f"http://{self.lab.address}/"
 
     def deploy(self, replicas: int, pids: int) -> None:
         settings = {"swarm_replicas": replicas, "swarm_pids": pids}
-        self.changed = self.lab.play("site.yml", "--limit", SWARM, "-e", json.dumps(settings))
+        self.changed = self.lab.play("deploy.yml", "--limit", SWARM, "-e", json.dumps(settings))
 
     def drain(self, node: str) -> None:
         self.lab.play("swarm_node.yml", "-e", f"node={node}", "-e", "state=drain")
@@ -163,7 +168,7 @@ class Plain:
 
     @property
     def url(self) -> str:
-        return f"http://{self.lab.platform.addresses['lb1']}:{PLAIN_PORT}/"
+        return f"http://{self.lab.address}:{PLAIN_PORT}/"
 
     def deploy(self, replicas: int, pids: int) -> None:
         text = json.dumps(stack(self.spec, replicas, pids))
@@ -202,6 +207,8 @@ def stack(spec: Mapping[str, Any], replicas: int, pids: int) -> dict[str, Any]:
     container = task["ContainerSpec"]
     secrets = container["Secrets"]
     return {
+        # Docker 20.10 refuses a file without it; newer ones ignore it.
+        "version": "3.9",
         "services": {
             "web": {
                 "image": container["Image"],
@@ -285,8 +292,8 @@ def deployed(lab: Lab, way: Way, measured: Measured) -> None:
         raise BenchError(f"an unchanged redeploy changed {way.changed}")
 
 
-def changed(lab: Lab, way: Way, measured: Measured, scale: Scale, load: bool) -> None:
-    """Scaled up to all nodes and down again, updated, a node drained; each with clients."""
+def changed(lab: Lab, way: Way, measured: Measured, scale: Scale, load: bool, most: int) -> None:
+    """Scaled from two tasks to C(most) and back, updated, a node drained; each with clients."""
 
     def step(name: str, *actions: Callable[[], object]) -> None:
         def act() -> None:
@@ -299,7 +306,6 @@ def changed(lab: Lab, way: Way, measured: Measured, scale: Scale, load: bool) ->
         else:
             act()
 
-    most = len(lab.nodes)
     step("scale", lambda: way.deploy(most, 200), lambda: way.deploy(2, 200))
     step("update", lambda: way.deploy(2, 201), lambda: way.deploy(2, 200))
     busy = next(node for node in lab.serving(way.service) if node != lab.manager)
@@ -376,7 +382,7 @@ def measure(nodes: int, scale: Scale, load: bool) -> tuple[Measured, Measured]:
             remove(machines, whole=True)
             deployed(machines, role, ours)
             if last:
-                changed(machines, role, ours, scale, load)
+                changed(machines, role, ours, scale, load, most=nodes)
                 if load:
                     lost(machines, role, ours, scale)
             # The secrets stay, under the names that they have now.
@@ -385,10 +391,24 @@ def measure(nodes: int, scale: Scale, load: bool) -> tuple[Measured, Measured]:
             stacked.pids = 0
             deployed(machines, stacked, plain)
             if last:
-                changed(machines, stacked, plain, scale, load)
+                changed(machines, stacked, plain, scale, load, most=nodes)
                 if load:
                     lost(machines, stacked, plain, scale)
     return ours, plain
+
+
+def measure_edge(nodes: int, scale: Scale) -> Measured:
+    """The role with HAProxy as a service of the swarm, where a node runs any number of tasks."""
+    size = Size(web=0, workers=nodes - 1, containers=0, edge=True)
+    measured = Measured()
+    with lab(size, LAB | {"swarm_ingress_mode": "edge"}) as inventory:
+        machines = Lab(inventory)
+        machines.play("site.yml")
+        role = Ours(machines, name="role, edge")
+        role.deploy(2, 200)
+        changed(machines, role, measured, scale, load=True, most=10)
+        lost(machines, role, measured, scale)
+    return measured
 
 
 def say(text: str) -> None:
@@ -396,7 +416,9 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def rows(found: Mapping[int, tuple[Measured, Measured]], requests: int) -> Sequence[Row]:
+def rows(
+    found: Mapping[int, tuple[Measured, Measured]], edge: Measured, requests: int
+) -> Sequence[Row]:
     """The table: what is promised, then each step on each size beside the stack's."""
     ours, plain = found[min(found)]
     again = ours.seconds["unchanged redeploy"]
@@ -420,6 +442,17 @@ def rows(found: Mapping[int, tuple[Measured, Measured]], requests: int) -> Seque
         Row(f"{step}: failed / stack's", ours.failed[step], "requests", plain.failed[step], "<= 1")
         for step in ("scale", "update", "drain")
     ]
+    table += [
+        Row(f"edge, worker killed: failed of {requests:,}", edge.failed["worker killed"],
+            "requests", target=f"<= {requests // 1000}"),
+        Row("edge, worker killed: longest gap", edge.gap, "s", target="<= 2"),
+        Row("edge, worker killed: s to full replicas", edge.median("worker killed"), "s",
+            target="<= 30"),
+        Row("edge, scale, update, drain: failed requests", edge.changes(),
+            f"of {sum(edge.requests.values())}", target="<= 0"),
+        *(Row(f"edge, {step}", edge.median(step), f"s, {spread(edge.seconds[step])}")
+          for step in ("scale", "update", "drain")),
+    ]  # fmt: skip
     for nodes, (role, stacked) in sorted(found.items()):
         table += [
             Row(f"{step}, {nodes} nodes / stack's", role.median(step),
@@ -433,7 +466,8 @@ def bench(quick: bool) -> tuple[Sequence[Row], Mapping[str, str]]:
     """Measure each size on new machines."""
     scale = QUICK if quick else FULL
     found = {nodes: measure(nodes, scale, load=nodes == min(scale.nodes)) for nodes in scale.nodes}
-    return rows(found, scale.requests), {}
+    edge = measure_edge(min(scale.nodes), scale)
+    return rows(found, edge, scale.requests), {}
 
 
 if __name__ == "__main__":

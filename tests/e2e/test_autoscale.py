@@ -50,7 +50,7 @@ def test_tasks_follow_the_requests(platform: Platform) -> None:
         until(lambda: tasks(platform) == (3, 3), "the third task")
         # A run of the role leaves what was chosen, within the bounds.
         platform.playbook(
-            "site.yml", "--limit", "swarm_managers:swarm_workers", "-e", json.dumps(SETTINGS)
+            "deploy.yml", "--limit", "swarm_managers:swarm_workers", "-e", json.dumps(SETTINGS)
         ).ok()
         assert tasks(platform) == (3, 3)
         load.wait_for(load.requests + 100, seconds=60)

@@ -85,7 +85,7 @@ def test_the_engine_restarts_in_the_middle_of_a_replacement(
     output = tmp_path / "output"
     with output.open("w") as log:
         setting = ["-e", "web_containers_log_files=5"]
-        command = platform.command("site.yml", "--limit", HOST, *setting)
+        command = platform.command("deploy.yml", "--limit", HOST, *setting)
         run = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
     while "TASK [bookface.platform.web_containers : Start the new one]" not in output.read_text():
         assert run.poll() is None, output.read_text()

@@ -61,7 +61,7 @@ class Swarm:
         }
 
     def scale(self, *arguments: str) -> None:
-        run = self.platform.playbook("site.yml", "--limit", SWARM, *arguments)
+        run = self.platform.playbook("deploy.yml", "--limit", SWARM, *arguments)
         assert run.code == 0, run.output
 
 
@@ -188,7 +188,7 @@ def test_a_change_that_is_not_ready_gets_no_traffic(platform: Platform, swarm: S
     before = swarm.tasks()
     wrong = ["-e", "bookface_db_password=not-the-one"]
     with load(platform) as clients:
-        run = platform.playbook("site.yml", "--limit", SWARM, *wrong)
+        run = platform.playbook("deploy.yml", "--limit", SWARM, *wrong)
         assert clients.wait_for(clients.requests + 100, seconds=60)
     report("a wrong password", clients.summary)
     assert run.code != 0
