@@ -12,6 +12,9 @@ from ansible.errors import AnsibleFilterError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.bookface.platform.plugins.module_utils.access import AccessError
 from ansible_collections.bookface.platform.plugins.module_utils.web import swarm_edge
+from ansible_collections.bookface.platform.plugins.plugin_utils.filter_errors import (
+    says_which,
+)
 
 
 def problems(
@@ -34,6 +37,7 @@ def ports(binds: Mapping[str, str]) -> list[int]:
         raise AnsibleFilterError(f"swarm_edge_ports: {error}") from error
 
 
+@says_which("swarm_edge_plan")
 def plan(
     seen: Mapping[str, Mapping[str, Any]],
     edges: Mapping[str, Sequence[str]],
@@ -43,10 +47,7 @@ def plan(
     host: str,
 ) -> dict[str, Any]:
     """See swarm_edge_plan.yml beside this file."""
-    try:
-        return swarm_edge.plan(seen, edges, service, ports, label, host)
-    except (KeyError, TypeError) as error:
-        raise AnsibleFilterError(f"swarm_edge_plan: {error!r}") from error
+    return swarm_edge.plan(seen, edges, service, ports, label, host)
 
 
 def foreign(labels: Mapping[str, str] | None, service: str) -> list[str]:

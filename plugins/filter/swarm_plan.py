@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible_collections.bookface.platform.plugins.module_utils.web import (
     autoscale,
     placement,
@@ -16,10 +15,14 @@ from ansible_collections.bookface.platform.plugins.module_utils.web import (
     swarm_node,
     swarm_ports,
 )
+from ansible_collections.bookface.platform.plugins.plugin_utils.filter_errors import (
+    says_which,
+)
 
 Seen = Mapping[str, Mapping[str, Any]]
 
 
+@says_which("swarm_plan")
 def swarm_plan(
     seen: Seen,
     managers: Sequence[str],
@@ -46,44 +49,40 @@ def swarm_plan(
     move: bool = False,
 ) -> dict[str, Any]:
     """See swarm_plan.yml beside this file."""
-    try:
-        given = swarm.Settings(
-            managers=managers,
-            workers=workers,
-            replicas=int(replicas),
-            ingress_mode=ingress_mode,
-            network=network,
-            service=service,
-            port=int(port),
-            pools=pools,
-            adopt=adopt,
-            addresses=addresses,
-            heartbeat=int(heartbeat),
-            replicas_max=int(replicas_max),
-            autolock=autolock,
-            unlocks=unlocks,
-            services=services,
-            constraints=placement.constraints(constraints),
-            node_labels=node_labels or {},
-            mtu=int(mtu),
-            encrypted=encrypted,
-            neighbours=neighbours or {},
-            slots=int(slots),
-            move=move,
-        )
-        return swarm.plan(seen, given)
-    except (IndexError, KeyError, TypeError, ValueError) as error:
-        raise AnsibleFilterError(f"swarm_plan: {error!r}") from error
+    given = swarm.Settings(
+        managers=managers,
+        workers=workers,
+        replicas=int(replicas),
+        ingress_mode=ingress_mode,
+        network=network,
+        service=service,
+        port=int(port),
+        pools=pools,
+        adopt=adopt,
+        addresses=addresses,
+        heartbeat=int(heartbeat),
+        replicas_max=int(replicas_max),
+        autolock=autolock,
+        unlocks=unlocks,
+        services=services,
+        constraints=placement.constraints(constraints),
+        node_labels=node_labels or {},
+        mtu=int(mtu),
+        encrypted=encrypted,
+        neighbours=neighbours or {},
+        slots=int(slots),
+        move=move,
+    )
+    return swarm.plan(seen, given)
 
 
+@says_which("swarm_servers")
 def swarm_servers(seen: Seen, running: Iterable[str], mode: str, port: int) -> dict[str, str]:
     """See swarm_servers.yml beside this file."""
-    try:
-        return swarm.servers(seen, running, mode, int(port))
-    except (KeyError, TypeError, ValueError) as error:
-        raise AnsibleFilterError(f"swarm_servers: {error!r}") from error
+    return swarm.servers(seen, running, mode, int(port))
 
 
+@says_which("swarm_uneven")
 def swarm_uneven(
     manager: Mapping[str, Any],
     tasks: Iterable[str],
@@ -91,38 +90,30 @@ def swarm_uneven(
     constraints: Sequence[str] = (),
 ) -> bool:
     """See swarm_uneven.yml beside this file."""
-    try:
-        return swarm.uneven(manager, tasks, hosts, constraints)
-    except (KeyError, TypeError, ValueError) as error:
-        raise AnsibleFilterError(f"swarm_uneven: {error!r}") from error
+    return swarm.uneven(manager, tasks, hosts, constraints)
 
 
+@says_which("swarm_report")
 def swarm_report(seen: Seen, managers: Sequence[str]) -> list[str]:
     """See swarm_report.yml beside this file."""
-    try:
-        return swarm.report(seen, managers)
-    except (KeyError, TypeError) as error:
-        raise AnsibleFilterError(f"swarm_report: {error!r}") from error
+    return swarm.report(seen, managers)
 
 
+@says_which("swarm_counts")
 def swarm_counts(
     results: Iterable[Mapping[str, Any]], found: Iterable[Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
     """See swarm_counts.yml beside this file."""
-    try:
-        return autoscale.counts(results, found)
-    except (KeyError, TypeError) as error:
-        raise AnsibleFilterError(f"swarm_counts: {error!r}") from error
+    return autoscale.counts(results, found)
 
 
+@says_which("swarm_stale")
 def swarm_stale(seen: Seen, addresses: Iterable[str]) -> list[str]:
     """See swarm_stale.yml beside this file."""
-    try:
-        return swarm.stale(seen, addresses)
-    except (KeyError, TypeError) as error:
-        raise AnsibleFilterError(f"swarm_stale: {error!r}") from error
+    return swarm.stale(seen, addresses)
 
 
+@says_which("swarm_node_plan")
 def swarm_node_plan(
     seen: Seen,
     host: str,
@@ -132,29 +123,22 @@ def swarm_node_plan(
     force: bool = False,
 ) -> dict[str, Any]:
     """See swarm_node_plan.yml beside this file."""
-    try:
-        wish = swarm_node.Wish(host, state, force, addresses, managers)
-        return swarm_node.plan(seen, wish)
-    except (KeyError, TypeError, ValueError) as error:
-        raise AnsibleFilterError(f"swarm_node_plan: {error!r}") from error
+    wish = swarm_node.Wish(host, state, force, addresses, managers)
+    return swarm_node.plan(seen, wish)
 
 
+@says_which("swarm_ports")
 def ports_to_ask(seen: Seen, managers: Sequence[str]) -> dict[str, Any]:
     """See swarm_ports.yml beside this file."""
-    try:
-        return swarm_ports.plan(seen, managers)
-    except (KeyError, TypeError) as error:
-        raise AnsibleFilterError(f"swarm_ports: {error!r}") from error
+    return swarm_ports.plan(seen, managers)
 
 
+@says_which("swarm_closed_ports")
 def closed_ports(
     missed: Mapping[str, Mapping[str, str]], busy: Mapping[str, Iterable[str]]
 ) -> list[str]:
     """See swarm_closed_ports.yml beside this file."""
-    try:
-        return list(swarm_ports.closed(missed, busy))
-    except (AttributeError, ValueError) as error:
-        raise AnsibleFilterError(f"swarm_closed_ports: {error!r}") from error
+    return list(swarm_ports.closed(missed, busy))
 
 
 def swarm_placement_faults(

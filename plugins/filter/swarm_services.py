@@ -9,9 +9,11 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible_collections.bookface.platform.plugins.module_utils.web import (
     swarm_services as services,
+)
+from ansible_collections.bookface.platform.plugins.plugin_utils.filter_errors import (
+    says_which,
 )
 
 Entries = Sequence[Mapping[str, Any]]
@@ -43,6 +45,7 @@ def failures(
     return services.failures(told, changes, float(seconds))
 
 
+@says_which("swarm_services_plan")
 def plan(
     seen: Mapping[str, Mapping[str, Any]],
     given: Entries,
@@ -55,12 +58,10 @@ def plan(
 ) -> dict[str, Any]:
     """See swarm_services_plan.yml beside this file."""
     wish = services.Wish(given, adopt, managers, node_labels or {})
-    try:
-        return services.plan(seen, lead, services.Site(service, network), wish)
-    except (KeyError, TypeError, ValueError) as error:
-        raise AnsibleFilterError(f"swarm_services_plan: {error!r}") from error
+    return services.plan(seen, lead, services.Site(service, network), wish)
 
 
+@says_which("swarm_service_spec")
 def spec(
     entry: Mapping[str, Any],
     service: str,
@@ -75,10 +76,7 @@ def spec(
         if one["item"]["service"] == entry["name"]
     }
     changed = {**entry, "image": image} if image else entry
-    try:
-        return services.spec(changed, services.Site(service, network), kept)
-    except (KeyError, TypeError, ValueError) as error:
-        raise AnsibleFilterError(f"swarm_service_spec: {error!r}") from error
+    return services.spec(changed, services.Site(service, network), kept)
 
 
 class FilterModule:
