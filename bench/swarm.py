@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -58,7 +58,8 @@ class Scale:
     rate: int
 
 
-FULL = Scale(nodes=(3, 5, 7), rounds=3, requests=20_000, rate=100)
+# The rate leaves two processors half idle: else clients would wait for each other, not for us.
+FULL = Scale(nodes=(3, 5, 7), rounds=3, requests=20_000, rate=60)
 QUICK = Scale(nodes=(3,), rounds=1, requests=400, rate=20)
 
 
@@ -417,7 +418,7 @@ def say(text: str) -> None:
 
 
 def rows(
-    found: Mapping[int, tuple[Measured, Measured]], edge: Measured, requests: int
+    found: Mapping[int, tuple[Measured, Measured]], edge: Measured, requests: int, of_edge: int
 ) -> Sequence[Row]:
     """The table: what is promised, then each step on each size beside the stack's."""
     ours, plain = found[min(found)]
@@ -443,8 +444,8 @@ def rows(
         for step in ("scale", "update", "drain")
     ]
     table += [
-        Row(f"edge, worker killed: failed of {requests:,}", edge.failed["worker killed"],
-            "requests", target=f"<= {requests // 1000}"),
+        Row(f"edge, worker killed: failed of {of_edge:,}", edge.failed["worker killed"],
+            "requests", target=f"<= {of_edge // 1000}"),
         Row("edge, worker killed: longest gap", edge.gap, "s", target="<= 2"),
         Row("edge, worker killed: s to full replicas", edge.median("worker killed"), "s",
             target="<= 30"),
@@ -466,8 +467,10 @@ def bench(quick: bool) -> tuple[Sequence[Row], Mapping[str, str]]:
     """Measure each size on new machines."""
     scale = QUICK if quick else FULL
     found = {nodes: measure(nodes, scale, load=nodes == min(scale.nodes)) for nodes in scale.nodes}
-    edge = measure_edge(min(scale.nodes), scale)
-    return rows(found, edge, scale.requests), {}
+    # No default, so a quarter of the requests will do.
+    fewer = replace(scale, requests=scale.requests // 4)
+    edge = measure_edge(min(scale.nodes), fewer)
+    return rows(found, edge, scale.requests, fewer.requests), {}
 
 
 if __name__ == "__main__":
