@@ -736,7 +736,13 @@ class Shell:
         path = disk.rule.path if disk.rule else None
         try:
             seen = observe(
-                self.stats, self.master, path, wanted.frontend, self.deadline(), wanted.backend
+                self.stats,
+                self.master,
+                path,
+                wanted.frontend,
+                self.deadline(),
+                wanted.backend,
+                disk.origin.path if disk.origin else None,
             )
         except (HaproxyRuntimeError, LiveError) as error:
             if error.reason in ("unreachable", "not_confirmed", "unsuitable"):
@@ -750,10 +756,7 @@ class Shell:
                 unproved = str(error)
         reload = choose_reload(self.master is not None, SYSTEMD.is_dir(), parent)
         stale = is_stale(changed_at, seen.info, time.time())
-        origins: Entries | None = ()
-        if disk.origin:
-            origins = read_entries(self.stats, disk.origin.path, wanted.frontend, self.deadline())
-        return Live(seen.info, seen.stat, seen.entries, stale, reload, unproved, origins)
+        return Live(seen.info, seen.stat, seen.entries, stale, reload, unproved, seen.origins)
 
     def check_loaded(self, lives: Sequence[Live | None]) -> None:
         """Whether the running HAProxy loads these files, as far as that can be seen here."""
