@@ -705,8 +705,10 @@ class Shell:
         return None if base is None else str(Path(base, path))
 
     def check_map(self, config: Config, disk: Disk, frontend: str) -> None:
-        path = disk.rule and self.map_file(config, disk.rule.path, disk.rule.line)
-        if not path:
+        if disk.rule is None:
+            return
+        path = self.map_file(config, disk.rule.path, disk.rule.line)
+        if path is None:
             return
         with suppress(FileError):
             check_map_file(path, decode(read_file(path).data), frontend)
@@ -720,9 +722,11 @@ class Shell:
 
     def origin(self, switch: Switch, config: Config, moves: dict[str, Move]) -> Origin | None:
         plan, frontend, rule = switch.plan, switch.wanted.frontend, switch.plan.disk.origin
-        file = rule and self.map_file(config, rule.path, rule.line)
         # A share leaves the other clients where they are, and a page has no share.
-        if rule is None or file is None or switch.wanted.shift is not None:
+        if rule is None or switch.wanted.shift is not None:
+            return None
+        file = self.map_file(config, rule.path, rule.line)
+        if file is None:
             return None
         kept = kept_origin(origins_text(file), frontend)
         wanted = None
@@ -827,7 +831,7 @@ class Shell:
         """Record where the traffic comes from before it is moved; restore the record on failure."""
         made = {
             one.wanted.frontend: replace_fields(
-                one.plan.move, origin=(one.origin and one.origin.on_disk) or ""
+                one.plan.move, origin=(one.origin.on_disk or "") if one.origin else ""
             )
             for one in switches
             if one.plan.move
@@ -857,7 +861,9 @@ class Shell:
             for origin in changing:
                 if origin.wanted:
                     write_origin(origin)
-                    self.mirror_origin(origin)
+                    # Else HAProxy does not run, or reads the file by a reload.
+                    if origin.live is not None:
+                        self.mirror_origin(origin, origin.entries)
             yield
         except BaseException:
             for path, text in before.items():
@@ -865,16 +871,14 @@ class Shell:
                     with suppress(FileError):
                         write_atomically(path, encode(text))
             for origin in changing:
-                with suppress(HaproxyRuntimeError, LiveError, OSError):
-                    self.mirror_origin(origin, origin.live or ())
+                if origin.live is not None:
+                    with suppress(HaproxyRuntimeError, LiveError, OSError):
+                        self.mirror_origin(origin, origin.live)
             raise
 
-    def mirror_origin(self, origin: Origin, entries: Entries | None = None) -> None:
-        """Write the live entry, unless HAProxy does not run or reads the file by a reload."""
-        if origin.live is not None:
-            target = origin.entries if entries is None else entries
-            deadline = self.deadline()
-            mirror(self.stats, self.master, origin.path, origin.frontend, target, deadline)
+    def mirror_origin(self, origin: Origin, entries: Entries) -> None:
+        deadline = self.deadline()
+        mirror(self.stats, self.master, origin.path, origin.frontend, entries, deadline)
 
     def go_live(self, switches: Sequence[Switch]) -> Confirmed | None:
         """The switch, then the entries of origins: of those that no page has any more, too."""
@@ -882,8 +886,9 @@ class Shell:
         for one in switches:
             if one.origin and one.origin.changed:
                 write_origin(one.origin)
-                # Another worker may have begun with the file from before.
-                self.mirror_origin(one.origin)
+                # A worker may have begun with the file from before.
+                if one.origin.live is not None or one.plan.action == RELOAD:
+                    self.mirror_origin(one.origin, one.origin.entries)
         return confirmed
 
     def go(self, switches: Sequence[Switch]) -> Confirmed | None:

@@ -187,9 +187,10 @@ def missing_files_empty(text: str, exists: Callable[[str], bool]) -> str:
     config = parse(text)
     for section in config.sections:
         origin = origin_rule(config, section)
-        for rule in (*map_rules(config, section), *([origin] if origin else [])):
-            if not exists(rule.path):
-                text = text.replace(f"({rule.path})", "(/dev/null)")
+        maps = [rule.path for rule in map_rules(config, section)]
+        for path in [*maps, origin.path] if origin else maps:
+            if not exists(path):
+                text = text.replace(f"({path})", "(/dev/null)")
         for page in pages(config, section):
             if not exists(page):
                 text = text.replace(f" file {page} ", " file /dev/null ")

@@ -77,8 +77,12 @@ class Site(Lab):
 
     def seen(self) -> tuple[str, str]:
         """What a visitor gets, and somebody who is allowed to reach the site."""
-        visitor, allowed = (self.ask(client) for client in (VISITOR, ALLOWED))
-        return tuple("page" if r.body == PAGE else r.body for r in (visitor, allowed))  # type: ignore[return-value]
+        visitor, allowed = (self.ask(client).body for client in (VISITOR, ALLOWED))
+        return self.named(visitor), self.named(allowed)
+
+    @staticmethod
+    def named(body: str) -> str:
+        return "page" if body == PAGE else body
 
     def origin(self) -> tuple[str, str]:
         """What the map says on disk, and in the running HAProxy."""
@@ -151,7 +155,8 @@ def test_the_page_is_served_as_it_is(site: Site) -> None:
 
 @pytest.mark.load
 def test_each_request_gets_the_site_or_the_page(site: Site) -> None:
-    stop, failures, served = threading.Event(), [], Counter[str]()
+    stop, served = threading.Event(), Counter[str]()
+    failures: list[str] = []
 
     def load(keep: bool) -> None:
         connection = HTTPConnection("127.0.0.1", site.port, timeout=10)
@@ -270,6 +275,9 @@ def test_a_switch_that_fails_leaves_nothing(site: Site) -> None:
 def test_a_reload_is_enough(site: Site) -> None:
     done = site.switch("maintenance", engine="reload")
     assert (done["action"], site.seen()) == ("reload", ("page", "legacy")), done
+    done = site.switch("docker", engine="reload", require_healthy=0)
+    assert (done["action"], site.seen()) == ("reload", ("docker", "docker")), done
+    assert site.origin() == ("", "")
 
 
 def test_no_share_of_the_clients(site: Site) -> None:
