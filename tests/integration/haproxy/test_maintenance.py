@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 from ansible_collections.bookface.platform.plugins.filter.page_problems import largest
 from conftest import Lab, WebServer
-from faults import killed
+from faults import go_on, held, killed
 
 from tests.support.loopback import haproxy_config
 from tests.support.ports import free_port
@@ -269,6 +269,16 @@ def test_a_switch_that_fails_leaves_nothing(site: Site) -> None:
     finally:
         site.page.write_bytes(page)
     assert "exceeds the buffer size" in failed["msg"], failed
+    assert (site.seen(), site.origin()) == (("legacy", "legacy"), ("", ""))
+
+
+def test_what_cannot_be_switched_is_restored(site: Site) -> None:
+    """HAProxy dies once the file has been replaced."""
+    with held(site, "after", "put", "maintenance", wait=2) as program:
+        site.crash()
+        failed = go_on(site, program)
+    site.start()
+    assert "could not be switched to maintenance" in failed["msg"], failed
     assert (site.seen(), site.origin()) == (("legacy", "legacy"), ("", ""))
 
 
