@@ -20,7 +20,9 @@ PLACE = ROOT / ".cache" / "haproxy"
 KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 TESTS = "tests/integration/haproxy"
 # Those of the switch; `make test` runs all, on the HAProxy of this machine.
-SELECTED = "test_switch or test_faults_haproxy or test_faults_reloads or test_deciding"
+SELECTED = (
+    "test_switch or test_maintenance or test_faults_haproxy or test_faults_reloads or test_deciding"
+)
 # Versions before 2.4 are not supported; 2.2 is the last in Debian that has nbproc.
 RELEASES = {"bullseye": "several_processes", "trixie": "", "sid": "", "experimental": ""}
 

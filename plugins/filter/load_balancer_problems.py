@@ -83,7 +83,7 @@ def _names(settings: Settings) -> Iterator[str]:
             "frontend. Only an existing configuration (haproxy_mode: adopt) may have several."
         )
         frontend = " ".join(frontend)
-    sections = [*_backend_names(settings), frontend, "stats"]
+    sections = [*_backend_names(settings), settings["maintenance"], frontend, "stats"]
     sections += [_name(service) for service in services]
     if len(set(sections)) < len(sections):
         yield (

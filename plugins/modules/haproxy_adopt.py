@@ -145,7 +145,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.adopt import (
     Wanted,
-    missing_maps_empty,
+    missing_files_empty,
     plan,
     take_out,
 )
@@ -214,7 +214,7 @@ def adopt(module: AnsibleModule) -> dict[str, Any]:
     if after == before:
         return result
     if module.check_mode:
-        absent = missing_maps_empty(after, lambda path: Path(path).exists())
+        absent = missing_files_empty(after, lambda path: Path(path).exists())
         result["validator"], candidate = accepted(module, config, absent)
         discard(candidate)
         return result

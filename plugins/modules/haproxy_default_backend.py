@@ -25,6 +25,11 @@ description:
   - HAProxy evaluates C(use_backend) and rules that answer or refuse a request before
     C(default_backend). RV(deciding_rules) lists those that may keep traffic from the backend. If
     they match every request, a switch is refused.
+  - A backend without servers whose C(http-request return) answers every request is a page, such as
+    one for maintenance. It gets the traffic whatever the state of servers. Where the frontend has
+    the rule C(http-request set-var(VARIABLE) fe_name,map(FILE)), the module keeps in this map, in
+    the running HAProxy and on disk, which backend had the traffic before. A
+    C(use_backend %[var(VARIABLE)]) of yours sends some clients there meanwhile.
   - For O(rollback) the module records where the traffic came from, in a small JSON file beside
     the one that has the frontend, such as C(/etc/haproxy/haproxy.cfg.previous.json). HAProxy does
     not load it.
@@ -92,8 +97,8 @@ options:
       - The module waits for checks without a result, at most O(wait) seconds.
       - Servers marked C(backup) do not count. They stand in for the others and would let the
         traffic into a backend that has only these left.
-      - V(0) disables this check. It is skipped if nothing has to change, and for a O(rollback) to a
-        backend without servers, which answers by itself.
+      - V(0) disables this check. It is skipped if nothing has to change, for a page, and for a
+        O(rollback) to any backend without servers.
     type: int
     default: 1
   haproxy:
@@ -283,6 +288,9 @@ frontends:
     map:
       description: See RV(map).
       type: str
+    origin:
+      description: See RV(origin).
+      type: str
     door:
       description: See RV(door).
       type: str
@@ -302,6 +310,7 @@ frontends:
       previous_shift: null
       counted: {pid: 4711, sessions: 17, responses: 17, errors: 0}
       map: /etc/haproxy/maps/default_backend.map
+      origin: null
       door: http://127.0.0.1:80/
       elsewhere: null
       deciding_rules: []
@@ -408,6 +417,13 @@ map:
   returned: success
   type: str
   sample: /etc/haproxy/maps/default_backend.map
+origin:
+  description:
+    - If RV(backend) is a page, the backend that had the traffic before it, as the map of origins
+      has it. Null otherwise, and if the frontend has no rule that looks it up.
+  returned: success
+  type: str
+  sample: null
 door:
   description:
     - URL of the frontend on this machine, from its C(bind) lines and the environment of the running
@@ -463,6 +479,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -504,6 +521,12 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.live imp
     reload_by_master,
     write_entries,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.origin import (
+    Origin,
+    find_origin,
+    kept_origin,
+    with_origin,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.process import (
     UnprovedError,
     alone_text,
@@ -536,6 +559,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime 
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.shift import (
     COHORTS,
+    Entries,
     listed,
     shown,
 )
@@ -671,25 +695,58 @@ class Shell:
             self.params["cookie"],
         )
 
+    def map_file(self, config: Config, path: str, line: int) -> str | None:
+        """The file of a map that a line names; None if that is unknown."""
+        base: str | None = "/"
+        if not Path(path).is_absolute():
+            around = of_process(self.loaded)
+            directory = around.directory if around else None
+            base = base_directory(config, line, directory)
+        return None if base is None else str(Path(base, path))
+
     def check_map(self, config: Config, disk: Disk, frontend: str) -> None:
         if disk.rule is None:
             return
-        base: str | None = "/"
-        if not Path(disk.rule.path).is_absolute():
-            around = of_process(self.loaded)
-            directory = around.directory if around else None
-            base = base_directory(config, disk.rule.line, directory)
-        if base is None:
+        path = self.map_file(config, disk.rule.path, disk.rule.line)
+        if path is None:
             return
-        path = str(Path(base, disk.rule.path))
         with suppress(FileError):
             check_map_file(path, decode(read_file(path).data), frontend)
+
+    def with_origins(
+        self, switches: Sequence[Switch], config: Config, moves: dict[str, Move]
+    ) -> tuple[Switch, ...]:
+        """With the entry of each frontend in the map of origins, if it has a rule for it."""
+        found = [self.origin(one, config, moves) for one in switches]
+        return tuple(replace_fields(one, origin=origin) for one, origin in zip(switches, found))
+
+    def origin(self, switch: Switch, config: Config, moves: dict[str, Move]) -> Origin | None:
+        plan, frontend, rule = switch.plan, switch.wanted.frontend, switch.plan.disk.origin
+        # A share leaves the other clients where they are, and a page has no share.
+        if rule is None or switch.wanted.shift is not None:
+            return None
+        file = self.map_file(config, rule.path, rule.line)
+        if file is None:
+            return None
+        kept = kept_origin(origins_text(file), frontend)
+        wanted = None
+        if plan.disk.page:
+            target, rollback = switch.wanted.backend, self.params["rollback"]
+            wanted = find_origin(target, plan.move, moves.get(frontend), kept, rollback)
+        live = switch.live.origins if switch.live else None
+        return Origin(frontend, rule.path, file, kept, live, wanted)
 
     def observe(self, disk: Disk, wanted: Wanted, changed_at: float) -> Live:
         path = disk.rule.path if disk.rule else None
         try:
             seen = observe(
-                self.stats, self.master, path, wanted.frontend, self.deadline(), wanted.backend
+                self.stats,
+                self.master,
+                path,
+                wanted.frontend,
+                self.deadline(),
+                wanted.backend,
+                disk.origin.path if disk.origin else None,
             )
         except (HaproxyRuntimeError, LiveError) as error:
             if error.reason in ("unreachable", "not_confirmed", "unsuitable"):
@@ -703,7 +760,7 @@ class Shell:
                 unproved = str(error)
         reload = choose_reload(self.master is not None, SYSTEMD.is_dir(), parent)
         stale = is_stale(changed_at, seen.info, time.time())
-        return Live(seen.info, seen.stat, seen.entries, stale, reload, unproved)
+        return Live(seen.info, seen.stat, seen.entries, stale, reload, unproved, seen.origins)
 
     def check_loaded(self, lives: Sequence[Live | None]) -> None:
         """Whether the running HAProxy loads these files, as far as that can be seen here."""
@@ -772,7 +829,13 @@ class Shell:
         self, switches: Sequence[Switch], record: str, moves: dict[str, Move]
     ) -> Iterator[None]:
         """Record where the traffic comes from before it is moved; restore the record on failure."""
-        made = {one.wanted.frontend: one.plan.move for one in switches if one.plan.move}
+        made = {
+            one.wanted.frontend: replace_fields(
+                one.plan.move, origin=(one.origin.on_disk or "") if one.origin else ""
+            )
+            for one in switches
+            if one.plan.move
+        }
         new = {**moves, **made}
         if self.params["rollback"] or new == moves:
             yield
@@ -789,7 +852,46 @@ class Shell:
                     write_atomically(record, old)
             raise
 
+    @contextmanager
+    def origins_recorded(self, switches: Sequence[Switch]) -> Iterator[None]:
+        """Where a page's traffic comes from, before the page has it; as before on failure."""
+        changing = [one.origin for one in switches if one.origin and one.origin.changed]
+        before = {origin.file: origins_text(origin.file) for origin in changing}
+        try:
+            for origin in changing:
+                if origin.wanted:
+                    write_origin(origin)
+                    # Else HAProxy does not run, or reads the file by a reload.
+                    if origin.live is not None:
+                        self.mirror_origin(origin, origin.entries)
+            yield
+        except BaseException:
+            for path, text in before.items():
+                if text != origins_text(path):
+                    with suppress(FileError):
+                        write_atomically(path, encode(text))
+            for origin in changing:
+                if origin.live is not None:
+                    with suppress(HaproxyRuntimeError, LiveError, OSError):
+                        self.mirror_origin(origin, origin.live)
+            raise
+
+    def mirror_origin(self, origin: Origin, entries: Entries) -> None:
+        deadline = self.deadline()
+        mirror(self.stats, self.master, origin.path, origin.frontend, entries, deadline)
+
     def go_live(self, switches: Sequence[Switch]) -> Confirmed | None:
+        """The switch, then the entries of origins: of those that no page has any more, too."""
+        confirmed = self.go(switches)
+        for one in switches:
+            if one.origin and one.origin.changed:
+                write_origin(one.origin)
+                # A worker may have begun with the file from before.
+                if one.origin.live is not None or one.plan.action == RELOAD:
+                    self.mirror_origin(one.origin, one.origin.entries)
+        return confirmed
+
+    def go(self, switches: Sequence[Switch]) -> Confirmed | None:
         """One reload for all; else the entries of one frontend after the other."""
         confirmed = None
         reloading = [one for one in switches if one.plan.action == RELOAD]
@@ -955,7 +1057,7 @@ class Shell:
             changed_at = max(file.changed_at for file in files)
             lives = [self.observe(disk, one, changed_at) for disk, one in zip(disks, wanted)]
             self.check_loaded(lives)
-        switches = plan_together(disks, lives, wanted)
+        switches = self.with_origins(plan_together(disks, lives, wanted), text, moves)
         if any(lives):
             self.phases.end("observe")
         gates = self.gates(switches)
@@ -971,7 +1073,8 @@ class Shell:
             if one.live is None:
                 continue
             check_published(one.plan, one.live.stat, self.params["socket"])
-            if one.plan.gated:
+            # A page has no servers that could be healthy.
+            if one.plan.gated and not one.plan.disk.page:
                 gates[backend] = self.gate(one.live, backend)
             gates.setdefault(backend, judge_gate(one.live.stat, backend, 0))
             if not gates[backend].open:
@@ -1003,7 +1106,7 @@ class Shell:
         acting = reloads or [one for one in switches if one.plan.action == MAP] or [first]
         result: dict[str, Any] = {
             **frontends[0],
-            "changed": any(one.plan.changed for one in switches),
+            "changed": any(one.changed for one in switches),
             "frontend": first.wanted.frontend,
             "frontends": frontends,
             "percent": first.wanted.percent,
@@ -1052,7 +1155,7 @@ class Shell:
             )
         return {
             "name": name,
-            "changed": plan.changed,
+            "changed": switch.changed,
             "backend": backend,
             "previous_backend": plan.previous,
             "previous_backend_on_disk": plan.disk.before.name,
@@ -1061,6 +1164,7 @@ class Shell:
             if gate and switch.live
             else None,
             "map": plan.map,
+            "origin": switch.origin.wanted if switch.origin else None,
             "door": here[0] if here else None,
             "elsewhere": None if here or not doors else doors[0],
             "deciding_rules": [rule.as_dict() for rule in deciding],
@@ -1085,7 +1189,7 @@ class Shell:
                 self.phases.end("validate")
             if self.module.check_mode:
                 return validator, "", None
-            with self.recorded(switches, record, moves):
+            with self.recorded(switches, record, moves), self.origins_recorded(switches):
                 if candidate:
                     if self.params["backup"]:
                         backup = write_backup(config)
@@ -1101,7 +1205,7 @@ class Shell:
     ) -> Confirmed | None:
         try:
             return self.go_live(switches)
-        except (LiveError, HaproxyRuntimeError, OSError) as error:
+        except (LiveError, HaproxyRuntimeError, FileError, OSError) as error:
             self.undo(switches, old, new, error)
         finally:
             self.phases.end("live")
@@ -1117,6 +1221,10 @@ class Shell:
             before = f"worker {live.info.pid}, default_backend {plan.live_before or 'unknown'}\n"
             after = f"new worker, default_backend {plan.disk.after}\n"
             result.append(_difference("running HAProxy", before, after))
+        origin = switch.origin
+        if origin and origin.changed:
+            before = f"{origin.frontend} {origin.on_disk}\n" if origin.on_disk else ""
+            result.append(_difference(f"map {origin.file}", before, shown(origin.entries)))
         return result
 
 
@@ -1128,6 +1236,18 @@ def put(original: ConfigFile, candidate: str) -> ConfigFile:
     if SYSTEMD.is_dir():
         service.note_rewrite(path, written)
     return new
+
+
+def origins_text(path: str) -> str:
+    """The file of the map of origins; empty if it is not there."""
+    return decode(read_file(path).data) if Path(path).exists() else ""
+
+
+def write_origin(origin: Origin) -> None:
+    text = origins_text(origin.file)
+    new = with_origin(text, origin.frontend, origin.wanted)
+    if new != text:
+        write_atomically(origin.file, encode(new))
 
 
 def _difference(header: str, before: str, after: str) -> dict[str, str]:

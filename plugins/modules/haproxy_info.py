@@ -122,6 +122,11 @@ frontends:
     map:
       description: The map of the frontend's rule. Null without a rule.
       type: str
+    origin:
+      description:
+        - If a page has the traffic, such as one for maintenance, the backend from before, by the
+          running HAProxy. Some clients may still reach it. Null otherwise.
+      type: str
     bind:
       description: The addresses as written in the file.
       type: list
@@ -145,6 +150,7 @@ frontends:
       shift: null
       rollback_to: legacy
       map: /etc/haproxy/maps/default_backend.map
+      origin: null
       bind: ["*:80"]
       running: true
       paused: false
@@ -258,6 +264,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules im
     binds,
     default_backend,
     map_rules,
+    origin_rule,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import (
     HaproxySocket,
@@ -307,6 +314,7 @@ def frontend(
         "shift": None,
         "rollback_to": None,
         "map": None,
+        "origin": None,
         "bind": [],
         "running": name in stat.frontends,
         "paused": name in stat.paused,
@@ -319,6 +327,10 @@ def frontend(
         result["bind"] = [printable(address) for address in binds(config, section)]
         rules = [rule for rule in map_rules(config, section) if chosen in (None, rule.path)]
         result["map"] = rules[0].path if rules else None
+        origin = origin_rule(config, section)
+        if origin:
+            found = dict(stats.map_entries(origin.path, 5) or ())
+            result["origin"] = found.get(name)
         result["default_backend"] = default_backend(config, section).name
         # A listen section without default_backend serves from its own servers.
         served_by_itself = name if section.kind == "listen" else None

@@ -69,7 +69,11 @@ def render(role: str, template: str, target: Path, variables: Mapping[str, objec
 
 def haproxy_config(target: Path, variables: Mapping[str, object]) -> str:
     """Write what the role haproxy would, except for what only a service of the system can have."""
-    render("haproxy", "haproxy.cfg.j2", target, variables)
+    page, origins = target.with_name("maintenance.html"), target.with_name("origin.map")
+    page.write_text("<p>Maintenance</p>\n")
+    origins.write_text("# None.\n")
+    files = {"__haproxy_page_file": str(page), "__haproxy_origins": str(origins)}
+    render("haproxy", "haproxy.cfg.j2", target, files | dict(variables))
     text = re.sub(r"^    (?:chroot|user|group) .*\n", "", target.read_text(), flags=re.M)
     target.write_text(text)
     return text

@@ -57,7 +57,7 @@ def adopt(host: Host, **variables: object) -> bool:
         {"name": "bookface.platform.haproxy"},
         haproxy_mode="adopt",
         haproxy_frontend="www",
-        haproxy_adopt_backends=["docker"],
+        haproxy_adopt_backends=["docker", "maintenance"],
         **variables,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -106,5 +106,8 @@ def test_added_switched_and_taken_away(host: Host, by_hand: str) -> None:
         assert load.wait_for(load.requests + 50, seconds=30)
     assert host.check_output(f"sudo cat {CONFIG}") == by_hand.rstrip("\n")
     assert "port 8001" in body(host)
-    assert host.check_output("sudo ls -A /etc/haproxy/maps") == ""
+    assert host.check_output("sudo ls -A /etc/haproxy/maps /etc/haproxy/pages").split() == [
+        "/etc/haproxy/maps:",
+        "/etc/haproxy/pages:",
+    ]
     assert load.summary.failed == 0, load.summary.as_text()

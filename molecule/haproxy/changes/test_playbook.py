@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 from balancer import CONFIG, servers_node
@@ -190,6 +191,55 @@ def test_a_target_of_which_one_server_serves_no_page_gets_no_client(urls: dict[s
     assert re.search(r"docker1-32002: http://\S+:8004/ answers 500, expected 200", output), output
     assert backends(urls) == {"legacy"}
     assert load.summary.failed == 0, load.summary.as_text()
+
+
+def allowed(balancer: str) -> str:
+    """Name of the backend that answers the address of haproxy_maintenance_allow."""
+    headers = as_root(balancer, "curl -s -o /dev/null -D - --interface 127.0.0.2 http://127.0.0.1/")
+    found = re.search(r"x-bookface-backend: (\S+)", headers, re.IGNORECASE)
+    assert found, headers
+    return found[1]
+
+
+@pytest.mark.load
+def test_maintenance_and_back(urls: dict[str, str]) -> None:
+    """Each request gets the site or the page, also one that follows later; some still the site."""
+    begin_at(urls, "docker")
+    succeeded, output = switch("-e", "target=maintenance", "-e", "percent=10")
+    assert not succeeded
+    assert "maintenance is a page for all clients" in output, output
+    with Load(list(urls.values()), clients=16, rate=100, expect="Users:") as load:
+        assert load.wait_for(100, seconds=30)
+        succeeded, output = switch("-e", "target=maintenance")
+        assert succeeded, output
+        assert output.count("5 of 5 requests served by maintenance") == len(BALANCERS), output
+        succeeded, output = switch("-e", "rollback=true")
+        assert succeeded, output
+        assert load.wait_for(load.requests + 100, seconds=30)
+    assert load.summary.failures.keys() == {"status_5xx"}, load.summary.as_text()
+    assert load.summary.by_status.keys() == {"200", "503"}, load.summary.as_text()
+    assert backends(urls) == {"docker"}
+
+    as_root("lb30", "systemctl stop haproxy")
+    try:
+        skip = ("-e", "haproxy_switch_skip=lb30")
+        succeeded, output = switch("-e", "target=maintenance", *skip)
+        assert succeeded, output
+        as_root("lb26", "systemctl restart haproxy")
+        done = ansible("ansible-playbook", "molecule/haproxy/converge.yml")
+        assert done.returncode == 0, done.stdout
+        assert on_disk() == ["maintenance"] * len(BALANCERS)
+        assert [allowed(balancer) for balancer in BALANCERS] == ["docker", "docker"]
+        for url in urls.values():
+            with pytest.raises(HTTPError) as answer:
+                backend(url)
+            assert answer.value.code == 503
+            assert answer.value.headers["X-Bookface-Backend"] == "maintenance"
+    finally:
+        as_root("lb30", "systemctl start haproxy")
+        succeeded, output = switch("-e", "rollback=true")
+    assert succeeded, output
+    assert backends(urls) == {"docker"}
 
 
 def test_a_share_moves_these_clients_and_keeps_them(urls: dict[str, str]) -> None:

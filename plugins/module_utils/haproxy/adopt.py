@@ -21,6 +21,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules im
     default_backend,
     map_rules,
     mode,
+    origin_rule,
+    pages,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
     BACKENDS,
@@ -180,13 +182,18 @@ def _check_all_named(text: str, wanted: Wanted) -> None:
         )
 
 
-def missing_maps_empty(text: str, exists: Callable[[str], bool]) -> str:
-    """The text for a validation before the maps of its rules exist: they are read as empty."""
+def missing_files_empty(text: str, exists: Callable[[str], bool]) -> str:
+    """The text for a validation before its maps and pages exist: they are read as empty."""
     config = parse(text)
     for section in config.sections:
-        for rule in map_rules(config, section):
-            if not exists(rule.path):
-                text = text.replace(f"({rule.path})", "(/dev/null)")
+        origin = origin_rule(config, section)
+        maps = [rule.path for rule in map_rules(config, section)]
+        for path in [*maps, origin.path] if origin else maps:
+            if not exists(path):
+                text = text.replace(f"({path})", "(/dev/null)")
+        for page in pages(config, section):
+            if not exists(page):
+                text = text.replace(f" file {page} ", " file /dev/null ")
     return text
 
 

@@ -102,6 +102,7 @@ class Observed:
     info: Info
     stat: Stat
     entries: Entries | None
+    origins: Entries | None = ()
 
 
 @dataclass(frozen=True)
@@ -157,9 +158,11 @@ def observe(
     frontend: str,
     deadline: Deadline,
     backend: str | None = None,
+    origins: str | None = None,
 ) -> Observed:
     """The state of a single worker, after any reload that is under way has ended.
 
+    ``origins``: the map of origins, whose entries of the frontend are read as well.
     With ``backend`` the statistics cover the frontend, this backend and the backends that the
     entries name, without it all proxies.
     """
@@ -167,13 +170,14 @@ def observe(
         try:
             info = _current(stats, master, deadline)
             entries = read_entries(stats, path, frontend, deadline) if path else None
+            came_from = read_entries(stats, origins, frontend, deadline) if origins else ()
             if backend is None:
                 stat = stats.stat(deadline.left)
             else:
                 named = (backend, *(value for _key, value in entries or ()))
                 stat = stats.stat_of((frontend,), named, deadline.left)
             if stats.info(deadline.left).generation == info.generation:
-                return Observed(info, stat, entries)
+                return Observed(info, stat, entries, came_from)
             last = "a reload happened in between"
         except _UnsettledError as error:
             last = str(error)

@@ -20,6 +20,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules im
     cohort_map,
     defaults_of,
     mode,
+    origin_rule,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
     Config,
@@ -147,6 +148,9 @@ def deciding_rules(
     sections = _with_defaults(config, section)
     facts = _Facts(section.name, _tls(config, section), _acls(config, sections))
     tcp = mode(config, section) == "tcp"
+    origin = origin_rule(config, section)
+    # While a page has the traffic, some clients go where it came from: the switch's own rule.
+    aside = f"%[var({origin.variable})]" if origin else ""
     passing: set[tuple[str, ...]] = set()
     found = []
     for scope, number, words in _lines(config, sections):
@@ -163,7 +167,8 @@ def deciding_rules(
             passing.add(kind)
         backend, sure = None, kind not in passing
         if words[0] == "use_backend":
-            if follows and (number == follows.line or cohort_map(words) == follows.path):
+            own = follows and (number == follows.line or cohort_map(words) == follows.path)
+            if own or words[1] == aside:
                 continue
             backend, resolves = _target(config, words[1])
             sure = resolves

@@ -25,10 +25,14 @@ class RecordError(HaproxyError):
 
 @dataclass(frozen=True)
 class Move:
-    """A switch or shift: the backend that had the traffic, and the one that got it."""
+    """A switch or shift: the backend that had the traffic, and the one that got it.
+
+    ``origin``: where the traffic of a ``source`` that answers by itself came from, see origin.py.
+    """
 
     source: str
     target: str
+    origin: str = ""
 
 
 def record_path(config: str) -> str:
@@ -40,7 +44,11 @@ def parse_record(path: str, text: str) -> dict[str, Move]:
     """The last move of each frontend."""
     try:
         return {
-            str(frontend): Move(_name(move, "from"), _name(move, "to"))
+            str(frontend): Move(
+                _name(move, "from"),
+                _name(move, "to"),
+                _name(move, "origin") if "origin" in move else "",
+            )
             for frontend, move in json.loads(text).items()
         }
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -60,7 +68,12 @@ def _name(move: dict[str, object], key: str) -> str:
 
 def render_record(moves: dict[str, Move]) -> str:
     content = {
-        frontend: {"from": move.source, "to": move.target} for frontend, move in moves.items()
+        frontend: {
+            "from": move.source,
+            "to": move.target,
+            **({"origin": move.origin} if move.origin else {}),
+        }
+        for frontend, move in moves.items()
     }
     return json.dumps(content, indent=2, sort_keys=True) + "\n"
 

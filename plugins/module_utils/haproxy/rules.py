@@ -26,6 +26,7 @@ _COHORT_FETCH = re.compile(r"var\(([^(),\s]+)\),map(?:_str)?\(([^(),\s]+)\)\Z")
 _COHORT_KEY = re.compile(r"fe_name,concat\(/,([^(),\s]+)\)\Z")
 _SET_VAR = re.compile(r"set-var\(([^(),\s]+)\)\Z")
 _COHORT = "mod(100)"
+_SERVERS = ("server", "server-template", "dispatch")
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,45 @@ def follows_cohorts(config: Config, section: Section, rule: MapRule) -> bool:
             if any(before < line and text.endswith(_COHORT) for before, text in numbers):
                 return True
     return False
+
+
+@dataclass(frozen=True)
+class OriginRule:
+    """The rule that looks up where a page's traffic came from: its map, and the variable."""
+
+    path: str
+    variable: str
+    line: int
+
+
+def origin_rule(config: Config, section: Section) -> OriginRule | None:
+    """``http-request set-var(VARIABLE) fe_name,map(PATH)`` of a frontend, see origin.py."""
+    for number, values in _rules(config, section, "http-request"):
+        name = _SET_VAR.match(values[1]) if len(values) == 3 else None
+        fetch = _RULE_FETCH.match(values[2]) if name else None
+        if name and fetch:
+            return OriginRule(fetch.group(1), name.group(1), number)
+    return None
+
+
+def pages(config: Config, section: Section) -> tuple[str, ...]:
+    """The files that a section answers with."""
+    found: list[str] = []
+    for kind in ("http-request", "http-error"):
+        for _number, values in _rules(config, section, kind):
+            at = values.index("file") + 1 if "file" in values else len(values)
+            found += values[at : at + 1]
+    return tuple(found)
+
+
+def answers_alone(config: Config, section: Section) -> bool:
+    """Whether a backend has no servers and answers every request by itself, as a page does."""
+    if section.kind != "backend" or lines_of(config, section, _SERVERS):
+        return False
+    return any(
+        values[1:2] == ["return"] and not {"if", "unless"}.intersection(values)
+        for _number, values in _rules(config, section, "http-request")
+    )
 
 
 def binds(config: Config, section: Section) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors i
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules import (
     default_backend,
     defaults_of,
+    origin_rule,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import Server, Stat
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
@@ -122,6 +123,7 @@ def backends_in_use(config: Config, entries: Entries) -> frozenset[str] | None:
 def _targets(config: Config, section: Section, entries: Entries) -> set[str] | None:
     found = {section.name} if section.kind == "listen" else set()
     mirrored = False
+    origin = origin_rule(config, section)
     for line in config.lines[section.start + 1 : section.end]:
         words = split_words(line) if keyword(line) == "use_backend" else ()
         if len(words) < 2:
@@ -131,6 +133,9 @@ def _targets(config: Config, section: Section, entries: Entries) -> set[str] | N
             return None
         if "%[" not in target:
             found.add(target)
+            continue
+        # During maintenance its servers may go: those who still reach them are working on them.
+        if origin and target == f"%[var({origin.variable})]":
             continue
         by_map = _MAP.search(target)
         if by_map is None:

@@ -22,6 +22,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.edit imp
     set_default_backend,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.origin import Origin
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.precedence import (
     DecidingRule,
     all_deciding,
@@ -33,12 +34,15 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.record i
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules import (
     DefaultBackend,
     MapRule,
+    OriginRule,
+    answers_alone,
     default_backend,
     follows_cohorts,
     is_disabled,
     is_unpublished,
     map_rules,
     mode,
+    origin_rule,
     parse_map_file,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import (
@@ -101,7 +105,8 @@ class Wanted:
 class Disk:
     """The part of a plan that the file alone decides. ``after``: the new default.
 
-    ``deciding``: the rules that decide before default_backend.
+    ``deciding``: the rules that decide before default_backend. ``origin``: the rule that looks up
+    where a page's traffic came from. ``page``: whether the target answers by itself.
     """
 
     before: DefaultBackend
@@ -110,6 +115,8 @@ class Disk:
     rule: MapRule | None
     other_maps: tuple[str, ...]
     deciding: tuple[DecidingRule, ...] = ()
+    origin: OriginRule | None = None
+    page: bool = False
 
     def keep_from(self, backend: str) -> tuple[DecidingRule, ...]:
         """The rules that may keep traffic from a backend."""
@@ -128,6 +135,7 @@ class Reload:
 class Live:
     """The running worker. ``entries``: those of the frontend, None if the worker has no such map.
 
+    ``origins``: the same of the map of origins, empty where the frontend has no rule for it.
     ``stale``: the file changed after the worker had read it. ``reload``: None if impossible, for
     the reason ``unproved`` if that is known.
     """
@@ -138,6 +146,7 @@ class Live:
     stale: bool
     reload: Reload | None = None
     unproved: str = ""
+    origins: Entries | None = ()
 
 
 @dataclass(frozen=True)
@@ -280,6 +289,7 @@ def plan_disk(config: Config, section: Section, wanted: Wanted) -> Disk:
             "HAProxy ignores the rules that select it after each start and reload",
             "Remove 'be-unpublished' from the section first",
         )
+    page = answers_alone(config, target)
     rules = map_rules(config, section)
     chosen = [rule for rule in rules if wanted.map is None or rule.path == wanted.map]
     before = default_backend(config, section)
@@ -291,11 +301,13 @@ def plan_disk(config: Config, section: Section, wanted: Wanted) -> Disk:
     if wanted.shift is None:
         after, edit = wanted.backend, set_default_backend(config, section, wanted.backend)
     else:
+        _check_page(wanted, page)
         _check_shift(wanted, before)
         _check_shift_rules(config, section, wanted, rule)
         after, edit = before.name or "", keep_default_backend(config, section)
     other_maps = tuple(rule.path for rule in rules if rule not in chosen)
-    return Disk(before, after, edit, rule, other_maps, deciding)
+    origin = origin_rule(config, section)
+    return Disk(before, after, edit, rule, other_maps, deciding, origin, page)
 
 
 def _check_way_back(config: Config, section: Section, before: DefaultBackend) -> None:
@@ -324,6 +336,16 @@ def _check_decides(section: Section, wanted: Wanted, rules: tuple[DecidingRule, 
             f"{' and '.join(rule.title for rule in rules)}",
             "Make the backend that these lines name the default_backend and delete them, give them "
             "a condition, or name the frontend that has the traffic",
+        )
+
+
+def _check_page(wanted: Wanted, page: bool) -> None:
+    """A share of the clients of a page would be sent away."""
+    if page:
+        raise SwitchError(
+            f"percent is {wanted.percent}, but backend '{wanted.backend}' has no servers: it "
+            "answers by itself, for all clients or for none",
+            "Set percent to 100",
         )
 
 
@@ -402,6 +424,8 @@ def _no_runtime(disk: Disk, live: Live, wanted: Wanted) -> str:
             return f"HAProxy does not evaluate the map rule after {rule.title}"
     if live.entries is None:
         return f"the running HAProxy has not loaded the map {disk.rule.path}"
+    if disk.origin and live.origins is None:
+        return f"the running HAProxy has not loaded the map {disk.origin.path}"
     if wanted.frontend not in live.stat.frontends:
         return f"the running HAProxy has no frontend '{wanted.frontend}'"
     if wanted.backend not in live.stat.backend_names:
@@ -509,6 +533,11 @@ class Switch:
     wanted: Wanted
     live: Live | None
     plan: Plan
+    origin: Origin | None = None
+
+    @property
+    def changed(self) -> bool:
+        return self.plan.changed or (self.origin is not None and self.origin.changed)
 
 
 def edit_all(config: Config, disks: Sequence[Disk], wanted: Sequence[Wanted]) -> str | None:

@@ -361,6 +361,20 @@ def storage(site: Site, seen: Sequence[Seen], links: Sequence[Link]) -> list[Lin
     return found
 
 
+def pages(seen: Sequence[Seen]) -> list[str]:
+    """Active backends without servers: a page for maintenance."""
+    found: dict[str, None] = {}
+    for host in seen:
+        haproxy = host.get("haproxy") or {}
+        for name, frontend in (haproxy.get("frontends") or {}).items():
+            live = frontend["live_backend"]
+            known = (haproxy.get("backends") or {}).get(live)
+            # A listen section for statistics serves itself.
+            if live != name and known is not None and not known["servers"]:
+                found[live] = None
+    return list(found)
+
+
 def topology(seen: Sequence[Seen]) -> dict[str, Any]:
     """The model, as plain data. C(seen) holds one entry for each machine of the inventory."""
     site = Site(seen)
@@ -369,7 +383,10 @@ def topology(seen: Sequence[Seen]) -> dict[str, Any]:
     links += storage(site, seen, links)
     machines = list(site.machines.values())
     return {
-        "active_backends": [backend.name for backend in backends.values() if backend.active],
+        "active_backends": [
+            *(backend.name for backend in backends.values() if backend.active),
+            *pages(seen),
+        ],
         "backends": [asdict(backend) for backend in backends.values()],
         "machines": [plain(found) for found in machines],
         "links": [asdict(link) for link in links],

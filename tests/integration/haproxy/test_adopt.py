@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
@@ -114,6 +115,13 @@ def rendered(name: str, lab: Lab, **more: Any) -> str:
         "bookface_webhost": "127.0.0.1",
         "__haproxy_adopted": ["docker"],
         "__haproxy_map": str(lab.map),
+        "__haproxy_has_page": False,
+        "__haproxy_maintenance": "maintenance",
+        "__haproxy_page_file": str(lab.directory / "pages" / "maintenance.html"),
+        "__haproxy_origins": str(lab.map.with_name("origin.map")),
+        "__haproxy_allowed": ["127.0.0.2"],
+        "haproxy_maintenance_retry_after": 300,
+        "haproxy_down_page": "",
     }
     return environment.get_template(name).render(variables | more)
 
@@ -313,5 +321,62 @@ def test_two_frontends_of_one_site(stopped: Lab) -> None:
     done = lab.switch("docker", frontend=both)
     assert (done["action"], [one["changed"] for one in done["frontends"]]) == ("map", [True, True])
     assert lab.switch("web", frontend=both)["changed"]
+    assert give_back(lab)["changed"]
+    assert lab.config.read_bytes() == original
+
+
+def seen(port: int, client: str) -> str:
+    """What a client of this address gets: the backend's name, or the page."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10, source_address=(client, 0))
+    try:
+        connection.request("GET", "/")
+        reply = connection.getresponse()
+        return f"{reply.status} {reply.read().decode()}"
+    finally:
+        connection.close()
+
+
+def test_a_page_for_maintenance(stopped: Lab) -> None:
+    """Both frontends of a site show it, and both let those through who are allowed."""
+    lab = stopped
+    other = free_port()
+    second = f"frontend tls\n\tbind 127.0.0.1:{other}\n\tdefault_backend web\n"
+    original = tabs(lab).replace(b"backend images\n", second.encode() + b"backend images\n")
+    lab.config.write_bytes(original)
+    lab.start(settle=False)
+    both = ["www", "tls"]
+
+    def text(name: str) -> str:
+        return rendered(name, lab, __haproxy_has_page=True, __haproxy_frontends=both)
+
+    wanted = {
+        "frontend": both,
+        "backends": text("adopted_backends.cfg.j2"),
+        "rule": text("switch_variables.cfg.j2") + text("switch_rule.cfg.j2"),
+    }
+    # A check may come before page and map are there.
+    assert adopt(lab, check=True, **wanted)["changed"]
+    page, origins = lab.directory / "pages" / "maintenance.html", lab.map.with_name("origin.map")
+    page.parent.mkdir()
+    page.write_text("back soon")
+    origins.write_text("# None.\n")
+    done = adopt(lab, **wanted)
+    assert done["blocks"][-2:] == ["backend docker", "backend maintenance"], done
+    assert "Warnings" not in done["validator"], done["validator"]
+    lab.reload()
+
+    assert lab.switch("maintenance", frontend=both)["changed"]
+    for reload in (False, True):
+        if reload:
+            lab.reload()
+        for port in (lab.port, other):
+            assert seen(port, "127.0.0.1") == "503 back soon"
+            assert seen(port, "127.0.0.2") == "200 legacy"
+    refused = adopt(lab, backends="", rule=None)
+    assert "sends its traffic to backend maintenance, which would be removed" in refused["msg"]
+    arguments = lab.arguments(frontend=both, rollback=True)
+    back = lab.end(lab.begin("haproxy_default_backend", arguments))
+    assert (back["backend"], origins.read_text()) == ("web", "# None.\n"), back
+    assert seen(other, "127.0.0.1") == "200 legacy"
     assert give_back(lab)["changed"]
     assert lab.config.read_bytes() == original

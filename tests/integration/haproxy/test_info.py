@@ -47,6 +47,7 @@ def test_what_the_traffic_follows(lab: Lab) -> None:
         "live_source": "file",
         "shift": None,
         "rollback_to": None,
+        "origin": None,
         "map": str(lab.map),
         "bind": [f"127.0.0.1:{lab.port}"],
         "running": True,

@@ -15,7 +15,7 @@ from tests.support.paths import ROOT
 
 # What is asked of the switch. None is as good as what the playbook passes on if nothing is given.
 WISHES: dict[str, tuple[dict[str, Any], str]] = {
-    "no target": ({}, "No target was given. Choices: legacy, docker."),
+    "no target": ({}, "No target was given. Choices: legacy, docker, maintenance."),
     "unknown target": ({"haproxy_switch_target": "nosuch"}, "There is no backend nosuch."),
     "no percent": (
         {"haproxy_switch_target": "docker", "haproxy_switch_percent": 0},
@@ -36,6 +36,14 @@ WISHES: dict[str, tuple[dict[str, Any], str]] = {
     "unknown load balancer": (
         {"haproxy_switch_target": "docker", "haproxy_switch_skip": "lb7, lb8"},
         "haproxy_switch_skip names lb7, lb8; the load balancers are none",
+    ),
+    "share of maintenance": (
+        {"haproxy_switch_target": "maintenance", "haproxy_switch_percent": 10},
+        "percent is 10, but maintenance is a page for all clients",
+    ),
+    "maintenance that was not adopted": (
+        {"haproxy_switch_target": "maintenance", "haproxy_mode": "adopt"},
+        "Choices: legacy, docker. To have it in a configuration of your own, add it to",
     ),
     "share and rollback": (
         {"haproxy_switch_percent": 10, "haproxy_switch_rollback": True},
@@ -62,6 +70,14 @@ INPUT: dict[str, tuple[dict[str, Any], str]] = {
         {"haproxy_tls_bind": "*:443", "haproxy_tls_certificate": "/nosuch.pem"},
         "haproxy_tls_certificate (/nosuch.pem) gives no certificate with its key",
     ),
+}
+
+
+# What is wrong with a page, as the controller has read it.
+PAGES: dict[str, tuple[bytes, str]] = {
+    "page that is too large": (b"x" * 14337, " has 14337 bytes; expected at most 14336"),
+    "page in another encoding": (b"caf\xe9", "expected the path of a file on this controller"),
+    "page that is none": (b"", "expected the path of a file on this controller"),
 }
 
 
@@ -103,9 +119,17 @@ def refusals(folder: Path, entry: str, cases: dict[str, dict[str, Any]]) -> dict
 
 def test_bad_input_is_refused_by_the_role(tmp_path: Path) -> None:
     """Each problem is the matter of the filter's tests: here, that the role asks it."""
-    said = refusals(tmp_path, "preflight", {"good": {}} | {n: v for n, (v, _w) in INPUT.items()})
-    assert set(said) == set(INPUT), said
-    for case, (_variables, words) in INPUT.items():
+    cases = INPUT | {
+        name: ({"haproxy_maintenance_page": str(tmp_path / name)}, words)
+        for name, (_content, words) in PAGES.items()
+    }
+    for name, (content, _words) in PAGES.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "page").write_text("<p>ä {{ x }} {% y %}</p>")
+    good = {"haproxy_maintenance_page": str(tmp_path / "page")}
+    said = refusals(tmp_path, "preflight", {"good": good} | {n: v for n, (v, _w) in cases.items()})
+    assert set(said) == set(cases), said
+    for case, (_variables, words) in cases.items():
         assert words in said[case]
 
 

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +16,7 @@ import pytest
 import yaml
 
 from tests.support.loopback import LOOPBACK
-from tests.support.paths import ROLES
+from tests.support.paths import COLLECTIONS, PATH, ROLES
 from tests.support.stage import Front, Varnish, fetch
 from tests.support.waiting import until
 
@@ -91,3 +95,37 @@ def test_an_error_at_the_end_of_a_page_is_not_what_is_kept(site: Front, origin: 
             assert fetch(site.url(path)) == page(length)
     origin.page = ERROR
     assert fetch(site.url("showuser.php?user=long")) == ERROR
+
+
+def switch(site: Front, backend: str) -> None:
+    """The module, on the load balancer of this site."""
+    arguments = {
+        "config": str(site.directory / "haproxy.cfg"),
+        "socket": str(site.directory / "admin.sock"),
+        "master_socket": "",
+        "frontend": "bookface",
+        "backend": backend,
+    }
+    module = "ansible_collections.bookface.platform.plugins.modules.haproxy_default_backend"
+    done = subprocess.run(
+        [sys.executable, "-m", module],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(COLLECTIONS), "PATH": PATH},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_maintenance_is_neither_kept_nor_hidden_by_what_is(site: Front, origin: Origin) -> None:
+    kept, new = (site.url(f"showuser.php?user={name}") for name in ("kept", "new"))
+    origin.page = b"Users: before"
+    assert fetch(kept) == origin.page
+    switch(site, "maintenance")
+    for url in (kept, new, kept, new):
+        assert fetch(url) == b"<p>Maintenance</p>\n"
+    switch(site, "legacy")
+    origin.page = b"Users: after"
+    assert fetch(new) == origin.page
+    assert fetch(kept).startswith(b"Users:")

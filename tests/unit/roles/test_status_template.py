@@ -25,6 +25,7 @@ def shown(frontends: dict[str, Any], **dates: Any) -> list[str]:
         hostvars=hosts,
         __haproxy_frontends=["bookface"],
         haproxy_backends=[],
+        haproxy_maintenance_allow=["192.0.2.0/24"],
         __haproxy_swarm=[],
         bookface_image_max_age_days=30,
         __haproxy_info={"version": "3.0", "frontends": frontends},
@@ -56,3 +57,10 @@ def test_a_frontend_that_is_paused() -> None:
     assert len(shown({"bookface": {**known, "paused": False}})) == 2
     warning = shown({"bookface": {**known, "paused": True}})[2]
     assert warning.startswith("WARNING: the frontend is paused and refuses its clients")
+
+
+def test_who_reaches_the_site_during_maintenance() -> None:
+    known = {"live_backend": "maintenance", "default_backend": "maintenance", "bind": ["*:80"]}
+    assert len(shown({"bookface": {**known, "origin": None}})) == 2
+    told = shown({"bookface": {**known, "origin": "docker"}})[2]
+    assert told == "maintenance: the addresses of haproxy_maintenance_allow still reach docker"

@@ -34,6 +34,10 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         {"haproxy_backends": [LEGACY, LEGACY]},
         "need a name each; given are legacy,",
     ),
+    "backend named like the page for maintenance": (
+        {"haproxy_backends": [LEGACY, DOCKER | {"name": "maintenance"}]},
+        "given are legacy, maintenance, maintenance,",
+    ),
     "service named like a backend": (
         {"haproxy_tcp_services": [{"name": "legacy"} | SERVICE]},
         "need a name each",
@@ -111,6 +115,7 @@ SITE: dict[str, Any] = {
     "haproxy_tls_redirect": False,
     "haproxy_tls_hsts_seconds": 3600,
     "pem": "",
+    "maintenance": "maintenance",
     "haproxy_cache": True,
     "haproxy_cache_seconds": 60,
     "haproxy_cache_megabytes": 4,

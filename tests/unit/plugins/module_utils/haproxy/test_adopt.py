@@ -7,7 +7,7 @@ import pytest
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.adopt import (
     AdoptError,
     Wanted,
-    missing_maps_empty,
+    missing_files_empty,
     plan,
     take_out,
 )
@@ -226,9 +226,21 @@ def test_a_backend_that_has_the_traffic_is_not_taken_out() -> None:
 
 def test_maps_that_are_missing_are_read_as_empty() -> None:
     planned = plan(SITE, WANTED)
-    assert missing_maps_empty(planned, lambda _path: True) == planned
-    assert missing_maps_empty(planned, lambda _path: False) == planned.replace(
+    assert missing_files_empty(planned, lambda _path: True) == planned
+    assert missing_files_empty(planned, lambda _path: False) == planned.replace(
         "(/m)", "(/dev/null)"
+    )
+
+
+def test_a_page_that_is_missing_is_read_as_empty() -> None:
+    page = "backend maintenance\n  http-request return status 503 file /p/a.html hdr X y\n"
+    origin = "http-request set-var(txn.o) fe_name,map(/o)\n"
+    planned = plan(SITE, Wanted(page, ("www",), origin + WANTED.rule))
+    assert missing_files_empty(planned, lambda path: path != "/p/a.html") == planned.replace(
+        " /p/a.html ", " /dev/null "
+    )
+    assert missing_files_empty(planned, lambda path: path != "/o") == planned.replace(
+        "(/o)", "(/dev/null)"
     )
 
 

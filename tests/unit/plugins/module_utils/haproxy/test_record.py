@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 NAMES = st.text(min_size=1)
 
 
-@given(st.dictionaries(NAMES, st.builds(Move, NAMES, NAMES)))
+@given(st.dictionaries(NAMES, st.builds(Move, NAMES, NAMES, st.text())))
 def test_there_and_back(moves: dict[str, Move]) -> None:
     assert parse_record("/r", render_record(moves)) == moves
 
@@ -30,6 +30,8 @@ def test_for_a_reader() -> None:
     text = render_record({"f": Move("legacy", "docker")})
     assert json.loads(text) == {"f": {"from": "legacy", "to": "docker"}}
     assert text.endswith("}\n")
+    text = render_record({"f": Move("maintenance", "docker", "legacy")})
+    assert json.loads(text)["f"] == {"from": "maintenance", "to": "docker", "origin": "legacy"}
 
 
 def test_haproxy_does_not_load_it() -> None:
@@ -39,7 +41,8 @@ def test_haproxy_does_not_load_it() -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "1", "null", '{"f": 1}', '{"f": {}}', '{"f": {"from": 1, "to": "a"}}',
-     '{"f": {"from": "", "to": "a"}}', '{"f": {"from": "a"}}', '{"f": null}'],
+     '{"f": {"from": "", "to": "a"}}', '{"f": {"from": "a", "to": "b", "origin": 1}}',
+     '{"f": {"from": "a"}}', '{"f": null}'],
 )  # fmt: skip
 def test_what_is_no_record(text: str) -> None:
     with pytest.raises(RecordError, match=r"the record /r is invalid"):

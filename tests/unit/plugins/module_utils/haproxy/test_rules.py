@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules import (
+    answers_alone,
     default_backend,
     is_disabled,
     map_rules,
     mode,
+    origin_rule,
+    pages,
     parse_map_file,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
@@ -97,6 +100,49 @@ def test_a_rule_in_an_if_block_is_not_relied_on() -> None:
 def test_mode(text: str, found: str | None) -> None:
     config = parse(text)
     assert mode(config, find_frontend(config, "f")) == found
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ("http-request set-var(txn.o) fe_name,map(/o)", ("/o", "txn.o")),
+        ("http-request set-var(txn.o) fe_name,map(/o) if TRUE", None),
+        ("http-request set-var(txn.o) hdr(host),map(/o)", None),
+        ("http-request set-var(txn.o) fe_name,concat(/0),map(/o)", None),
+        (".if A\n  http-request set-var(txn.o) fe_name,map(/o)\n.endif", None),
+    ],
+)
+def test_origin_rule(lines: str, found: tuple[str, str] | None) -> None:
+    config = parse(f"frontend f\n  {lines}\n  default_backend x\n")
+    rule = origin_rule(config, find_frontend(config, "f"))
+    assert (rule and (rule.path, rule.variable)) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "alone"),
+    [
+        ("backend b\n  http-request return status 503 file /p", True),
+        ("backend b\n  http-request return status 503 string 'x if y'", True),
+        ("backend b\n  http-request return status 503 if { path / }", False),
+        ("backend b\n  http-request return status 503 unless { path / }", False),
+        ("backend b\n  http-request return status 503\n  server s 192.0.2.1:80", False),
+        ("backend b\n.if A\n  http-request return status 503\n.endif", False),
+        ("backend b\n  http-request deny", False),
+        ("backend b", False),
+        ("listen b\n  http-request return status 503", False),
+    ],
+)
+def test_a_backend_that_answers_by_itself(text: str, alone: bool) -> None:
+    config = parse(f"{text}\n")
+    assert answers_alone(config, find_backend(config, "b")) is alone
+
+
+def test_pages() -> None:
+    config = parse(
+        "backend b\n  http-request return status 503 file /a hdr X y\n"
+        "  http-error status 503 file /b\n  http-request return status 200 string file\n"
+    )
+    assert pages(config, find_backend(config, "b")) == ("/a", "/b")
 
 
 def test_map_file() -> None:

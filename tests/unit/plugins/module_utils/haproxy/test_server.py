@@ -103,6 +103,13 @@ COHORTS = "use_backend %[var(txn.k),map(/m)] if { var(txn.k),map(/m) -m found }"
             {"/h": [("x.org", "x"), ("y.org", "y")]},
             {"a", "x", "y", "z"},
         ),
+        # Who still reaches the site during maintenance needs no server kept.
+        (
+            f"http-request set-var(txn.o) fe_name,map(/o)\nuse_backend %[var(txn.o)] if office\n"
+            f"{RULE}\ndefault_backend a",
+            {"/m": [("www", "page")], "/o": [("www", "a")]},
+            {"page"},
+        ),
         ("use_backend %[hdr(host)]\ndefault_backend a", {}, None),
         ('use_backend "$B" if { path /b }\ndefault_backend a', {}, None),
         ('default_backend "$B"', {}, None),

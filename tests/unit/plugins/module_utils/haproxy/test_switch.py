@@ -345,6 +345,32 @@ def test_rules_in_the_wrong_order_are_none() -> None:
             plan("".join([*mode, *wrong, *rest]), live(), percent=10)
 
 
+PAGE = "backend page\n  http-request return status 503 file /p\n"
+ORIGIN = (
+    "  http-request set-var(txn.o) fe_name,map(/o)\n"
+    "  use_backend %[var(txn.o)] if { var(txn.o) -m found } { src 192.0.2.1 }\n"
+)
+
+
+def test_a_page_is_for_all_clients() -> None:
+    text = site() + PAGE
+    found = disk(parse(text), Wanted("f", "page"))
+    assert found.page
+    assert not disk(parse(text), Wanted("f", "docker")).page
+    with pytest.raises(SwitchError, match="percent is 10, but backend 'page' has no servers"):
+        disk(parse(text), Wanted("f", "page", percent=10))
+
+
+def test_the_map_of_origins_has_to_be_loaded() -> None:
+    text = site(rule=ORIGIN + RULE)
+    found = plan(text, replace(live(), origins=()))
+    assert (found.engine, found.disk.origin and found.disk.origin.path) == ("runtime", "/o")
+    # The switch's own rule keeps no traffic from the target.
+    assert found.disk.deciding == ()
+    found = plan(text, replace(live(), origins=None))
+    assert found.reason == "the running HAProxy has not loaded the map /o"
+
+
 def test_a_tree_of_files() -> None:
     parts = [
         ("/d/10.cfg", b"defaults\n  mode http\n"),

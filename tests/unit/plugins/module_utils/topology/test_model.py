@@ -177,6 +177,16 @@ class TestLab:
         assert ("web1/apache2", "db1/postgres", 5432, True) in links(model)
         assert ("docker1/bookface-web-1", "db1/postgres", 5432, False) in links(model)
 
+    def test_a_page_has_the_traffic(self, lab: Seen) -> None:
+        haproxy = host(lab, "lb1")["haproxy"]
+        haproxy["frontends"]["bookface"]["live_backend"] = "maintenance"
+        haproxy["frontends"]["stats"]["live_backend"] = "stats"
+        for name in ("maintenance", "stats"):
+            haproxy["backends"][name] = {"status": "UP", "servers": []}
+        model = topology(lab)
+        assert model["active_backends"] == ["maintenance"]
+        assert drawing(model).title == "bookface: the traffic goes to maintenance"
+
     def test_the_model_is_plain_data(self, lab: Seen) -> None:
         model = topology(lab)
         assert json.loads(json.dumps(model)) == model
