@@ -20,15 +20,16 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.fault 
 REFUSALS: tuple[type[Exception], ...]
 try:
     import openstack
-    from keystoneauth1.exceptions import ClientException
+    from keystoneauth1.exceptions import ClientException, ConnectionError, DiscoveryFailure
     from openstack.exceptions import SDKException, raise_from_response
 
     HAS_SDK = True
     # ValueError: an answer that is no JSON.
     REFUSALS = (ClientException, SDKException, ValueError)
+    SILENCE: tuple[type[Exception], ...] = (ConnectionError, DiscoveryFailure, ValueError)
 except ImportError:
     HAS_SDK = False
-    REFUSALS = ()
+    REFUSALS = SILENCE = ()
 
 # Both also in vars/main.yml of the role openstack, for the modules of openstack.cloud. With the
 # library's delays, which double from half a second: about 8 seconds for each request.
@@ -67,6 +68,12 @@ def status(error: Exception) -> int:
     """The status of HTTP of an error, 0 if it has none."""
     # keystoneauth and the SDK name it differently.
     return int(getattr(error, "http_status", None) or getattr(error, "status_code", None) or 0)
+
+
+def is_down(error: Exception) -> bool:
+    """Whether a cloud is out of order, and not something about the question or the credentials."""
+    code = status(error)
+    return code in LATER or code >= 500 or (not code and isinstance(error, SILENCE))
 
 
 def explained(name: str, error: Exception) -> str:

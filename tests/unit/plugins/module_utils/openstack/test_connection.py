@@ -1,0 +1,42 @@
+"""Which errors mean that a cloud is out of order."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.connection import is_down
+from keystoneauth1 import exceptions as keystone
+from openstack import exceptions as sdk
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        keystone.ConnectFailure("Unable to establish connection"),
+        keystone.ConnectTimeout("Request timed out"),
+        keystone.DiscoveryFailure("Could not find versioned identity endpoints"),
+        keystone.ServiceUnavailable("later"),
+        keystone.InternalServerError("oops"),
+        keystone.HttpError("Too Many Requests", http_status=429),
+        keystone.BadGateway("later"),
+        json.JSONDecodeError("Expecting value", "<html>", 0),
+    ],
+)
+def test_a_cloud_that_does_not_answer_is_down(error: Exception) -> None:
+    assert is_down(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        keystone.Unauthorized("no"),
+        keystone.NotFound("no"),
+        keystone.Forbidden("no"),
+        sdk.ConfigException("Cloud x was not found."),
+        keystone.MissingRequiredOptions([]),
+    ],
+)
+def test_a_cloud_that_answers_is_not(error: Exception) -> None:
+    """Not even where the answer is that the credentials are wrong: nobody would see it."""
+    assert not is_down(error)
