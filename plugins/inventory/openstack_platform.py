@@ -100,7 +100,9 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.connection import (
     HAS_SDK,
+    PATIENCE,
     REFUSALS,
+    TIMEOUT,
     connect,
     explained,
     is_down,
@@ -144,20 +146,33 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             "region": str(self.get_option("region") or ""),
             "filters": self.get_option("server_filters") or {},
         }
+        last, last_age = self._last_answer(path, question) if cache else ({}, None)
+        usable = last_age is not None and last_age <= self.get_option("cache_fallback_age")
         try:
-            answer, old = self._ask(question), 0
-            self._keep(path, question, answer)
+            answer, old = self._ask(question, PATIENCE if usable else TIMEOUT), 0
         except REFUSALS as error:
-            answer, old = self._last_answer(path, question, error, cache)
+            # Not the library's exception: its traceback would hide what the cloud says.
+            message = explained(question["cloud"], error)
+            if not is_down(error) or not usable:
+                if is_down(error) and cache and self._falls_back():
+                    message += self._why_none(last_age)
+                raise AnsibleParserError(message) from None
+            answer, old = last, last_age
+            self.display.warning(
+                f"{message}. The inventory is what it said {duration(old)} ago. Playbooks that"
+                " change the cloud refuse to run on that (openstack_inventory_age)"
+            )
+        else:
+            self._keep(path, question, answer)
         self._add(in_order(answer["servers"]), answer["holds"])
         # For all hosts, and so for the controller, which is none of them.
         before = self.inventory.groups["all"].vars.get("openstack_inventory_age", 0)
         self.inventory.set_variable("all", "openstack_inventory_age", max(old, before))
         self.inventory.set_variable("all", "openstack_reach", self.get_option("openstack_reach"))
 
-    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, question: dict[str, Any], timeout: int) -> dict[str, Any]:
         """What the cloud says now."""
-        cloud = connect(question["cloud"], question["region"])
+        cloud = connect(question["cloud"], question["region"], timeout)
         servers = [
             server.to_dict(computed=False)
             for server in cloud.compute.servers(details=True, **question["filters"])
@@ -183,27 +198,21 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             self.set_cache_plugin()
 
     def _last_answer(
-        self, path: str, question: dict[str, Any], error: Exception, cache: bool
-    ) -> tuple[dict[str, Any], int]:
-        """What the cloud said last, and how many seconds ago, if it is out of order now."""
-        # Not the library's exception: its traceback would hide what the cloud says.
-        message = explained(question["cloud"], error)
-        if not (cache and is_down(error) and self._falls_back()):
-            raise AnsibleParserError(message) from None
-        entry = self._cache.get(self.get_cache_key(path))
+        self, path: str, question: dict[str, Any]
+    ) -> tuple[dict[str, Any], int | None]:
+        """What the cloud said last, and how many seconds ago, none if that is not known."""
+        entry = self._cache.get(self.get_cache_key(path)) if self._falls_back() else None
         old = age(entry, question, time())
-        most = self.get_option("cache_fallback_age")
-        if old is None or old > most:
-            told = f"is {duration(old)} old" if old else "does not exist"
-            raise AnsibleParserError(
-                f"{message}. An earlier answer of it that is at most {duration(most)} old"
-                f" (cache_fallback_age) would be used, but {told}"
-            ) from None
-        self.display.warning(
-            f"{message}. The inventory is what it said {duration(old)} ago. Playbooks that change"
-            " the cloud refuse to run on that (openstack_inventory_age)"
+        return ({}, None) if entry is None or old is None else (entry["answer"], old)
+
+    def _why_none(self, old: int | None) -> str:
+        """Why no earlier answer is used."""
+        most = duration(self.get_option("cache_fallback_age"))
+        told = f"is {duration(old)} old" if old else "does not exist"
+        return (
+            f". An earlier answer of it that is at most {most} old (cache_fallback_age) would be"
+            f" used, but {told}"
         )
-        return entry["answer"], old
 
     def _falls_back(self) -> bool:
         """Whether answers are kept. The cache plugin keeps them for as long as they may be used."""

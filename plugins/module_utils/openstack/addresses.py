@@ -65,7 +65,13 @@ def plan_addresses(
     owners = {one.owner for one in away}
     holders = {one.hold.machine for one in away if one.hold}
     for machine in found:
-        if not machine.floating_ip or machine.name in {*servers.blocked, *owners, *holders}:
+        if not machine.floating_ip or machine.name in {*servers.blocked, *owners}:
+            continue
+        if machine.name in holders:
+            made.left.append(
+                f"{ADDRESS} {machine.name}: it holds that of another machine, and gets one of its"
+                " own when that is given back"
+            )
             continue
         server = there.get(machine.name)
         has = attached(server, cloud) if server else []

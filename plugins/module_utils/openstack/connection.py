@@ -34,16 +34,18 @@ except ImportError:
 # Both also in vars/main.yml of the role openstack, for the modules of openstack.cloud. With the
 # library's delays, which double from half a second: about 8 seconds for each request.
 RETRIES = 4
-# Seconds for an answer, which a cloud may otherwise delay for ever.
+# Seconds for an answer, which a cloud may otherwise delay for ever; and where there is another way
+# than to wait. A login takes two requests.
 TIMEOUT = 120
+PATIENCE = 15
 LATER = frozenset({429, 502, 503, 504})
 
 
-def connect(name: str, region: str = "") -> Any:
+def connect(name: str, region: str = "", timeout: int = TIMEOUT) -> Any:
     """A connection with a token. C(name): cloud in clouds.yaml, or C(envvars) for OS_*."""
     options: dict[str, Any] = {"region_name": region} if region else {}
     cloud = openstack.connect(
-        cloud=name, status_code_retries=RETRIES, api_timeout=TIMEOUT, **options
+        cloud=name, status_code_retries=RETRIES, api_timeout=timeout, **options
     )
     # The library does not retry the login.
     for attempt in range(RETRIES):
@@ -73,7 +75,7 @@ def status(error: Exception) -> int:
 def is_down(error: Exception) -> bool:
     """Whether a cloud is out of order, and not something about the question or the credentials."""
     code = status(error)
-    return code in LATER or code >= 500 or (not code and isinstance(error, SILENCE))
+    return code in LATER or code >= 500 or isinstance(error, SILENCE)
 
 
 def explained(name: str, error: Exception) -> str:

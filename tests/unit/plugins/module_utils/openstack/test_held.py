@@ -142,6 +142,16 @@ def test_an_address_stays_where_it_serves_while_its_machine_cannot_have_it() -> 
     )
 
 
+def test_security_groups_of_others_stay_on_the_ports() -> None:
+    cloud = made()
+    cloud["security_groups"].append(thing("theirs", description="", rules=[]))
+    for one in cloud["ports"]:
+        one["security_group_ids"].append("id-theirs")
+    moved = after(cloud, move(cloud, to="swarm1"))
+    assert [one for one in moved["ports"] if "id-theirs" not in one["security_group_ids"]] == []
+    assert after(moved, move(moved, release=True)) == cloud
+
+
 # What is refused.
 
 
@@ -291,6 +301,17 @@ def test_a_new_machine_in_the_place_of_the_holder_gets_it_again() -> None:
     assert whole["servers"]["swarm1"]["security_groups"] == [
         "p", "p-swarm_managers", "p-loadbalancers",
     ]  # fmt: skip
+
+
+def test_a_holder_gets_no_second_address() -> None:
+    """The cloud would refuse it, and end the run."""
+    described = [DESCRIBED[0], DESCRIBED[1] | {"floating_ip": True}]
+    whole = plan(held(), described)
+    assert whole["steps"] == []
+    assert whole["left"] == [
+        "floating address swarm1: it holds that of another machine, and gets one of its own when"
+        " that is given back"
+    ]
 
 
 def test_a_holder_that_is_gone_for_good_is_told() -> None:
