@@ -113,7 +113,6 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.descri
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.hosts import (
     age,
     duration,
-    holds,
     host_variables,
     in_order,
     kept,
@@ -164,7 +163,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             )
         else:
             self._keep(path, question, answer)
-        self._add(in_order(answer["servers"]), answer["holds"])
+        self._add(in_order(answer["servers"]), answer["floating"])
         # For all hosts, and so for the controller, which is none of them.
         before = self.inventory.groups["all"].vars.get("openstack_inventory_age", 0)
         self.inventory.set_variable("all", "openstack_inventory_age", max(old, before))
@@ -178,8 +177,12 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             for server in cloud.compute.servers(details=True, **question["filters"])
         ]
         try:
-            addresses = [
-                (str(one.floating_ip_address), str(one.description or ""))
+            floating = [
+                {
+                    "address": str(one.floating_ip_address),
+                    "description": str(one.description or ""),
+                    "device": (one.port_details or {}).get("device_id") if one.port_id else "",
+                }
                 for one in cloud.network.ips(project_id=cloud.current_project_id)
             ]
         except REFUSALS as error:
@@ -188,8 +191,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
                 "Which floating addresses are held is unknown: "
                 + explained(question["cloud"], error)
             )
-            addresses = []
-        return {"servers": servers, "holds": holds(addresses)}
+            floating = []
+        return {"servers": servers, "floating": floating}
 
     def _keep(self, path: str, question: dict[str, Any], answer: dict[str, Any]) -> None:
         """Note an answer for the time when there is none."""
@@ -223,7 +226,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             self.load_cache_plugin()
         return True
 
-    def _add(self, servers: list[dict[str, Any]], held: list[dict[str, str]]) -> None:
+    def _add(self, servers: list[dict[str, Any]], floating: list[dict[str, Any]]) -> None:
         """Add the servers. Those without an address are still being created."""
         count = Counter(server["name"] for server in servers)
         strict = self.get_option("strict")
@@ -231,7 +234,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             if not server["addresses"]:
                 continue
             name = server["name"] if count[server["name"]] == 1 else server["id"]
-            variables = host_variables(server, held)
+            variables = host_variables(server, floating)
             self.inventory.add_host(name)
             for key, value in variables.items():
                 self.inventory.set_variable(name, key, value)

@@ -369,6 +369,7 @@ def _update(address: Data, at: str, port: str | None, text: str) -> dict[str, An
         "at": at,
         "port_id": port,
         "description": text,
+        "moved": port != address["port_id"],
     }
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import (
@@ -20,42 +20,44 @@ def in_order(servers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(servers, key=lambda server: (server["name"], server["id"]))
 
 
-def holds(addresses: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
-    """The floating addresses that are held at a machine. C(addresses): each and its description."""
-    return [
-        {
-            "platform": hold.platform,
-            "at": hold.machine,
-            "address": address,
-            "of": Names(hold.platform).machine_of(description),
-            "since": hold.since,
-        }
-        for address, description in addresses
-        if (hold := hold_in(description))
-    ]
-
-
 def host_variables(
-    server: Mapping[str, Any], held: Iterable[Mapping[str, str]] = ()
+    server: Mapping[str, Any], floating: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
-    """The variables of a host. An address of version 4 is preferred. C(held): from holds()."""
+    """The variables of a host. An address of version 4 is preferred.
+
+    C(floating): C(address), C(description) and C(device) of the project's floating addresses. The
+    device is a server's id, empty if it is attached to nothing, and none if the cloud says nothing.
+    """
     entries = [entry for entries in (server["addresses"] or {}).values() for entry in entries]
+    # Nova shows a moved address at its old server for a while, where Ansible would reach the new.
+    mine = [one["address"] for one in floating if one["device"] == server["id"]]
+    others = {one["address"] for one in floating if one["device"] not in (None, server["id"])}
 
     def first(kind: str) -> str:
         found = [entry for entry in entries if entry.get("OS-EXT-IPS:type") == kind]
+        found = [entry for entry in found if entry["addr"] not in others]
         return str(min(found, key=lambda entry: entry["version"])["addr"]) if found else ""
 
-    here = ((server.get("metadata") or {}).get(MARK), server["name"])
     return {
         "openstack": dict(server),
         "bookface_address": first("fixed"),
-        "openstack_floating_address": first("floating"),
-        "openstack_holds": [
-            {key: one[key] for key in ("address", "of", "at", "since")}
-            for one in held
-            if (one["platform"], one["at"]) == here
-        ],
+        "openstack_floating_address": first("floating") or next(iter(mine), ""),
+        "openstack_holds": list(_holds(server, floating)),
     }
+
+
+def _holds(
+    server: Mapping[str, Any], floating: Iterable[Mapping[str, Any]]
+) -> Iterator[dict[str, str]]:
+    """The addresses of other machines that are held at a server."""
+    platform = (server.get("metadata") or {}).get(MARK)
+    for one in floating:
+        hold = hold_in(one["description"])
+        if hold and (hold.platform, hold.machine) == (platform, server["name"]):
+            owner = Names(hold.platform).machine_of(one["description"])
+            yield {
+                "address": one["address"], "of": owner, "at": hold.machine, "since": hold.since,
+            }  # fmt: skip
 
 
 def kept(question: Mapping[str, Any], answer: Mapping[str, Any], now: float) -> dict[str, Any]:

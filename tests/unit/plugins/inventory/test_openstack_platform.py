@@ -32,7 +32,7 @@ from ansible_collections.bookface.platform.plugins.inventory import openstack_pl
 address = {{"addr": {SAID!r}, "OS-EXT-IPS:type": "fixed", "version": 4}}
 web1 = {{"id": "1", "name": "web1", "addresses": {{"net": [address]}},
          "metadata": {{"bookface_platform": "p"}}}}
-held = SimpleNamespace(floating_ip_address="203.0.113.9",
+held = SimpleNamespace(floating_ip_address="203.0.113.9", port_id="2", port_details=None,
                        description="bookface_platform=p machine=lb1 bookface_held=p/web1/now")
 
 def answer(what):

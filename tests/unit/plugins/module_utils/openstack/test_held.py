@@ -74,6 +74,7 @@ def test_one_request_moves_the_address_and_records_the_hold() -> None:
             "at": "swarm1",
             "port_id": "port-id-swarm1",
             "description": f"{MARK} machine=lb1 {HELD}",
+            "moved": True,
         }
     ]
     # The same clients as before reach it there.
