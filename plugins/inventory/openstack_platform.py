@@ -95,7 +95,7 @@ from collections import Counter
 from time import time
 from typing import Any
 
-from ansible.errors import AnsibleParserError
+from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.connection import (
@@ -152,7 +152,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         except REFUSALS as error:
             # Not the library's exception: its traceback would hide what the cloud says.
             message = explained(question["cloud"], error)
-            if not is_down(error) or not usable:
+            if last_age is None or not usable or not is_down(error):
                 if is_down(error) and cache and self._falls_back():
                     message += self._why_none(last_age)
                 raise AnsibleParserError(message) from None
@@ -204,7 +204,12 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         self, path: str, question: dict[str, Any]
     ) -> tuple[dict[str, Any], int | None]:
         """What the cloud said last, and how many seconds ago, none if that is not known."""
-        entry = self._cache.get(self.get_cache_key(path)) if self._falls_back() else None
+        try:
+            entry = self._cache.get(self.get_cache_key(path)) if self._falls_back() else None
+        except AnsibleError as error:
+            # A damaged file, which Ansible has removed: nothing that the cloud's answer requires.
+            self.display.warning(str(error))
+            entry = None
         old = age(entry, question, time())
         return ({}, None) if entry is None or old is None else (entry["answer"], old)
 

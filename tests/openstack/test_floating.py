@@ -18,7 +18,7 @@ from openstack.connection import Connection
 from tests.support.commands import failures, kill_tree, recap
 
 Done = subprocess.CompletedProcess[str]
-VMS = [
+VMS: list[dict[str, Any]] = [
     {"name": "lb1", "groups": ["loadbalancers"], "floating_ip": True},
     {"name": "web1", "groups": ["legacy_web"]},
 ]

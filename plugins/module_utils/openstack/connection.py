@@ -18,18 +18,22 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.fault 
 )
 
 REFUSALS: tuple[type[Exception], ...]
+# Those of them that come from no answer at all.
+SILENCE: tuple[type[Exception], ...]
 try:
     import openstack
-    from keystoneauth1.exceptions import ClientException, ConnectionError, DiscoveryFailure
+    from keystoneauth1.exceptions import ClientException, DiscoveryFailure
+    from keystoneauth1.exceptions import ConnectionError as NoConnection
     from openstack.exceptions import SDKException, raise_from_response
 
     HAS_SDK = True
     # ValueError: an answer that is no JSON.
     REFUSALS = (ClientException, SDKException, ValueError)
-    SILENCE: tuple[type[Exception], ...] = (ConnectionError, DiscoveryFailure, ValueError)
+    SILENCE = (NoConnection, DiscoveryFailure, ValueError)
 except ImportError:
     HAS_SDK = False
-    REFUSALS = SILENCE = ()
+    REFUSALS = ()
+    SILENCE = ()
 
 # Both also in vars/main.yml of the role openstack, for the modules of openstack.cloud. With the
 # library's delays, which double from half a second: about 8 seconds for each request.

@@ -87,16 +87,17 @@ def read(file: Path, *answers: str, cache: bool = True) -> tuple[dict[str, Any],
     return json.loads(done.stdout or "{}"), " ".join(done.stderr.split())
 
 
-def change(file: Path, kept: Any) -> None:
-    """Another answer in the cache. The payload is Ansible's."""
+def kept(file: Path) -> Path:
+    """The answer in the cache."""
     (entry,) = (file.parent / "cache").iterdir()
-    entry.write_text(json.dumps({"__payload__": json.dumps(kept)}))
+    return entry
 
 
 def grow_old(file: Path, seconds: int) -> None:
-    (entry,) = (file.parent / "cache").iterdir()
-    told = json.loads(json.loads(entry.read_text())["__payload__"])
-    change(file, told | {"time": told["time"] - seconds})
+    """The payload is Ansible's."""
+    told = json.loads(json.loads(kept(file).read_text())["__payload__"])
+    told["time"] -= seconds
+    kept(file).write_text(json.dumps({"__payload__": json.dumps(told)}))
 
 
 def test_what_a_cloud_says_is_no_template_neither_at_once_nor_kept(file: Path) -> None:
@@ -145,6 +146,14 @@ def test_an_answer_that_is_too_old_or_to_another_question_is_not_used(file: Path
     assert read(file, *DOWN, cache=False)[0] == {}
     file.write_text(file.read_text() + "region: other\n")
     assert read(file, *DOWN)[0] == {}
+
+
+def test_a_damaged_cache_does_not_hide_the_cloud(file: Path) -> None:
+    read(file, *UP)
+    kept(file).write_text("{")
+    found, said = read(file, *UP)
+    assert found["address"] == SAID
+    assert "was corrupt" in said
 
 
 def test_without_a_cache_nothing_is_kept(file: Path) -> None:
