@@ -85,6 +85,20 @@ def test_no_playbook_is_left_out() -> None:
     assert {one.name for one in (ROOT / "playbooks").glob("*.yml")} == known
 
 
+@pytest.mark.parametrize("playbook", ["status", "topology"])
+def test_machines_of_which_none_answers_end_a_run(tmp_path: Path, playbook: str) -> None:
+    inventory = tmp_path / "hosts.yml"
+    lb1 = {"ansible_host": "127.0.0.1", "ansible_port": 1}
+    groups = {"loadbalancers": {"hosts": {"lb1": lb1}}}
+    inventory.write_text(json.dumps({"all": {"children": groups}}))
+    done = subprocess.run(
+        ["ansible-playbook", "-i", str(inventory), f"playbooks/{playbook}.yml"],
+        cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "Connection refused" in told(done)
+
+
 def with_two_databases(directory: Path, *arguments: str) -> Done:
     """A playbook on machines that are not asked."""
     inventory = directory / "hosts.yml"
