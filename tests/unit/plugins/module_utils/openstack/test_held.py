@@ -21,10 +21,23 @@ HELD = f"bookface_held=p/swarm1/{NOW}"
 LB2: Data = {"name": "lb2", "groups": ["loadbalancers"], "floating_ip": True}
 
 
+# What openstack_platform_info has of the subsets servers and network.
+SUBSET = (
+    "project_id", "user_id", "servers", "networks", "subnets", "routers", "security_groups",
+    "floating_ips", "ports",
+)  # fmt: skip
+
+
 def move(cloud: Data, described: list[Data] = DESCRIBED, now: str = NOW, **asked: Any) -> Data:
     return dict(
         FILTERS["openstack_move"](
-            read(described), "p", cloud, network="", external="public", now=now, **asked
+            read(described),
+            "p",
+            {key: cloud[key] for key in SUBSET},
+            network="",
+            external="public",
+            now=now,
+            **asked,
         )
     )
 
