@@ -16,7 +16,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.descri
     Names,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.held import (
-    RELEASE,
+    GIVE_BACK,
     Owned,
     held,
 )
@@ -24,6 +24,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps 
     ADDRESS,
     CHANGE,
     CREATE,
+    RELEASE,
+    REMOVE,
     REPLACE,
     Data,
     Plan,
@@ -136,6 +138,7 @@ def _held(
     """Addresses that are held: they stay, and a new machine of the same name gets them again."""
     described = {machine.name for machine in found}
     new = {step.name for step in servers.steps if step.do in (CREATE, REPLACE)}
+    going = {step.name for step in servers.steps if step.do in (REMOVE, RELEASE)}
     for one in away:
         if not one.hold:
             continue
@@ -145,19 +148,25 @@ def _held(
         at = f"{one.words}: held at {holder} since {one.hold.since}"
         if one.owner not in described:
             at += f", {one.owner or 'its machine'} is no longer described"
-        if (
+        if holder in going:
+            made.faults.append(
+                f"confirm_remove names {holder}, which holds the {one.words}. Give that back"
+                f" ({GIVE_BACK}) or move it to another machine first"
+            )
+        elif (
             holder not in new
             and server
             and (one.address["port_id"] in ports_of(server, cloud) or holder in servers.blocked)
         ):
-            made.held.append(f"{at}; to give it back: {RELEASE}")
+            made.held.append(f"{at}; to give it back: {GIVE_BACK}")
         elif holder in new or (
             server and holder in described and not _elsewhere(server, network, cloud)
         ):
             made.steps.append(Step(CHANGE, ADDRESS, holder, again, id_))
         else:
             made.held.append(
-                f"{at}, which does not have it: nobody is served there. To give it back: {RELEASE}"
+                f"{at}, which does not have it: nobody is served there. To give it back:"
+                f" {GIVE_BACK}"
             )
 
 

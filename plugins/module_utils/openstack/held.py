@@ -40,7 +40,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps 
 
 # What Neutron takes as a description.
 DESCRIPTION_LIMIT = 255
-RELEASE = "ansible-playbook playbooks/floating_address.yml -e release=true"
+GIVE_BACK = "ansible-playbook playbooks/floating_address.yml -e release=true"
 
 
 @dataclass(frozen=True)
@@ -333,7 +333,7 @@ def _move(made: Move, asked: Asked, chosen: Owned, places: _Places) -> None:
         made.lines.append(f"{'hold':<7} {chosen.words}: at {to} since {hold.since}")
     else:
         moved = "" if address["port_id"] == port["id"] else f"from {places.at(address)} to {to}, "
-        made.lines.append(f"{CHANGE:<7} {chosen.words}: {moved}held at {to} until {RELEASE}")
+        made.lines.append(f"{CHANGE:<7} {chosen.words}: {moved}held at {to} until {GIVE_BACK}")
         made.address.append(_update(address, to, port["id"], text))
     owner = places.machines.get(chosen.owner)
     if owner and (missing := [g for g in owner.groups if g not in places.machines[to].groups]):

@@ -343,6 +343,13 @@ def test_a_holder_that_is_gone_for_good_is_told() -> None:
     ] == "port-id-lb1"  # fmt: skip
 
 
+def test_a_holder_is_not_removed_under_the_address() -> None:
+    (fault,) = plan(held(), DESCRIBED[:1], confirm_remove=["swarm1"])["faults"]
+    assert fault.startswith(
+        "confirm_remove names swarm1, which holds the floating address lb1 (203.0.113.9). Give that"
+    )
+
+
 def test_an_address_whose_machine_is_no_longer_described_is_not_released_under_the_holder() -> None:
     whole = plan(held(), DESCRIBED[1:], confirm_remove=["lb1"])
     assert not [step for step in whole["steps"] if step["kind"] == "floating address"]
