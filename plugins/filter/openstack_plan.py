@@ -21,6 +21,9 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack import
     fault as openstack_fault,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
+    held as openstack_held,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
     keys as openstack_keys,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.openstack import (
@@ -112,7 +115,14 @@ def plan(entries: Sequence[Data], platform: str, settings: Data, cloud: Data) ->
             "adoption": openstack_servers.adoption(machine, names),
             "image_id": next(iter(openstack_steps.images(cloud, machine.image)), machine.image),
             "kept_groups": made.kept.get(machine.name, extra),
-            "security_groups": openstack_servers.security_groups(machine, names),
+            "security_groups": [
+                *dict.fromkeys(
+                    [
+                        *openstack_servers.security_groups(machine, names),
+                        *made.lent.get(machine.name, []),
+                    ]
+                )
+            ],
             "user_data": openstack_keys.with_keys(texts.get(machine.name, ""), wanted.public_keys),
             "in_swarm": machine.in_swarm,
             "volume_name": names.volume(machine.name),
@@ -120,9 +130,29 @@ def plan(entries: Sequence[Data], platform: str, settings: Data, cloud: Data) ->
         }
         for machine in found
     }
-    network = openstack_steps.network_id(names, wanted, cloud)
+    network = openstack_steps.network_id(names, wanted.network, cloud)
     freed = openstack_removal.freed(made, names, cloud)
     return {"servers": servers, "network": network, "freed": freed, **_as_data(made)}
+
+
+def move(
+    entries: Sequence[Data],
+    platform: str,
+    cloud: Data,
+    network: str,
+    external: str,
+    now: str,
+    **asked: Any,
+) -> dict[str, Any]:
+    """See openstack_move.yml beside this file."""
+    return openstack_held.plan_move(
+        openstack_held.Asked(now=now, **asked),
+        _machines(entries),
+        openstack_description.Names(platform),
+        network,
+        external,
+        cloud,
+    ).as_data()
 
 
 def removal(cloud: Data, platform: str, volumes: bool) -> dict[str, Any]:
@@ -220,6 +250,7 @@ class FilterModule:
             "openstack_fault": fault,
             "openstack_jump": openstack_description.jump_name,
             "openstack_machines": machines,
+            "openstack_move": move,
             "openstack_names": names,
             "openstack_pending": pending,
             "openstack_plan": plan,

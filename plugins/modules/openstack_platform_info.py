@@ -23,6 +23,14 @@ options:
       - Region of the cloud. Empty uses that of C(clouds.yaml).
     type: str
     default: ""
+  gather_subset:
+    description:
+      - What to read. V(servers) and V(network) require Nova and Neutron alone, so they are there
+        while other services of the cloud are down.
+    type: list
+    elements: str
+    choices: [all, servers, network]
+    default: [all]
   consoles:
     description:
       - Names of servers whose console is read as well.
@@ -58,9 +66,9 @@ EXAMPLES = r"""
 RETURN = r"""
 found:
   description: >-
-    What exists: C(project_id), C(user_id), C(block_storage), C(limits), C(images), C(flavors),
-    C(zones), C(networks), C(subnets), C(routers), C(security_groups), C(server_groups),
-    C(keypairs), C(servers), C(floating_ips), C(ports) and C(volumes), as
+    C(project_id) and C(user_id), C(servers), of C(network) C(networks), C(subnets), C(routers),
+    C(security_groups), C(floating_ips) and C(ports), of C(all) also C(block_storage), C(limits),
+    C(images), C(flavors), C(zones), C(server_groups), C(keypairs) and C(volumes). So
     P(bookface.platform.openstack_plan#filter) reads them.
   returned: always
   type: dict
@@ -243,17 +251,27 @@ def zones(cloud: Any) -> list[str]:
     ]
 
 
-def look(name: str, region: str) -> tuple[Any, dict[str, Any]]:
-    """The connection, and all resources."""
+def look(name: str, region: str, subset: list[str]) -> tuple[Any, dict[str, Any]]:
+    """The connection, and the resources that are asked for."""
     cloud = connect(name, region)
+    found = {"project_id": cloud.current_project_id, "user_id": cloud.current_user_id or ""}
+    if {"all", "servers"} & {*subset}:
+        found["servers"] = servers(cloud)
+    if {"all", "network"} & {*subset}:
+        found |= networks(cloud)
+    if "all" in subset:
+        found |= supplies(cloud)
+    return cloud, found
+
+
+def supplies(cloud: Any) -> dict[str, Any]:
+    """What servers are made of, with and for."""
     images: dict[str, list[str]] = {}
     known = list(cloud.image.images(status="active"))
     for image in sorted(known, key=lambda one: (one.created_at or "", one.id), reverse=True):
         images.setdefault(image.name, []).append(image.id)
-    found = {
-        "project_id": cloud.current_project_id,
+    return {
         "block_storage": cloud.has_service("block-storage"),
-        "user_id": cloud.current_user_id or "",
         "limits": limits(cloud),
         "images": images,
         "flavors": {
@@ -273,11 +291,8 @@ def look(name: str, region: str) -> tuple[Any, dict[str, Any]]:
             {"id": one.id, "name": one.name, "policy": one.policy or (one.policies or [""])[0]}
             for one in cloud.compute.server_groups()
         ],
-        "servers": servers(cloud),
         "volumes": volumes(cloud),
-        **networks(cloud),
     }
-    return cloud, found
 
 
 def console(cloud: Any, server: dict[str, Any], lines: int) -> str:
@@ -296,6 +311,12 @@ def main() -> None:
         argument_spec={
             "cloud": {"type": "str", "required": True},
             "region": {"type": "str", "default": ""},
+            "gather_subset": {
+                "type": "list",
+                "elements": "str",
+                "choices": ["all", "servers", "network"],
+                "default": ["all"],
+            },
             "consoles": {"type": "list", "elements": "str", "default": []},
             "console_lines": {"type": "int", "default": 30},
         },
@@ -304,10 +325,11 @@ def main() -> None:
     if not HAS_SDK:
         module.fail_json(msg=missing_required_lib("openstacksdk"))
     try:
-        cloud, found = look(module.params["cloud"], module.params["region"])
+        asked = (module.params[key] for key in ("cloud", "region", "gather_subset"))
+        cloud, found = look(*asked)
         consoles = {
             server["name"]: console(cloud, server, module.params["console_lines"])
-            for server in found["servers"]
+            for server in found.get("servers", [])
             if server["name"] in module.params["consoles"]
         }
     except REFUSALS as error:

@@ -161,6 +161,13 @@ class Site:
     def deprovision(self, *arguments: str, **variables: Any) -> subprocess.CompletedProcess[str]:
         return self.run("ansible-playbook", "deprovision.yml", *arguments, **variables)
 
+    def floating_address(
+        self, *arguments: str, **variables: Any
+    ) -> subprocess.CompletedProcess[str]:
+        return self.run(
+            "ansible-playbook", "playbooks/floating_address.yml", *arguments, **variables
+        )
+
     def ask(self) -> dict[str, dict[str, Any]]:
         """Machine of the inventory → what the roles of the platform read there.
 
@@ -220,7 +227,10 @@ def inventory(lab: Lab, directory: Path, platform: str) -> Site:
     """The project's inventory for a platform of this name in the test's cloud, without machines."""
     shutil.copytree(ROOT / "inventories/openstack", directory / "inventory")
     file = directory / "inventory/openstack.yml"
-    told = yaml.safe_load(file.read_text()) | {"only_clouds": ["lab"]}
+    told = yaml.safe_load(file.read_text()) | {
+        "only_clouds": ["lab"],
+        "cache_connection": str(directory / "cache"),
+    }
     told["server_filters"]["metadata"]["bookface_platform"] = platform
     file.write_text(yaml.safe_dump(told))
     subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", directory / "id"], check=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from described import VMS, Site
+from openstack.connection import Connection
 
 from tests.support.commands import failures
 
@@ -44,6 +47,14 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         ],
     ),
     "expired": ({"openstack_cloud": "expired"}, ["an expired token"]),
+    "lapsed": (
+        {"openstack_cloud": "lapsed"},
+        ["lapsed: the cloud refused the credentials", "an expired token or application credential"],
+    ),
+    "removed": (
+        {"openstack_cloud": "removed"},
+        ["removed: the cloud refused the credentials"],
+    ),
     "away": (
         {"openstack_cloud": "away"},
         ["away: the cloud's endpoint cannot be reached"],
@@ -105,9 +116,27 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
 }
 
 
+def application_credential(cloud: Connection, name: str) -> dict[str, Any]:
+    """The login by one that has expired, or that somebody has removed."""
+    end = datetime.now(timezone.utc) + timedelta(seconds=1 if name == "lapsed" else 600)
+    made = cloud.identity.create_application_credential(
+        cloud.current_user_id, name, expires_at=end.strftime("%Y-%m-%dT%H:%M:%S")
+    )
+    if name == "removed":
+        cloud.identity.delete_application_credential(cloud.current_user_id, made)
+    while name == "lapsed" and datetime.now(timezone.utc) <= end:
+        time.sleep(0.1)
+    auth_url = cloud.config.get_auth_args()["auth_url"]
+    return {
+        "auth_type": "v3applicationcredential",
+        "auth": {"auth_url": auth_url, "application_credential_id": made.id,
+                 "application_credential_secret": made.secret},
+    }  # fmt: skip
+
+
 @contextmanager
 def strange_clouds(site: Site) -> Iterator[None]:
-    """More in clouds.yaml: a wrong password, an address where nobody is, a dead token."""
+    """More in clouds.yaml: a wrong password, an address where nobody is, dead tokens and others."""
     before = site.lab.clouds.read_text()
     known = json.loads(before)["clouds"]
     for name in ("wrong", "away", "expired"):
@@ -124,6 +153,8 @@ def strange_clouds(site: Site) -> Iterator[None]:
         "auth": {"token": token, "auth_url": known["lab"]["auth"]["auth_url"],
                  "project_name": "demo", "project_domain_name": "Default"},
     }  # fmt: skip
+    for name in ("lapsed", "removed"):
+        known[name] = known["lab"] | application_credential(cloud, name)
     site.lab.clouds.write_text(json.dumps({"clouds": known}))
     try:
         yield

@@ -4,26 +4,34 @@
 """The floating addresses of a plan.
 
 An address outlives its server. One that somebody has attached by hand is used as it is, and neither
-marked nor released.
+marked nor released. One that is held at another machine stays there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import (
     Machine,
     Names,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.held import (
+    GIVE_BACK,
+    Owned,
+    held,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps import (
     ADDRESS,
     CHANGE,
     CREATE,
+    RELEASE,
+    REMOVE,
     REPLACE,
     Data,
     Plan,
     Settings,
     Step,
+    attached,
     has_mark,
     listed,
     network_id,
@@ -44,7 +52,7 @@ def plan_addresses(
 ) -> None:
     """C(servers) is their part of the plan: one that is replaced gives its address to the new."""
     marked = _marked(names, cloud)
-    network = network_id(names, wanted, cloud)
+    network = network_id(names, wanted.network, cloud)
     replaced = {step.name for step in servers.steps if step.do == REPLACE}
     there = {one["name"]: one for one in cloud["servers"] if _ours_soon(one, names, servers)}
     # A machine that was renamed keeps the address that is marked with its old name.
@@ -54,8 +62,18 @@ def plan_addresses(
         if machine.floating_ip and machine.name in there
         for one in attached(there[machine.name], cloud)
     }
+    away = held(found, names, cloud)
+    _held(made, found, away, network, there, cloud, servers)
+    owners = {one.owner for one in away}
+    holders = {one.hold.machine for one in away if one.hold}
     for machine in found:
-        if not machine.floating_ip or machine.name in servers.blocked:
+        if not machine.floating_ip or machine.name in {*servers.blocked, *owners}:
+            continue
+        if machine.name in holders:
+            made.left.append(
+                f"{ADDRESS} {machine.name}: it holds that of another machine, and gets one of its"
+                " own when that is given back"
+            )
             continue
         server = there.get(machine.name)
         has = attached(server, cloud) if server else []
@@ -99,11 +117,57 @@ def plan_addresses(
     allocated = {machine.name for machine in found if machine.floating_ip and not machine.address}
     for address in marked:
         name = names.machine_of(address["description"])
+        if address["id"] in {one.address["id"] for one in away}:
+            continue
         # A server that cannot be removed keeps its address.
         if name in allocated or name in servers.blocked or address["address"] in given:
             continue
         if address["id"] not in used:
             surplus(made, ADDRESS, name, address["id"], address["address"], wanted)
+
+
+def _held(
+    made: Plan,
+    found: Sequence[Machine],
+    away: Sequence[Owned],
+    network: str,
+    there: Mapping[str, Data],
+    cloud: Data,
+    servers: Plan,
+) -> None:
+    """Addresses that are held: they stay, and a new machine of the same name gets them again."""
+    described = {machine.name for machine in found}
+    new = {step.name for step in servers.steps if step.do in (CREATE, REPLACE)}
+    going = {step.name for step in servers.steps if step.do in (REMOVE, RELEASE)}
+    for one in away:
+        if not one.hold:
+            continue
+        holder, told = one.hold.machine, f"held since {one.hold.since}"
+        id_, again = one.address["id"], f"attach that of {one.owner}, {told}"
+        server = there.get(holder)
+        at = f"{one.words}: held at {holder} since {one.hold.since}"
+        if one.owner not in described:
+            at += f", {one.owner or 'its machine'} is no longer described"
+        if holder in going:
+            made.faults.append(
+                f"confirm_remove names {holder}, which holds the {one.words}. Give that back"
+                f" ({GIVE_BACK}) or move it to another machine first"
+            )
+        elif (
+            holder not in new
+            and server
+            and (one.address["port_id"] in ports_of(server, cloud) or holder in servers.blocked)
+        ):
+            made.held.append(f"{at}; to give it back: {GIVE_BACK}")
+        elif holder in new or (
+            server and holder in described and not _elsewhere(server, network, cloud)
+        ):
+            made.steps.append(Step(CHANGE, ADDRESS, holder, again, id_))
+        else:
+            made.held.append(
+                f"{at}, which does not have it: nobody is served there. To give it back:"
+                f" {GIVE_BACK}"
+            )
 
 
 def _elsewhere(server: Data, network: str, cloud: Data) -> bool:
@@ -167,12 +231,6 @@ def _marked(names: Names, cloud: Data) -> list[Data]:
     return sorted(found, key=lambda one: (one["description"], bool(one["port_id"]), one["id"]))
 
 
-def attached(server: Data, cloud: Data) -> list[Data]:
-    """The floating addresses of a server, whoever has attached them, according to Neutron."""
-    ports = ports_of(server, cloud)
-    return [one for one in own(cloud["floating_ips"], cloud) if one["port_id"] in ports]
-
-
 def unseen(found: Sequence[Machine], names: Names, cloud: Data) -> list[str]:
     """Servers that do not show their attached floating address: Nova learns of it later."""
     return list(_unseen(found, names, cloud))
@@ -180,9 +238,10 @@ def unseen(found: Sequence[Machine], names: Names, cloud: Data) -> list[str]:
 
 def _unseen(found: Sequence[Machine], names: Names, cloud: Data) -> Iterator[str]:
     servers = {one["name"]: one for one in ours(cloud["servers"], names)}
+    holders = {one.hold.machine for one in held(found, names, cloud) if one.hold}
     for machine in found:
         server = servers.get(machine.name)
-        if machine.floating_ip and server:
+        if (machine.floating_ip or machine.name in holders) and server:
             has = attached(server, cloud)
             if any(one["address"] not in server["addresses"] for one in has):
                 yield machine.name

@@ -18,31 +18,38 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.fault 
 )
 
 REFUSALS: tuple[type[Exception], ...]
+# Those of them that come from no answer at all.
+SILENCE: tuple[type[Exception], ...]
 try:
     import openstack
-    from keystoneauth1.exceptions import ClientException
+    from keystoneauth1.exceptions import ClientException, DiscoveryFailure
+    from keystoneauth1.exceptions import ConnectionError as NoConnection
     from openstack.exceptions import SDKException, raise_from_response
 
     HAS_SDK = True
     # ValueError: an answer that is no JSON.
     REFUSALS = (ClientException, SDKException, ValueError)
+    SILENCE = (NoConnection, DiscoveryFailure, ValueError)
 except ImportError:
     HAS_SDK = False
     REFUSALS = ()
+    SILENCE = ()
 
 # Both also in vars/main.yml of the role openstack, for the modules of openstack.cloud. With the
 # library's delays, which double from half a second: about 8 seconds for each request.
 RETRIES = 4
-# Seconds for an answer, which a cloud may otherwise delay for ever.
+# Seconds for an answer, which a cloud may otherwise delay for ever; and where there is another way
+# than to wait. A login takes two requests.
 TIMEOUT = 120
+PATIENCE = 15
 LATER = frozenset({429, 502, 503, 504})
 
 
-def connect(name: str, region: str = "") -> Any:
+def connect(name: str, region: str = "", timeout: int = TIMEOUT) -> Any:
     """A connection with a token. C(name): cloud in clouds.yaml, or C(envvars) for OS_*."""
     options: dict[str, Any] = {"region_name": region} if region else {}
     cloud = openstack.connect(
-        cloud=name, status_code_retries=RETRIES, api_timeout=TIMEOUT, **options
+        cloud=name, status_code_retries=RETRIES, api_timeout=timeout, **options
     )
     # The library does not retry the login.
     for attempt in range(RETRIES):
@@ -67,6 +74,12 @@ def status(error: Exception) -> int:
     """The status of HTTP of an error, 0 if it has none."""
     # keystoneauth and the SDK name it differently.
     return int(getattr(error, "http_status", None) or getattr(error, "status_code", None) or 0)
+
+
+def is_down(error: Exception) -> bool:
+    """Whether a cloud is out of order, and not something about the question or the credentials."""
+    code = status(error)
+    return code in LATER or code >= 500 or isinstance(error, SILENCE)
 
 
 def explained(name: str, error: Exception) -> str:

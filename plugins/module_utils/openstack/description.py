@@ -25,6 +25,8 @@ GROUPS_MARK, IMAGE_MARK = "bookface_groups", "bookface_image"
 USER_DATA_MARK, DISK_MARK = "bookface_user_data", "bookface_disk"
 # On a machine that was made by hand. Those that we create have an image mark instead.
 ADOPTED_MARK = "bookface_adopted"
+# At the end of a floating address's description, while floating_address.yml holds it at a machine.
+HELD_MARK = "bookface_held"
 
 # Gigabytes of a volume to boot from, where no size is given: the disk of a small flavor.
 BOOT_VOLUME = 20
@@ -71,6 +73,42 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class Hold:
+    """A floating address that stays at a machine until it is released, whoever it belongs to."""
+
+    platform: str
+    machine: str
+    since: str
+
+    @property
+    def mark(self) -> str:
+        return f"{HELD_MARK}={self.platform}/{self.machine}/{self.since}"
+
+
+def hold_in(description: str) -> Hold | None:
+    """The hold that the description of a floating address says."""
+    for word in description.split():
+        key, _, value = word.partition("=")
+        parts = value.split("/")
+        if key == HELD_MARK and len(parts) == 3:
+            return Hold(*parts)
+    return None
+
+
+def without_hold(description: str) -> str:
+    """A description as it was before the address was held."""
+    if HELD_MARK not in description:
+        return description
+    words = [one for one in description.split(" ") if not one.startswith(f"{HELD_MARK}=")]
+    return " ".join(words)
+
+
+def with_hold(description: str, hold: Hold) -> str:
+    """A description that also says where the address is held."""
+    return f"{without_hold(description)} {hold.mark}".strip()
+
+
+@dataclass(frozen=True)
 class Names:
     """Names of the platform's resources in the cloud."""
 
@@ -92,7 +130,7 @@ class Names:
 
     def machine_of(self, address_mark: str) -> str:
         """The machine in such a description."""
-        return address_mark.partition(f"{self.mark} machine=")[2]
+        return without_hold(address_mark).partition(f"{self.mark} machine=")[2]
 
     @property
     def network(self) -> str:

@@ -56,12 +56,19 @@ MEANINGS = (
         r"Cloud \S+ was not found",
     ),
     Meaning(
-        "the cloud refused the credentials: a wrong user or password, or an expired token. Correct"
-        " them in clouds.yaml, or get a new token",
+        "the cloud refused the credentials: a wrong user or password, or an expired token or"
+        " application credential. Correct them in clouds.yaml, or get new ones",
         # Keystone answers 404 to a token that it cannot read.
         r"HTTP 401|\b401\b|Unauthorized|Fernet token|(find|validate) token|"
         r"requires authentication|Missing value .* required for auth",
         401,
+    ),
+    Meaning(
+        "the cloud does not answer in time. It hangs or is overloaded, or something on the way"
+        " drops requests, such as a firewall. Run this again later, or check auth_url in"
+        " clouds.yaml, and whether a VPN or a proxy is missing",
+        r"Request to \S+ timed out",
+        kinds=frozenset({"ConnectTimeout"}),
     ),
     Meaning(
         "the cloud's endpoint cannot be reached. Check auth_url in clouds.yaml, and whether a VPN,"
@@ -69,7 +76,7 @@ MEANINGS = (
         r"establish (a new )?connection|timed? ?out (while )?connect|Connect(ion|Failure|"
         r"Timeout)|Name or service not known|Could not find versioned identity endpoints|"
         r"SSL exception",
-        kinds=frozenset({"ConnectFailure", "ConnectTimeout", "SSLFailure", "DiscoveryFailure"}),
+        kinds=frozenset({"ConnectFailure", "SSLFailure", "DiscoveryFailure"}),
     ),
     Meaning(
         "what answers at the cloud's endpoint is not OpenStack, perhaps a proxy or the login page"

@@ -57,6 +57,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps 
     has_mark,
     images,
     keypair,
+    leads_out,
     listed,
     matching,
     own,
@@ -64,12 +65,6 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps 
 
 # What Nova takes, in base64.
 USER_DATA_LIMIT = 65535
-# Owners of a router's ports on a network, with high availability and distributed routers.
-ROUTED = frozenset({
-    "network:router_interface",
-    "network:router_interface_distributed",
-    "network:ha_router_replicated_interface",
-})  # fmt: skip
 
 
 def plan(found: Sequence[Machine], names: Names, wanted: Settings, cloud: Data) -> Plan:
@@ -83,7 +78,7 @@ def plan(found: Sequence[Machine], names: Names, wanted: Settings, cloud: Data) 
     made.steps += servers.steps
     made.left += servers.left
     made.faults += servers.faults
-    made.blocked, made.kept = servers.blocked, servers.kept
+    made.blocked, made.kept, made.lent = servers.blocked, servers.kept, servers.lent
     made.faults += _missing(made, found, wanted, cloud)
     made.faults += _quotas(made, found, cloud)
     return made
@@ -174,24 +169,14 @@ def _given_network(found: Sequence[Machine], want: Settings, cloud: Data) -> Ite
     if not network["subnets"]:
         yield f"{told}, which has no subnet, so machines would get no address. Create one"
     # Of a network of others, a tenant does not see the router.
-    if (
-        any(machine.floating_ip for machine in found)
-        and network["project_id"] == cloud["project_id"]
-    ):
-        outside = {one["id"] for one in matching(cloud["networks"], want.external)}
-        gateways = {one["id"]: one["gateway"] for one in cloud["routers"]}
-        ways = [
-            gateways.get(port["device_id"], "unknown")
-            for port in cloud["ports"]
-            if port["network_id"] == network["id"] and port["device_owner"] in ROUTED
-        ]
-        if not any(way in outside or way == "unknown" for way in ways):
-            names = ", ".join(machine.name for machine in found if machine.floating_ip)
-            yield (
-                f"{told}, which no router connects to {want.external}: {names} could get no"
-                " floating address. Connect it (openstack router add subnet), use another network,"
-                " or remove floating_ip"
-            )
+    names = ", ".join(machine.name for machine in found if machine.floating_ip)
+    of_ours = network["project_id"] == cloud["project_id"]
+    if names and of_ours and not leads_out(network["id"], want.external, cloud):
+        yield (
+            f"{told}, which no router connects to {want.external}: {names} could get no"
+            " floating address. Connect it (openstack router add subnet), use another network,"
+            " or remove floating_ip"
+        )
 
 
 def _extra_groups(made: Plan, _found: Any, names: Names, wanted: Settings, cloud: Data) -> None:

@@ -13,6 +13,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.descri
     GROUPS_MARK,
     MARK,
     Names,
+    hold_in,
+    without_hold,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps import (
     ADDRESS,
@@ -63,6 +65,14 @@ def existing(names: Names, cloud: Data) -> list[Step]:
         Step(REMOVE, ADDRESS, names.machine_of(one["description"]), one["address"], one["id"])
         for one in marked(cloud["floating_ips"])
     ]
+    # One that the description names is the project's and stays; our hold on it goes.
+    found += [
+        Step(RELEASE, ADDRESS, hold.machine, f"{one['address']}, held there; it stays", one["id"])
+        for one in own(cloud["floating_ips"], cloud)
+        if (hold := hold_in(one["description"]))
+        and hold.platform == names.platform
+        and not has_mark(one, names.mark)
+    ]
     found += [
         Step(REMOVE, SERVER_GROUP, one["name"], id=one["id"])
         for one in cloud["server_groups"]
@@ -97,7 +107,7 @@ def removal(names: Names, cloud: Data, volumes: bool) -> Plan:
         else:
             made.steps.append(step)
     servers = {step.id for step in made.steps if step.kind == SERVER and step.do == REMOVE}
-    released = {step.id for step in made.steps if step.do == RELEASE}
+    released = {step.id for step in made.steps if step.kind == SERVER and step.do == RELEASE}
     routers = {step.id for step in made.steps if step.kind == ROUTER}
     networks = {step.id: step.name for step in made.steps if step.kind == NETWORK}
     groups = {step.id: step.name for step in made.steps if step.kind == SECURITY_GROUP}
@@ -122,7 +132,10 @@ def removal(names: Names, cloud: Data, volumes: bool) -> Plan:
 
 
 def freed(made: Plan, names: Names, cloud: Data) -> dict[str, list[dict[str, Any]]]:
-    """What a release changes: C(servers) and the marks that go, C(ports) and what stays."""
+    """What a release changes: C(servers) and the marks that go, C(ports) and what stays.
+
+    Also C(addresses), whose descriptions no longer say that they are held.
+    """
     released = {step.id for step in made.steps if step.do == RELEASE}
     mine = our_groups(names, cloud)
     marks = (MARK, GROUPS_MARK, ADOPTED_MARK)
@@ -139,5 +152,14 @@ def freed(made: Plan, names: Names, cloud: Data) -> dict[str, list[dict[str, Any
             }
             for port in cloud["ports"]
             if port["device_id"] in released and mine & {*port["security_group_ids"]}
+        ],
+        "addresses": [
+            {
+                "id": one["id"],
+                "name": one["address"],
+                "description": without_hold(one["description"]),
+            }
+            for one in cloud["floating_ips"]
+            if one["id"] in released
         ],
     }

@@ -24,6 +24,13 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.fault 
     Fault,
     explain,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.held import (
+    held as held_addresses,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.openstack.held import (
+    holders_of,
+    lent_groups,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.keys import (
     fingerprint,
     held,
@@ -170,7 +177,9 @@ def plan_servers(
     marked = ours(cloud["servers"], names)
     described = {machine.name for machine in found}
     unconfirmed: list[Step] = []
+    holders = holders_of(held_addresses(found, names, cloud))
     for machine in found:
+        made.lent[machine.name] = lent_groups(machine.name, found, names, holders)
         mine = [one for one in marked if one["name"] == machine.name]
         foreign = [
             one for one in cloud["servers"] if one["name"] == machine.name and one not in marked
@@ -457,7 +466,7 @@ def _reasons(
 
 def _network_name(names: Names, wanted: Settings, cloud: Data) -> str:
     """By which a server names the network of the machines."""
-    id_ = network_id(names, wanted, cloud)
+    id_ = network_id(names, wanted.network, cloud)
     known = {one["id"]: str(one["name"]) for one in cloud["networks"]}
     return known.get(id_) or wanted.network or names.network
 
@@ -498,7 +507,7 @@ def _changes(
             )
     known = {group["id"]: group["name"] for group in cloud["security_groups"]}
     kept, mine = extra_groups(wanted, cloud), our_groups(names, cloud)
-    network = network_id(names, wanted, cloud)
+    network = network_id(names, wanted.network, cloud)
     for port in cloud["ports"]:
         if (port["device_id"], port["network_id"]) != (server["id"], network):
             continue
@@ -513,7 +522,7 @@ def _changes(
             kept = list(dict.fromkeys([*kept, *theirs]))
         has = {known.get(group, group) for group in port["security_group_ids"]}
         stay = {known.get(group, group) for group in kept}
-        should = {*security_groups(machine, names)} | stay
+        should = {*security_groups(machine, names), *made.lent[machine.name]} | stay
         if should != has:
             yield f"security groups {listed(has)} -> {listed(should)}"
     made.kept[machine.name] = kept

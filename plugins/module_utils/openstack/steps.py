@@ -26,6 +26,12 @@ START, UNPAUSE, RESUME, UNSHELVE = "start", "unpause", "resume", "unshelve"
 KEYPAIR, NETWORK, SUBNET, ROUTER = "keypair", "network", "subnet", "router"
 SECURITY_GROUP, SERVER_GROUP, VOLUME = "security group", "server group", "volume"
 SERVER, ADDRESS = "server", "floating address"
+# Owners of a router's ports on a network, with high availability and distributed routers.
+ROUTED = frozenset({
+    "network:router_interface",
+    "network:router_interface_distributed",
+    "network:ha_router_replicated_interface",
+})  # fmt: skip
 # Only in these does Nova change the metadata of a server.
 MARKABLE = ("ACTIVE", "PAUSED", "SUSPENDED", "SHUTOFF")
 KINDS = (
@@ -76,7 +82,8 @@ class Plan:
     """Steps in order; what is left although the description differs; why the plan cannot run.
 
     C(blocked): server → its own fault, which prevents only its own steps. C(kept): server → ids of
-    security groups of others that it is in, and stays in.
+    security groups of others that it is in, and stays in. C(lent): server → names of those of ours
+    that it is in because it holds an address of another machine. C(held): such addresses.
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -84,6 +91,8 @@ class Plan:
     faults: list[str] = field(default_factory=list)
     blocked: dict[str, str] = field(default_factory=dict)
     kept: dict[str, list[str]] = field(default_factory=dict)
+    lent: dict[str, list[str]] = field(default_factory=dict)
+    held: list[str] = field(default_factory=list)
 
 
 def lines(made: Plan) -> list[str]:
@@ -92,6 +101,7 @@ def lines(made: Plan) -> list[str]:
         f"{step.do:<7} {step.kind} {step.name}" + (f": {step.why}" if step.why else "")
         for step in made.steps
     ]
+    told += [f"{'hold':<7} {text}" for text in made.held]
     told += [f"{'leave':<7} {text}" for text in made.left]
     return told + [f"{'skip':<7} {SERVER} {name}: {why}" for name, why in made.blocked.items()]
 
@@ -134,12 +144,15 @@ def is_adopted(server: Data) -> bool:
     return ADOPTED_MARK in server["metadata"] or IMAGE_MARK not in server["metadata"]
 
 
-def network_id(names: Names, wanted: Settings, cloud: Data) -> str:
-    """The network of the machines, or nothing if it does not exist or there are several."""
-    if not wanted.network:
+def network_id(names: Names, given: str, cloud: Data) -> str:
+    """The network of the machines, or nothing if it does not exist or there are several.
+
+    C(given): an existing one, or empty for our own.
+    """
+    if not given:
         there = [one for one in own(cloud["networks"], cloud) if has_mark(one, names.mark)]
     else:
-        there = matching(cloud["networks"], wanted.network)
+        there = matching(cloud["networks"], given)
     return str(there[0]["id"]) if len(there) == 1 else ""
 
 
@@ -173,9 +186,27 @@ def keys(names: Names, wanted: Settings, cloud: Data) -> list[str]:
     return unique([keypair(names, cloud) or wanted.public_key, *wanted.public_keys])
 
 
+def leads_out(network: str, external: str, cloud: Data) -> bool:
+    """Whether a router connects a network of the project to an external one, as far as we see."""
+    outside = {one["id"] for one in matching(cloud["networks"], external)}
+    gateways = {one["id"]: one["gateway"] for one in cloud["routers"]}
+    ways = [
+        gateways.get(port["device_id"], "unknown")
+        for port in cloud["ports"]
+        if port["network_id"] == network and port["device_owner"] in ROUTED
+    ]
+    return any(way in outside or way == "unknown" for way in ways)
+
+
 def ports_of(server: Data, cloud: Data) -> list[str]:
     """Ids of a server's ports."""
     return [port["id"] for port in cloud["ports"] if port["device_id"] == server["id"]]
+
+
+def attached(server: Data, cloud: Data) -> list[Data]:
+    """The floating addresses of a server, whoever has attached them, according to Neutron."""
+    ports = ports_of(server, cloud)
+    return [one for one in own(cloud["floating_ips"], cloud) if one["port_id"] in ports]
 
 
 def surplus(made: Plan, kind: str, name: str, id_: str, what: str, wanted: Settings) -> None:

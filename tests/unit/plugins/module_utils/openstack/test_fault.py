@@ -19,7 +19,11 @@ fault = FilterModule().filters()["openstack_fault"]
         ("ConfigException: Cloud envvars was not found.", "Source the openrc file"),
         (
             "Unauthorized: The request you have made requires authentication. (HTTP 401)",
-            "a wrong user or password, or an expired token",
+            "a wrong user or password, or an expired token or application credential",
+        ),
+        (
+            "ConnectTimeout: Request to http://127.0.0.1:1/v3/auth/tokens timed out",
+            "the cloud does not answer in time",
         ),
         ("NotFound: Failed to validate token (HTTP 404)", "an expired token"),
         (
@@ -62,7 +66,10 @@ def test_the_explanation_comes_before_the_message(words: str, means: str) -> Non
         (413, "", "a quota of the project is used up"),
         (409, "OverQuota", "a quota of the project is used up"),
         (409, "IpAddressGenerationFailure", "the pool of addresses is empty"),
-        (0, "ConnectTimeout", "the cloud's endpoint cannot be reached"),
+        (0, "ConnectTimeout", "the cloud does not answer in time"),
+        (0, "ConnectFailure", "the cloud's endpoint cannot be reached"),
+        (429, "", "the cloud limits how many requests it answers"),
+        (503, "", "the cloud is overloaded or under maintenance"),
         (500, "NoValidHost", "no host of the cloud has room"),
     ],
 )

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.hosts import (
+    age,
+    duration,
     host_variables,
     in_order,
+    kept,
 )
 
 
@@ -36,3 +40,69 @@ def test_a_network_of_version_6_alone_has_an_address() -> None:
     found = host_variables(server("web1", ("fd00::5", "fixed", 6)))
     assert (found["bookface_address"], found["openstack_floating_address"]) == ("fd00::5", "")
     assert host_variables(server("web1") | {"addresses": None})["bookface_address"] == ""
+
+
+def floating(
+    address: str, description: str = "", device: str | None = None
+) -> dict[str, str | None]:
+    return {"address": address, "description": description, "device": device}
+
+
+def test_a_host_has_the_addresses_that_are_held_at_it() -> None:
+    known = [
+        floating("203.0.113.7", "bookface_platform=p machine=lb1"),
+        floating("203.0.113.8", "bookface_platform=q machine=lb1 bookface_held=q/web1/noon"),
+        floating("203.0.113.9", "bookface_platform=p machine=lb1 bookface_held=p/web1/noon"),
+    ]
+    web1 = server("web1", metadata={"bookface_platform": "p"})
+    assert host_variables(web1, known)["openstack_holds"] == [
+        {"address": "203.0.113.9", "of": "lb1", "at": "web1", "since": "noon"}
+    ]
+    assert host_variables(web1 | {"name": "web2"}, known)["openstack_holds"] == []
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"),
+    [
+        ("id-web1", ("", "203.0.113.9")),
+        ("id-lb1", ("203.0.113.9", "")),
+        ("", ("", "")),
+        (None, ("203.0.113.9", "")),
+    ],
+)
+def test_a_moved_address_is_at_its_new_machine_alone(
+    device: str | None, expected: tuple[str, str]
+) -> None:
+    """Nova shows it at the old one for a while. Without a device, only Nova knows."""
+    old = server("lb1", ("192.0.2.5", "fixed", 4), ("203.0.113.9", "floating", 4))
+    new = server("web1", ("192.0.2.6", "fixed", 4))
+    known = [floating("203.0.113.9", device=device)]
+    found = [host_variables(one, known)["openstack_floating_address"] for one in (old, new)]
+    assert tuple(found) == expected
+
+
+QUESTION = {"cloud": "lab", "region": "", "filters": {}}
+
+
+def test_a_kept_answer_has_an_age() -> None:
+    entry = kept(QUESTION, {"servers": []}, 1000.9)
+    assert age(entry, QUESTION, 1600.2) == 600
+    # Never as one that was just given, even where the clock was set back.
+    assert age(entry, QUESTION, 900) == age(entry, QUESTION, 1000.9) == 1
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [None, [], {}, {"question": QUESTION}, {"question": QUESTION, "time": 1, "answer": []},
+     {"question": QUESTION | {"cloud": "other"}, "time": 1, "answer": {}}],
+)  # fmt: skip
+def test_what_is_no_answer_to_the_question_has_none(entry: object) -> None:
+    assert age(entry, QUESTION, 10) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(119, "119 seconds"), (600, "10 minutes"), (86400, "24 hours"), (172800, "2 days")],
+)
+def test_a_duration_is_told_in_its_unit(seconds: int, told: str) -> None:
+    assert duration(seconds) == told
