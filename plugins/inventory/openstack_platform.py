@@ -140,7 +140,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             raise AnsibleParserError(
                 f"only_clouds of {path} is {clouds}: expected one cloud of clouds.yaml"
             )
-        question = {
+        question: dict[str, Any] = {
             "cloud": str(clouds[0]),
             "region": str(self.get_option("region") or ""),
             "filters": self.get_option("server_filters") or {},
