@@ -26,6 +26,7 @@ PLAYBOOKS = {
     "playbooks/backup.yml": "databases",
     "playbooks/restore.yml": "databases",
     "playbooks/autoscale.yml": "swarm_managers",
+    "playbooks/deploy.yml": "docker_hosts or swarm_managers",
     "rotate.yml": "legacy_web or docker_hosts or swarm_managers",
     "swarm_node.yml": "swarm_managers",
     "playbooks/lab.yml": "lab",
