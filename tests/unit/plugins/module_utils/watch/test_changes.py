@@ -167,6 +167,9 @@ def test_a_switch_is_told_at_once_and_once() -> None:
     assert watch.look(part(WEB), active={}) == []
     assert watch.look(part(WEB), active={"lb1": None}) == []
     assert watch.look(part(WEB), active={"lb1": "docker"}) == []
+    watch.look(part(WEB), active={})
+    assert watch.look(part(WEB), active={"lb1": "swarm"}) == ["switch lb1"]
+    assert watch.events[0].cause == "docker"
 
 
 def test_a_failed_backup_is_told_and_that_it_works_again() -> None:

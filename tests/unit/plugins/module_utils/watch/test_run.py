@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.bookface.platform.plugins.module_utils.watch import program
+from ansible_collections.bookface.platform.plugins.module_utils.watch import notify, program
 from ansible_collections.bookface.platform.plugins.module_utils.watch.history import open_history
 
 from tests.unit.plugins.module_utils.watch.looks import part, text
@@ -247,6 +247,24 @@ def test_down_and_up_again_reach_a_receiver_that_was_broken(
     for path in watch.state.iterdir():
         assert TOKEN.encode() not in path.read_bytes(), path
     assert TOKEN not in str(capfd.readouterr())
+
+
+def test_a_look_is_remembered_with_its_message_or_not_at_all(
+    watch: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a kill between the two would swallow the message."""
+
+    def killed(*_arguments: object) -> str:
+        raise KeyboardInterrupt
+
+    watch.configure(notify_after=1)
+    watch.find(part(WEB, "down"))
+    with monkeypatch.context() as patched:
+        patched.setattr(notify, "accept", killed)
+        with pytest.raises(KeyboardInterrupt):
+            watch.command("run")
+    assert watch.history()["looks"]["count"] == 0
+    assert watch.history()["parts"] == []
 
 
 def test_a_delivery_is_started_only_if_there_is_something(watch: Installed) -> None:
