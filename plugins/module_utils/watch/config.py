@@ -54,6 +54,11 @@ class Config:
         return self.state / "history.db"
 
     @property
+    def pause(self) -> Path:
+        """Holds the time until which nobody looks."""
+        return self.state / "paused"
+
+    @property
     def settings(self) -> Settings:
         """When people are told."""
         return Settings(self.notify_after, self.still_down)

@@ -28,6 +28,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.watch.history im
     open_history,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.watch.message import (
+    clock,
     duration,
     named,
 )
@@ -38,6 +39,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.watch.report imp
 BUSY = 75
 # Seconds that one receiver has.
 ONE_SENDING = 10.0
+# A pause that somebody has forgotten ends by itself.
+LONGEST_PAUSE = 86400.0
 UNITS = {"m": 60, "h": 3600, "d": 86400}
 
 
@@ -66,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--since", type=_seconds, default="24h", help="such as 90m, 24h or 7d")
     one.add_argument("--format", choices=["text", "json"], default="text")
     one.set_defaults(command=_history)
+    one = commands.add_parser("pause", help="have no look for some time, such as during site.yml")
+    one.add_argument("time", type=_pause, nargs="?", default="1h", help="such as 30m or 2h")
+    one.set_defaults(command=_pause_looks)
+    one = commands.add_parser("resume", help="end a pause")
+    one.set_defaults(command=_resume)
     one = commands.add_parser("deliver", help="send the messages that wait")
     one.set_defaults(command=_deliver)
     one = commands.add_parser("test-notify", help="send a test message to everybody, now")
@@ -82,12 +90,31 @@ def _seconds(text: str) -> float:
     return float(found[1]) * UNITS[found[2]]
 
 
+def _pause(text: str) -> float:
+    seconds = _seconds(text)
+    if seconds > LONGEST_PAUSE:
+        raise argparse.ArgumentTypeError(f"expected at most 24h, got {text}")
+    return seconds
+
+
 def _say(text: str) -> None:
     print(text, flush=True)
 
 
 def _run(config: Config, _options: argparse.Namespace) -> int:
     return run.look(config, _say, start_delivery=run.deliver_by)
+
+
+def _pause_looks(config: Config, options: argparse.Namespace) -> int:
+    until = time.time() + options.time
+    run.pause(config, until, _say)
+    _say(f"paused until {clock(until)}; bookface-watch resume ends that")
+    return 0
+
+
+def _resume(config: Config, _options: argparse.Namespace) -> int:
+    run.resume(config)
+    return 0
 
 
 def _deliver(config: Config, _options: argparse.Namespace) -> int:
@@ -165,7 +192,7 @@ def overview(history: History, config: Config, now: float, period: float) -> dic
     looks = history.looks(since)
     incidents = history.incidents(since)
     spans = uptime.observed(looks, now, config.interval * run.SPEAKS_FOR)
-    bare = [span for span, _ in spans]
+    bare = uptime.joined(span for span, _ in spans)
     known = history.known()
     return {
         "site": config.site,
@@ -176,6 +203,7 @@ def overview(history: History, config: Config, now: float, period: float) -> dic
             "blind": sum(look.status == "blind" for look in looks),
             "last": looks[-1].status if looks else None,
             "last_time": _iso(looks[-1].time) if looks else None,
+            "paused_until": _iso(paused) if (paused := run.paused_until(config)) > now else None,
         },
         "uptime": uptime.whole(spans),
         "parts": [
@@ -220,6 +248,7 @@ def shown(found: dict[str, Any]) -> str:
         f"{found['site']}, {found['since']} to {found['until']}",
         f"{looks['count']} looks, {looks['blind']} of them blind; the last one:"
         f" {looks['last'] or 'none'}" + (f", {looks['last_time']}" if looks["last"] else ""),
+        *([f"paused until {looks['paused_until']}"] if looks["paused_until"] else []),
         f"nothing broken: {_percent(found['uptime'])}",
         *(f"{host} serves from {backend}" for host, backend in sorted(found["active"].items())),
         "",

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -27,7 +28,11 @@ from ansible_collections.bookface.platform.plugins.module_utils.watch.config imp
     Config,
     ConfigError,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.watch.history import History, Look
+from ansible_collections.bookface.platform.plugins.module_utils.watch.history import (
+    History,
+    HistoryError,
+    Look,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.watch.notify import Target
 from ansible_collections.bookface.platform.plugins.module_utils.watch.report import (
     WATCH,
@@ -64,12 +69,12 @@ RunHeal = Callable[[Config, int], Ended]
 
 
 @contextlib.contextmanager
-def locked(path: Path, what: str) -> Iterator[int]:
+def locked(path: Path, what: str, *, wait: bool = False) -> Iterator[int]:
     """Hold the lock, or fail at once. A process that is given its descriptor holds it, too."""
     number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(number, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             holder = os.pread(number, 100, 0).decode(errors="replace").strip()
             raise LockedError(
@@ -148,6 +153,33 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait(seconds)
 
 
+def paused_until(config: Config) -> float:
+    """When looks go on; 0 if they were not paused."""
+    try:
+        return float(config.pause.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0.0
+
+
+def pause(config: Config, until: float, say: Say) -> None:
+    """Have no look until then. Returns when the one that is under way has ended."""
+    candidate = config.pause.with_suffix(".new")
+    candidate.write_text(f"{until}\n", encoding="utf-8")
+    candidate.replace(config.pause)
+    try:
+        with locked(config.state / "lock", ""):
+            return
+    except LockedError:
+        say("waiting for the look that is under way")
+    with locked(config.state / "lock", "", wait=True):
+        return
+
+
+def resume(config: Config) -> None:
+    """Go on with the next look."""
+    config.pause.unlink(missing_ok=True)
+
+
 def look(
     config: Config,
     say: Say,
@@ -158,11 +190,17 @@ def look(
     """One look, under the lock. Returns 0 if it has seen anything, 1 if not."""
     with locked(config.state / "lock", "another run") as lock:
         began = clock()
+        until = paused_until(config)
+        if until > began:
+            say(f"paused until {message.clock(until)}: nothing was looked at")
+            return 0
         ended = heal(config, lock)
         # The history comes after the mending: a full disk must not keep anything down.
         opened, damage = history.open_history(config.history)
         try:
             return _remember(config, say, opened, damage, ended, began, clock(), start_delivery)
+        except sqlite3.Error as error:
+            raise HistoryError(f"{config.history} cannot be written: {error}") from error
         finally:
             opened.close()
 

@@ -37,8 +37,11 @@ def whole(spans: Iterable[tuple[Span, str]]) -> float | None:
 def of_part(
     spans: Iterable[Span], incidents: Iterable[Incident], first_seen: float
 ) -> float | None:
-    """Share of the observed time in which a part was up, from when it was first seen."""
-    seen = [(max(begin, first_seen), end) for begin, end in joined(spans) if end > first_seen]
+    """Share of the observed time in which a part was up, from when it was first seen.
+
+    The fewer spans (C(joined)), the quicker.
+    """
+    seen = [(max(begin, first_seen), end) for begin, end in spans if end > first_seen]
     downs = [
         (max(one.begin, begin), min(end if one.end is None else one.end, end))
         for one in incidents

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -14,10 +15,13 @@ from typing import Any
 
 import pytest
 from ansible_collections.bookface.platform.plugins.module_utils.watch import notify, program
-from ansible_collections.bookface.platform.plugins.module_utils.watch.history import open_history
+from ansible_collections.bookface.platform.plugins.module_utils.watch.history import (
+    History,
+    open_history,
+)
 
+from tests.support.receiver import Receiver, receiving
 from tests.unit.plugins.module_utils.watch.looks import part, text
-from tests.unit.plugins.module_utils.watch.receiver import Receiver, receiving
 
 ROOT = Path(__file__).resolve().parents[5]
 WEB = "docker1/container/bookface_1"
@@ -205,6 +209,33 @@ def test_a_second_run_ends_at_once_and_says_why(
     assert code == 0
 
 
+def test_a_pause_waits_for_the_look_and_ends_by_itself(
+    watch: Installed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch.before("(here / 'began').touch(); time.sleep(0.5); (here / 'ended').touch()")
+    first = subprocess.Popen(watch.process("run"), env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+    wait_for(watch.directory / "began")
+    assert watch.command("pause", "30m") == 0
+    assert (watch.directory / "ended").exists()
+    assert first.wait() == 0
+    assert "waiting for the look that is under way\npaused until " in capsys.readouterr().out
+    assert watch.command("run") == 0
+    assert capsys.readouterr().out.startswith("paused until ")
+    found = watch.history()["looks"]
+    assert found["count"] == 1
+    assert found["paused_until"] is not None
+    later = time.time() + 1801
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time", lambda: later)
+        assert watch.command("history") == 0
+    assert "paused" not in capsys.readouterr().out
+    assert watch.command("resume") == 0
+    assert watch.command("run") == 0
+    assert watch.history()["looks"]["count"] == 2
+    with pytest.raises(SystemExit):
+        watch.command("pause", "25h")
+
+
 @pytest.fixture
 def receiver() -> Any:
     with receiving() as server:
@@ -313,6 +344,19 @@ def test_a_damaged_history_is_told(watch: Installed, capsys: pytest.CaptureFixtu
     assert watch.command("run") == 0
     assert "NOTE: the history was damaged" in capsys.readouterr().out
     assert watch.history()["looks"]["count"] == 1
+
+
+def test_a_history_that_cannot_be_written_is_said(
+    watch: Installed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(History, "add", full)
+    assert watch.command("run") == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("healthy: 1 up")
+    assert "history.db cannot be written: database or disk is full." in err
 
 
 def test_settings_that_cannot_be_read(watch: Installed, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.watch.notify imp
 )
 from ansible_collections.bookface.platform.plugins.module_utils.watch.services import known, sender
 
-from tests.unit.plugins.module_utils.watch.receiver import Receiver, receiving
+from tests.support.receiver import Receiver, receiving
 
 TOKEN = "SeCrEtToKeN"  # noqa: S105  (of a test)
 

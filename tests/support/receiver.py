@@ -1,4 +1,4 @@
-"""A web server on the loopback that receives messages, and fails as it is told."""
+"""A web server that receives messages, and fails as it is told."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Receiver(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, host: str) -> None:
+        super().__init__((host, 0), Handler)
         self.answer: int | str = 200
         self.got: list[dict[str, Any]] = []
         self.over = threading.Event()
@@ -26,13 +26,16 @@ class Receiver(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         """Host and port."""
-        return f"127.0.0.1:{self.server_address[1]}"
+        return f"{self.server_address[0]!s}:{self.server_address[1]}"
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Keeps each message."""
+
     server: Receiver
 
     def do_POST(self) -> None:
+        """Take a message, and answer as told."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.got.append(json.loads(body))
         if self.server.answer == "hang":
@@ -60,9 +63,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def receiving() -> Iterator[Receiver]:
+def receiving(host: str = "127.0.0.1") -> Iterator[Receiver]:
     """A receiver, for as long as it is needed."""
-    server = Receiver()
+    server = Receiver(host)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
