@@ -9,20 +9,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.bookface.platform.plugins.module_utils.watch.report import (
-    MACHINES,
     WATCH,
     Part,
     Report,
     Seen,
 )
 
-DOWN, STILL_DOWN, UP, MENDED, SWITCH, GONE, NOTE = (
+DOWN, STILL_DOWN, UP, MENDED, SWITCH, OVER, NOTE = (
     "down",
     "still_down",
     "up",
     "mended",
     "switch",
-    "gone",
+    "over",
     "note",
 )
 
@@ -61,6 +60,8 @@ class Known:
     state: str
     first_seen: float
     last_seen: float
+    # Whether it was ever up. Reports name some parts only while something is wrong with them.
+    steady: bool = False
     # The one that has not ended yet.
     incident: Incident | None = None
     # Looks in a row that found it down, or, when it has recovered, up.
@@ -113,12 +114,17 @@ def seen(
 ) -> Changes:
     """Compare a report with what is known from earlier looks."""
     now = report.time
+    missing = _missing(before, report)
+    hidden = [one for one in missing if _hidden(one, report)]
     results = [
         _look(before.get(one.part.id), one, began, now, settings)
-        for one in (*report.parts, Seen(WATCH, "up"))
+        for one in (
+            *report.parts,
+            *(Seen(known.part, "unknown") for known in hidden),
+            Seen(WATCH, "up"),
+        )
     ]
-    gone = [_gone(known, now) for known in _forgotten(before, report)]
-    hidden = {one.part.id: one for one in _hidden(before, report)}
+    gone = [_gone(known, now) for known in missing if known not in hidden]
     switches = [
         Event(
             SWITCH, Part(host, host, "load_balancer", host), now, cause=active[host], state=backend
@@ -128,7 +134,7 @@ def seen(
     ]
     return Changes(
         (*switches, *(event for _, events, _ in [*results, *gone] for event in events)),
-        hidden | {known.part.id: known for known, _, _ in results if known},
+        {known.part.id: known for known, _, _ in results if known},
         tuple(one for _, _, incidents in [*results, *gone] for one in incidents),
         # A load balancer that could not be asked still serves from where it did.
         {**active, **report.active},
@@ -161,7 +167,13 @@ def _look(
     before: Known | None, found: Seen, began: float, now: float, settings: Settings
 ) -> Result:
     known = before or Known(found.part, found.state, now, now)
-    known = replace(known, part=found.part, state=found.state, last_seen=now)
+    known = replace(
+        known,
+        part=found.part,
+        state=found.state,
+        last_seen=now,
+        steady=known.steady or (found.state == "up" and found.action != "switched"),
+    )
     if found.state != "up":
         return _not_up(known, found, now, settings)
     if known.incident:
@@ -169,7 +181,9 @@ def _look(
     if found.action:
         # Found down and brought up within one look.
         incident = Incident(found.part, began, now, "down", found.cause, (found.action,))
-        return _mended(known, incident, now, settings)
+        known, events, incidents = _mended(known, incident, now, settings)
+        # A switch is no part that could be down later.
+        return known if known.steady else None, events, incidents
     return known, [], []
 
 
@@ -214,7 +228,9 @@ def _recovering(
     return _well(known), [], [incident]
 
 
-def _mended(known: Known, incident: Incident, now: float, settings: Settings) -> Result:
+def _mended(
+    known: Known, incident: Incident, now: float, settings: Settings
+) -> tuple[Known, list[Event], list[Incident]]:
     """People are told once; of what is mended again and again, how often, and not each time."""
     known = _well(known)
     since = known.mended_told
@@ -234,7 +250,7 @@ def _gone(known: Known, now: float) -> Result:
     if not known.incident:
         return None, [], []
     incident = replace(known.incident, end=known.recovered or now, wanted="")
-    return None, [_event(GONE, incident)] if known.told else [], [incident]
+    return None, [_event(OVER, incident)] if known.told else [], [incident]
 
 
 def _missing(before: Mapping[str, Known], report: Report) -> list[Known]:
@@ -242,23 +258,13 @@ def _missing(before: Mapping[str, Known], report: Report) -> list[Known]:
     return [known for name, known in sorted(before.items()) if name not in named]
 
 
-def _unseen_hosts(report: Report) -> set[str]:
-    """Hosts of which nobody can say what runs there."""
-    return {
-        one.part.host for one in report.parts if one.part.kind in MACHINES and one.state != "up"
-    }
+def _hidden(known: Known, report: Report) -> bool:
+    """Whether a missing part is there perhaps: something on its host keeps it from being seen.
 
-
-def _hidden(before: Mapping[str, Known], report: Report) -> list[Known]:
-    """Parts that the report leaves out because their machine did not answer."""
-    hosts = _unseen_hosts(report)
-    return [known for known in _missing(before, report) if known.part.host in hosts]
-
-
-def _forgotten(before: Mapping[str, Known], report: Report) -> list[Known]:
-    """Parts that the platform no longer has."""
-    hosts = _unseen_hosts(report)
-    return [known for known in _missing(before, report) if known.part.host not in hosts]
+    Without an engine nobody can ask for containers, and on a dead machine for anything.
+    """
+    host = known.part.host
+    return known.steady and any(one.part.host == host and one.state != "up" for one in report.parts)
 
 
 def _added(actions: tuple[str, ...], action: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -40,7 +40,7 @@ HEADLINES = {
     changes.SWITCH: "SWITCH",
     changes.MENDED: "MENDED",
     changes.UP: "UP AGAIN",
-    changes.GONE: "GONE",
+    changes.OVER: "OVER",
     changes.NOTE: "NOTE",
 }
 COUNTS = {
@@ -49,11 +49,15 @@ COUNTS = {
     changes.SWITCH: "switched",
     changes.MENDED: "mended",
     changes.UP: "up again",
-    changes.GONE: "gone",
+    changes.OVER: "over",
     changes.NOTE: "to note",
 }
-# What is said of parts on a machine of which the same message speaks.
-HIDDEN = {changes.DOWN: "cannot be seen", changes.UP: "can be seen again"}
+# What is said of parts that something else on their host hides.
+HIDDEN = {
+    changes.DOWN: "cannot be seen",
+    changes.STILL_DOWN: "cannot be seen",
+    changes.UP: "can be seen again",
+}
 
 
 @dataclass(frozen=True)
@@ -71,15 +75,8 @@ def compose(site: str, events: Sequence[Event]) -> Message | None:
     shown, hidden = _collapsed(events)
     order = list(HEADLINES)
     shown.sort(key=lambda event: order.index(event.kind))
-    lines = [shortened(line(event), LONGEST_LINE) + _with(event, hidden) for event in shown]
+    lines = [shortened(line(event), LONGEST_LINE) + hidden.get(event, "") for event in shown]
     return Message(f"{site}: {headline(shown)}", limited(lines))
-
-
-def _with(event: Event, hidden: Mapping[tuple[str, str], str]) -> str:
-    """What a line of a machine says about the parts on it."""
-    if event.part.kind not in MACHINES:
-        return ""
-    return hidden.get((event.kind, event.part.host), "")
 
 
 def headline(events: Sequence[Event]) -> str:
@@ -102,7 +99,7 @@ def _alone(event: Event) -> str:
         changes.STILL_DOWN: f"{_is(event)} still",
         changes.UP: "is up again",
         changes.MENDED: "was mended",
-        changes.GONE: "is no longer watched",
+        changes.OVER: "is no longer reported",
     }
     return f"{named(event.part)} {what[event.kind]}"
 
@@ -137,9 +134,8 @@ def line(event: Event) -> str:
         if event.times > 1:
             return f"{head}: {name}, {event.times} times since {clock(event.begin)}{_rest(event)}"
         return f"{head}: {name}{_rest(event)}"
-    if event.kind == changes.UP:
-        return f"{head}: {name}, after {duration(until - event.begin)}{_rest(event)}"
-    return f"{head}: {name} is no longer part of the platform, and was down{_rest(event)}"
+    over = "" if event.kind == changes.UP else ". It is no longer reported"
+    return f"{head}: {name}, after {duration(until - event.begin)}{over}{_rest(event)}"
 
 
 def _down_head(event: Event) -> str:
@@ -178,29 +174,34 @@ def _rest(event: Event) -> str:
     return " ".join(parts)
 
 
-def _collapsed(events: Sequence[Event]) -> tuple[list[Event], dict[tuple[str, str], str]]:
-    """The events without those that follow from a machine which is down, and these in words.
-
-    The words are by kind of event and host.
-    """
+def _collapsed(events: Sequence[Event]) -> tuple[list[Event], dict[Event, str]]:
+    """The events without those of parts that another one hides, which are counted beside that."""
+    shown = [event for event in events if not _follows(event)]
+    first = {(event.kind, event.part.host): event for event in reversed(shown)}
     machines = {
-        (event.kind, event.part.host)
-        for event in events
-        if event.part.kind in MACHINES and event.kind in HIDDEN
+        (event.kind, event.part.host): event for event in shown if event.part.kind in MACHINES
     }
-    hidden = [
-        event
-        for event in events
-        if (event.kind, event.part.host) in machines
-        and event.part.kind not in MACHINES
-        and event.state == "unknown"
-    ]
-    counts = Counter((event.kind, event.part.host) for event in hidden)
+    leading = first | machines
+    hidden: Counter[Event] = Counter()
+    for event in events:
+        if not _follows(event):
+            continue
+        leader = leading.get((event.kind, event.part.host))
+        if leader:
+            hidden[leader] += 1
+        else:
+            # What hides it was told before.
+            shown.append(event)
     words = {
-        key: f" {count} {'part' if count == 1 else 'parts'} on it {HIDDEN[key[0]]}."
-        for key, count in counts.items()
+        event: f" {count} part{'s' if count > 1 else ''} on the same host {HIDDEN[event.kind]}."
+        for event, count in hidden.items()
     }
-    return [event for event in events if event not in hidden], words
+    return shown, words
+
+
+def _follows(event: Event) -> bool:
+    """Whether a part is unknown only because something else on its host is not up."""
+    return event.kind in HIDDEN and event.state == "unknown" and not event.cause
 
 
 def limited(lines: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from tests.unit.plugins.module_utils.watch.looks import part, report
 
 WEB = "docker1/container/bookface_1"
 MACHINE = "docker1/machine/docker1"
+ENGINE = "docker1/service/docker"
 BACKUP = "db1/timer/bookface-backup"
 SETTINGS = Settings(after=2, still_down=600)
 
@@ -197,23 +198,59 @@ def test_blind_from_the_first_look_on() -> None:
 
 def test_a_part_that_is_no_longer_wanted_ends_its_incident() -> None:
     watch = Watch()
+    watch.look(part(WEB), part(BACKUP))
     watch.look(part(WEB, "down"), part(BACKUP))
     watch.look(part(WEB, "down"), part(BACKUP))
-    assert watch.look(part(BACKUP)) == [f"gone {WEB}"]
-    assert watch.incidents[WEB, 60].end == 180
+    assert watch.look(part(BACKUP)) == [f"over {WEB}"]
+    assert watch.incidents[WEB, 120].end == 240
     assert WEB not in watch.known
     assert watch.look(part(WEB)) == []
 
 
-def test_what_a_dead_machine_hides_is_not_gone() -> None:
+def test_what_something_else_hides_is_unknown() -> None:
+    """Neither gone nor up, whatever was known of it."""
     watch = Watch()
-    watch.look(part(MACHINE), part(WEB, "down"))
-    watch.look(part(MACHINE), part(WEB, "down"))
-    for _ in range(3):
-        watch.look(part(MACHINE, "down"))
-    assert watch.known[WEB].told
     watch.look(part(MACHINE), part(WEB))
-    assert f"up {WEB}" in watch.look(part(MACHINE), part(WEB))
+    assert watch.look(part(MACHINE, "unknown", cause="no SSH")) == []
+    told = watch.look(part(MACHINE, "unknown", cause="no SSH"))
+    assert told == [f"down {MACHINE}", f"down {WEB}"]
+    assert [event.cause for event in watch.events] == ["no SSH", ""]
+    assert watch.known[WEB].state == "unknown"
+    watch.look(part(MACHINE), part(WEB))
+    assert watch.look(part(MACHINE), part(WEB)) == [f"up {MACHINE}", f"up {WEB}"]
+
+
+def test_what_is_hidden_is_as_down_as_before() -> None:
+    watch = Watch()
+    watch.look(part(ENGINE), part(WEB))
+    for _ in range(2):
+        watch.look(part(ENGINE), part(WEB, "down", cause="exited"))
+    assert watch.look(part(ENGINE, "down")) + watch.look(part(ENGINE, "down")) == [f"down {ENGINE}"]
+    incident = watch.known[WEB].incident
+    assert incident is not None
+    assert (incident.begin, incident.state, incident.cause) == (120, "unknown", "exited")
+
+
+def test_trouble_that_is_reported_only_while_it_lasts() -> None:
+    watch = Watch()
+    socket = "docker1/service/docker API"
+    watch.look(part(ENGINE))
+    for _ in range(2):
+        watch.look(part(ENGINE, "down"), part(socket, "unknown", cause="no answer"))
+    # Also while something else on the host is down.
+    assert watch.look(part(ENGINE, "down")) == [f"over {socket}"]
+    assert socket not in watch.known
+
+
+def test_a_switch_by_heal_is_told_with_its_cause_and_is_no_part() -> None:
+    watch = Watch()
+    backend = "lb1/backend/docker"
+    switch = part("lb1/backend/switch to legacy", cause="docker is down", action="switched")
+    watch.look(part(backend))
+    told = watch.look(part(backend, "down"), switch, active={"lb1": "legacy"})
+    assert told == ["switch lb1", "mended lb1/backend/switch to legacy"]
+    assert watch.look(part(backend, "down"), active={"lb1": "legacy"}) == [f"down {backend}"]
+    assert set(watch.known) == {backend, "watch"}
 
 
 @pytest.mark.parametrize("after", [1, 2, 3])

@@ -14,6 +14,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.watch.report imp
 BEGIN = 1796076000.0  # 22:00 UTC
 WEB = Part("docker1/container/bookface_1", "docker1", "container", "bookface_1")
 MACHINE = Part("docker1/machine/docker1", "docker1", "machine", "docker1")
+ENGINE = Part("docker1/service/docker", "docker1", "service", "docker")
 BACKUP = Part("db1/timer/bookface-backup", "db1", "timer", "bookface-backup")
 BALANCER = Part("lb1", "lb1", "load_balancer", "lb1")
 
@@ -76,8 +77,8 @@ BALANCER = Part("lb1", "lb1", "load_balancer", "lb1")
             "UP AGAIN: the watch, after 60 s. Cause: no report.",
         ),
         (
-            Event(changes.GONE, WEB, BEGIN, BEGIN + 60, cause="exited"),
-            "GONE: container bookface_1 on docker1 is no longer part of the platform, and was down."
+            Event(changes.OVER, WEB, BEGIN, BEGIN + 60, cause="exited"),
+            "OVER: container bookface_1 on docker1, after 60 s. It is no longer reported."
             " Cause: exited.",
         ),
         (Event(changes.NOTE, WATCH, BEGIN, cause="A note."), "NOTE: A note."),
@@ -131,35 +132,51 @@ def test_one_message_for_all_with_the_worst_first() -> None:
     assert heads == ["FAILED", "DOWN", "SWITCH", "UP AGAIN"]
 
 
+def unknown(kind: str, part: Part, cause: str = "") -> Event:
+    return Event(kind, part, BEGIN, BEGIN + 60, state="unknown", cause=cause)
+
+
+def container(number: int) -> Part:
+    return Part(f"docker1/container/{number}", "docker1", "container", f"{number}")
+
+
+def lines(*events: Event) -> list[str]:
+    message = compose("bookface", events)
+    assert message is not None
+    return message.body.splitlines()
+
+
 def test_what_a_dead_machine_hides_is_counted_only() -> None:
-    hidden = [
-        Event(changes.DOWN, Part(f"docker1/container/{n}", "docker1", "container", f"{n}"), BEGIN,
-              state="unknown")
-        for n in range(3)
-    ]  # fmt: skip
-    other = Event(changes.DOWN, BACKUP, BEGIN, state="unknown")
+    hidden = [unknown(changes.DOWN, container(number)) for number in range(3)]
     dead = Event(changes.DOWN, MACHINE, BEGIN, state="down", cause="off")
-    message = compose("bookface", [*hidden, dead, other])
+    message = compose("bookface", [*hidden, dead, unknown(changes.DOWN, BACKUP, "no answer")])
     assert message is not None
     assert message.title == "bookface: 2 down"
     assert message.body.splitlines() == [
-        "DOWN: machine docker1, since 22:00 UTC: off. 3 parts on it cannot be seen.",
-        "UNKNOWN: timer bookface-backup on db1, since 22:00 UTC.",
+        "DOWN: machine docker1, since 22:00 UTC: off. 3 parts on the same host cannot be seen.",
+        "UNKNOWN: timer bookface-backup on db1, since 22:00 UTC: no answer.",
     ]
 
 
-def test_what_comes_back_with_its_machine_is_counted_only() -> None:
-    events = [
-        Event(changes.UP, MACHINE, BEGIN, BEGIN + 60, state="down"),
-        Event(changes.UP, WEB, BEGIN, BEGIN + 60, state="unknown"),
-        Event(changes.DOWN, BACKUP, BEGIN, state="unknown"),
+def test_what_comes_back_with_what_hid_it_is_counted_only() -> None:
+    assert lines(
+        Event(changes.UP, ENGINE, BEGIN, BEGIN + 60, state="down", cause="stopped"),
+        unknown(changes.UP, WEB),
+    ) == [
+        "UP AGAIN: service docker on docker1, after 60 s. Cause: stopped."
+        " 1 part on the same host can be seen again."
     ]
-    message = compose("bookface", events)
-    assert message is not None
-    assert message.body.splitlines() == [
-        "UNKNOWN: timer bookface-backup on db1, since 22:00 UTC.",
-        "UP AGAIN: machine docker1, after 60 s. 1 part on it can be seen again.",
+
+
+def test_what_was_hidden_by_something_of_an_earlier_message_is_listed() -> None:
+    assert lines(unknown(changes.DOWN, WEB)) == [
+        "UNKNOWN: container bookface_1 on docker1, since 22:00 UTC."
     ]
+
+
+def test_an_unknown_part_with_a_cause_of_its_own_is_listed() -> None:
+    dead = Event(changes.DOWN, MACHINE, BEGIN, state="down")
+    assert len(lines(dead, unknown(changes.DOWN, WEB, "no answer"))) == 2
 
 
 def test_a_message_fits_every_service() -> None:
