@@ -65,10 +65,10 @@ class Config:
 
     def whole_environment(self) -> dict[str, str]:
         """What the run has in its environment, with the credentials."""
-        found = _secret(self.credentials) if self.credentials else None
-        if found is not None and not isinstance(found, dict):
+        found: Any = (_secret(self.credentials) if self.credentials else None) or {}
+        if not isinstance(found, dict):
             raise ConfigError(f"{self.credentials} has no variables: run watch.yml again")
-        return {**self.environment, **{str(key): str(one) for key, one in (found or {}).items()}}
+        return {**self.environment, **{str(key): str(one) for key, one in found.items()}}
 
     def targets(self) -> list[Target]:
         """Who is notified."""
@@ -94,9 +94,14 @@ def load(path: Path) -> Config:
     """The settings in a file."""
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        lists = {key: tuple(found[key]) for key in ("command", "deliver") if key in found}
-        paths = {key: Path(found[key]) for key in ("state", "urls", "credentials") if key in found}
-        return Config(**{**found, **lists, **paths})
+        lists: dict[str, Any] = {
+            key: tuple(found[key]) for key in ("command", "deliver") if key in found
+        }
+        paths: dict[str, Any] = {
+            key: Path(found[key]) for key in ("state", "urls", "credentials") if key in found
+        }
+        found = {**found, **lists, **paths}
+        return Config(**found)
     except PermissionError:
         raise ConfigError(f"{path} is for root only: use sudo") from None
     except (OSError, ValueError, TypeError, KeyError) as error:

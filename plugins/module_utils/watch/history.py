@@ -163,7 +163,17 @@ class History:
             (since,),
         )
         return [
-            Incident(Part(*row[:4]), *row[4:8], tuple(json.loads(row[8])), *row[9:]) for row in rows
+            Incident(
+                Part(part, host, kind, name),
+                begin,
+                end,
+                state,
+                cause,
+                tuple(json.loads(actions)),
+                wanted,
+                tries,
+            )
+            for part, host, kind, name, begin, end, state, cause, actions, wanted, tries in rows
         ]
 
     def prune(self, before: float) -> None:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from ansible_collections.bookface.platform.plugins.module_utils.watch import (
     changes,
@@ -136,7 +137,7 @@ def run_heal(config: Config, lock: int) -> Ended:
         )
 
 
-def _private(path: Path) -> contextlib.AbstractContextManager[object]:
+def _private(path: Path) -> BinaryIO:
     """A new file that only its owner can read."""
     path.unlink(missing_ok=True)
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
