@@ -148,7 +148,7 @@ def test_a_machine_watches_mends_and_tells(watch: Watch) -> None:
     # The URL is in its file and in the copy of the inventory, and nowhere else.
     assert TOKEN not in lab.node(WATCHER, "journalctl --no-pager; ps axww")
     assert lab.node(WATCHER, f"grep -rl {TOKEN} /var/lib/bookface-watch /opt; true") == ""
-    assert lab.node(WATCHER, "find /etc/bookface-watch -perm /077 ! -type l") == ""
+    assert lab.node(WATCHER, "find /etc/bookface-watch -perm /077 -type f ! -name '*.pub'") == ""
 
     watch.apply("-e", "watch_state=absent")
     assert lab.node(WATCHER, f"ls -d {LEFT} 2> /dev/null; true") == ""
