@@ -65,6 +65,12 @@ def health_todo(
     return plan.todo(host, look, _rules(rules), {*done})
 
 
+def health_unwell(looks: Mapping[str, Look], rules: Mapping[str, Any]) -> list[str]:
+    """See health_unwell.yml beside this file."""
+    given = _rules(rules)
+    return [host for host, look in looks.items() if plan.todo(host, look, given)["await"]]
+
+
 def health_done(results: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """See health_done.yml beside this file."""
     return [
@@ -141,5 +147,6 @@ class FilterModule:
             "health_servers": health_servers,
             "health_switch": health_switch,
             "health_todo": health_todo,
+            "health_unwell": health_unwell,
             "health_view": health_view,
         }
