@@ -82,8 +82,10 @@ def governed(
     for part in parts:
         if part.action:
             why = "" if touched else "update.yml is at work on this machine"
-            why = why or rules.refusal(part) or ("was tried in this run" if part.id in done else "")
-            if why:
+            why = why or rules.refusal(part)
+            if part.id in done:
+                part = replace(part, action="", how="")
+            elif why:
                 part = replace(part, action="", how="", cause=f"{part.cause}; {why}")
         found.append(part)
     return found
@@ -253,4 +255,7 @@ def _passed(backend: Mapping[str, Any] | None) -> int:
 
 def words(part: Part) -> str:
     """What an action would do."""
-    return f"{_WORDS.get(part.action, part.action)} {part.target or part.name}"
+    name = part.target if part.kind in ("service", "timer") else part.name
+    if part.kind == "machine":
+        name = part.host
+    return f"{_WORDS.get(part.action, part.action)} {name}"

@@ -139,6 +139,10 @@ def report(
     last = {host: after.get(host) or look for host, look in before.items()}
     first = _merged([*(one for one, _after in servers), *_judged(before, rules, ())], before)
     now = _merged([*(one for _before, one in servers), *_judged(last, rules, tried)], before)
+    # What was there only to be mended, such as the note of an update.
+    for name, one in tried.items():
+        if name in first and name not in now and not one["failed"]:
+            now[name] = replace(first[name], state=UP, cause="", action="")
     tries = remembered(rules.history or {}, first.values(), tried)
     parts = [
         _shown(part, tried.get(part.id), tries.get(part.id, 0), rules) for part in now.values()
@@ -225,7 +229,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         if part["wanted"]:
             words_.append(f"would {part['wanted']}")
         if part["tries"] and part["state"] != UP:
-            words_.append(f"tried {part['tries']} times")
+            words_.append(f"tries: {part['tries']}")
         said = "; ".join(word for word in words_ if word)
         table.append(f"{part['id']:{wide}}  {part['state']:7}  {said}".rstrip())
     up = sum(part["state"] == UP for part in parts)

@@ -90,6 +90,19 @@ def test_something_was_mended() -> None:
     assert part(found, "lb1/backend/docker")["state"] == "up"
 
 
+def test_what_is_gone_once_it_is_mended_was_mended_all_the_same() -> None:
+    before = looks()
+    note = {"age": 7200, "error": "", "node": "n2", "servers": {}}
+    before["swarm2"]["seen"]["note"] = note
+    one = "swarm2/machine/update"
+    done = [{**DONE, "id": one, "name": "update", "action": "activated"}]
+    found = made(before, {"swarm2": looks()["swarm2"]}, done)
+    assert (found["status"], part(found, one)["action"]) == ("mended", "activated")
+    assert part(found, one)["state"] == "up"
+    told = made(before, check=True)
+    assert part(told, one)["wanted"] == "put back swarm2"
+
+
 def test_something_was_tried_in_vain() -> None:
     failed = {**DONE, "failed": True, "msg": "Job for haproxy.service failed"}
     found = made(stopped(), {"lb1": stopped()["lb1"]}, [failed], history={HAPROXY: 1})
