@@ -284,7 +284,8 @@ def _haproxy(host: str, want: Want, seen: Seen) -> Iterable[Part]:
 
 
 def _backend(host: str, name: str, there: Mapping[str, Any], tasks: int) -> Part:
-    servers = there["servers"].values()
+    # As a list: what Ansible gives to a filter has views that can be read once.
+    servers = list(there["servers"].values())
     passed = sum(one["passed"] for one in servers)
     moving = any(one["undecided"] for one in servers)
     least = min(max(tasks, 1), len(servers)) or 1

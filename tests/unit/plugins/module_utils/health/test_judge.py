@@ -221,6 +221,21 @@ def test_a_backend_without_a_server_is_down() -> None:
     assert wrong("lb1", change)["lb1/backend/docker"] == (DOWN, "", "")
 
 
+class Once(dict[str, Any]):
+    """What Ansible gives to a filter: views of it can be read once."""
+
+    def values(self) -> Any:
+        return (value for value in super().values())
+
+
+def test_views_are_read_once() -> None:
+    def change(seen: dict[str, Any]) -> None:
+        for backend in seen["haproxy"]["backends"].values():
+            backend["servers"] = Once(backend["servers"])
+
+    assert not wrong("lb1", change)
+
+
 def test_a_timer_s_last_run_counts() -> None:
     def change(seen: dict[str, Any]) -> None:
         timer, service = "bookface-backup.timer", "bookface-backup.service"
