@@ -67,8 +67,7 @@ def health_todo(
 
 def health_unwell(looks: Mapping[str, Look], rules: Mapping[str, Any]) -> list[str]:
     """See health_unwell.yml beside this file."""
-    given = _rules(rules)
-    return [host for host, look in looks.items() if plan.todo(host, look, given)["await"]]
+    return plan.unwell(looks, _rules(rules))
 
 
 def health_done(results: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

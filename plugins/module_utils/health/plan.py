@@ -129,6 +129,18 @@ def todo(
     }
 
 
+def unwell(looks: Mapping[str, Mapping[str, Any] | None], rules: Rules) -> list[str]:
+    """Machines with something to mend or to wait for.
+
+    And the managers, if that is so of a node of their swarm: they may not know yet.
+    """
+    found = {host for host, look in looks.items() if todo(host, look, rules)["await"]}
+    swarms = {host: ((look or {}).get("want") or {}).get("swarm") for host, look in looks.items()}
+    if any(swarms[host] for host in found):
+        found |= {host for host, swarm in swarms.items() if swarm and swarm["manager"]}
+    return [host for host in looks if host in found]
+
+
 def tasks_running(looks: Iterable[Mapping[str, Any] | None], service: str = "") -> int:
     """On how many nodes the web service runs a task, as the first manager says that knows."""
     for look in looks:

@@ -20,6 +20,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.health.plan impo
     switch_target,
     tasks_running,
     todo,
+    unwell,
     view,
     with_tasks,
 )
@@ -127,6 +128,20 @@ def test_the_managers_wait_for_the_engine_of_a_worker() -> None:
     look["seen"]["engine"]["swarm"]["nodes"][1] |= {"state": "down", "message": "lost"}
     found = todo("swarm1", look, Rules())
     assert (ids(found), found["await"]) == ([], ["swarm/swarm_node/swarm2"])
+
+
+def test_the_managers_look_again_if_something_is_mended_in_their_swarm() -> None:
+    """They need some seconds to miss a node."""
+    found = looks()
+    assert unwell(found, Rules()) == []
+    found["swarm2"]["seen"]["units"]["docker.service"] = unit("docker.service", "inactive", "dead")
+    found["swarm2"]["seen"]["engine"] = None
+    assert unwell(found, Rules()) == ["swarm1", "swarm2"]
+    assert unwell(found, Rules(check=True)) == []
+    found = looks()
+    found["docker1"]["seen"]["engine"]["containers"][0]["state"] = "exited"
+    assert unwell(found, Rules()) == ["docker1"]
+    assert unwell({"swarm1": None, "swarm2": {}}, Rules()) == []
 
 
 SERVER = {"id": "u", "status": "ACTIVE", "task_state": None, "is_locked": False}
