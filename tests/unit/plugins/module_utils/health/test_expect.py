@@ -13,7 +13,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.health.expect im
     expected,
 )
 
-from .samples import GROUPS, HOSTVARS, wants
+from tests.support.health import GROUPS, HOSTVARS, wants
 
 ROOT = Path(__file__).resolve().parents[5]
 

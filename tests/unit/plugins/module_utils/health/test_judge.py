@@ -21,7 +21,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.health.judge imp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .samples import HOSTS, looks, server, unit
+from tests.support.health import HOSTS, looks, server, unit
 
 Change = Callable[[dict[str, Any]], object]
 

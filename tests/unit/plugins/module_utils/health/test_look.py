@@ -21,7 +21,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.health.look impo
     look,
 )
 
-from .samples import unit, wants
+from tests.support.health import unit, wants
 
 STAT = (Path(__file__).parent / "show_stat.csv").read_text()
 

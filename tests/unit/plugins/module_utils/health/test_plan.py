@@ -27,7 +27,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.health.plan impo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .samples import HOSTS, looks, server, unit
+from tests.support.health import HOSTS, looks, server, unit
 
 HAPROXY = "lb1/service/haproxy"
 

@@ -28,7 +28,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.health.report im
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .samples import looks, unit
+from tests.support.health import looks, unit
 
 HAPROXY = "lb1/service/haproxy"
 DONE = {"id": HAPROXY, "name": "haproxy", "action": "started", "failed": False, "msg": ""}
