@@ -66,7 +66,7 @@ def judge(want: Want, seen: Seen) -> list[Part]:
 def updating(seen: Seen) -> bool:
     """Whether update.yml is at work on the machine, so that nothing of it is to be touched."""
     note = seen.get("note")
-    return bool(note) and int(note["age"]) < INTERRUPTED  # type: ignore[index]
+    return note is not None and int(note["age"]) < INTERRUPTED
 
 
 def _update(host: str, seen: Seen) -> Iterable[Part]:
@@ -292,7 +292,7 @@ def _backend(host: str, name: str, there: Mapping[str, Any], tasks: int) -> Part
     if passed >= least:
         return Part(host, "backend", name)
     if not passed:
-        cause = f"none of its {len(servers)} servers takes requests, for {there['seconds']} s"
+        cause = f"no server takes requests, for {there['seconds']} s"
     else:
         cause = f"{passed} of {least} servers that run a task have passed their check"
     return Part(host, "backend", name, DOWN, cause, moving=moving)
