@@ -19,12 +19,12 @@ BROKEN = {
     "db1": (
         "systemctl stop 'postgresql@*'",
         "systemctl start postgresql",
-        "systemctl is-active 'postgresql@*'",
+        "pg_lsclusters --no-header | awk '{print $4}'",
     ),
     "docker1": (
         "docker stop bookface-web-1",
         "docker start bookface-web-1",
-        "docker ps | grep -c bookface-web-1",
+        "docker ps | grep -cw bookface-web-1",
     ),
     # Its socket would start it at the next question.
     "swarm2": (
@@ -33,7 +33,7 @@ BROKEN = {
         "systemctl is-active docker",
     ),
 }
-RUNS = {"active", "1"}
+RUNS = {"active", "1", "online"}
 
 
 class Heal:
