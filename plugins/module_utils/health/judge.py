@@ -257,7 +257,7 @@ def _haproxy(host: str, want: Want, seen: Seen) -> Iterable[Part]:
     if found["error"]:
         # Of a service that is stopped, the service says it.
         unit = seen["units"].get("haproxy.service") or {}
-        if unit.get("ActiveState", "active") == "active" or unit.get("LoadState") == "not-found":
+        if unit.get("ActiveState", "active") == "active":
             # A task of the swarm takes a while; the unit of a service waits for it.
             moving = not unit
             cause = str(found["error"])
