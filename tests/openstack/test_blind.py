@@ -20,6 +20,7 @@ PLAYBOOKS = {
     "playbooks/status.yml": "loadbalancers",
     "playbooks/drain.yml": "loadbalancers",
     "playbooks/update.yml": "loadbalancers or docker_hosts or swarm_managers or swarm_workers",
+    "playbooks/heal.yml": "loadbalancers or legacy_web",
     "playbooks/maintenance.yml": "docker_hosts or swarm_managers or swarm_workers",
     "playbooks/topology.yml": "loadbalancers or legacy_web",
     "playbooks/indexes.yml": "databases or docker_hosts or swarm_managers or legacy_web",
