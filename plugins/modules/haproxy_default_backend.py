@@ -27,9 +27,10 @@ description:
     they match every request, a switch is refused.
   - A backend without servers whose C(http-request return) answers every request is a page, such as
     one for maintenance. It gets the traffic whatever the state of servers. Where the frontend has
-    the rule C(http-request set-var(VARIABLE) fe_name,map(FILE)), the module keeps in this map, in
-    the running HAProxy and on disk, which backend had the traffic before. A
-    C(use_backend %[var(VARIABLE)]) of yours sends some clients there meanwhile.
+    the rule C(http-request set-var(txn.bookface_origin) fe_name,map(FILE)), the module keeps in
+    this map, in the running HAProxy and on disk, which backend had the traffic before. A
+    C(use_backend %[var(txn.bookface_origin)]) of yours sends some clients there meanwhile. No other
+    variable will do, because a map under another name is yours.
   - For O(rollback) the module records where the traffic came from, in a small JSON file beside
     the one that has the frontend, such as C(/etc/haproxy/haproxy.cfg.previous.json). HAProxy does
     not load it.

@@ -234,7 +234,7 @@ def test_maps_that_are_missing_are_read_as_empty() -> None:
 
 def test_a_page_that_is_missing_is_read_as_empty() -> None:
     page = "backend maintenance\n  http-request return status 503 file /p/a.html hdr X y\n"
-    origin = "http-request set-var(txn.o) fe_name,map(/o)\n"
+    origin = "http-request set-var(txn.bookface_origin) fe_name,map(/o)\n"
     planned = plan(SITE, Wanted(page, ("www",), origin + WANTED.rule))
     assert missing_files_empty(planned, lambda path: path != "/p/a.html") == planned.replace(
         " /p/a.html ", " /dev/null "
