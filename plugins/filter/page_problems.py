@@ -21,7 +21,7 @@ _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 # A byte of a file that is not UTF-8.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-# Of a zone (fe80::1%eth0) HAProxy knows nothing, and it reads 192.0.2.0/0.0.0.255 otherwise than Python.
+# Of a zone (fe80::1%eth0) HAProxy knows nothing, and 0.0.0.255 is another mask to it.
 _WRITTEN = re.compile(r"[^/%]+(/[0-9]+)?")
 
 Settings = Mapping[str, Any]

@@ -27,7 +27,7 @@ _COHORT_KEY = re.compile(r"fe_name,concat\(/,([^(),\s]+)\)\Z")
 _SET_VAR = re.compile(r"set-var\(([^(),\s]+)\)\Z")
 _COHORT = "mod(100)"
 _SERVERS = ("server", "server-template", "dispatch")
-# Where a page's traffic came from: the variable, by whose name its rule is told from those of others.
+# Where a page's traffic came from. By the name of the variable its rule is told from others.
 _ORIGIN = "txn.bookface_origin"
 ORIGIN_TARGET = f"%[var({_ORIGIN})]"
 
