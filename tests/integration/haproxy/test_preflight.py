@@ -159,3 +159,17 @@ def test_two_backends_of_the_name_of_the_page_are_refused(tmp_path: Path) -> Non
     }
     said = refusals(tmp_path, "adopt", {"here": variables})
     assert "haproxy_backends has a backend of this name, too. Rename that one" in said["here"]
+
+
+def test_the_backend_that_maintenance_returns_to_is_not_taken_out(tmp_path: Path) -> None:
+    config = tmp_path / "haproxy.cfg"
+    config.write_text("frontend bookface\n    default_backend maintenance\n")
+    variables = {
+        "haproxy_config": str(config),
+        "haproxy_frontend": "bookface",
+        "__haproxy_certificates": str(tmp_path / "certificates"),
+        "__haproxy_running_before": {"frontends": {"bookface": {"origin": "swarm"}}},
+    }
+    said = refusals(tmp_path, "configure", {"here": variables})
+    assert "here returns to swarm after maintenance, which the inventory no longer" in said["here"]
+    assert not (tmp_path / "maps").exists()
