@@ -1084,9 +1084,9 @@ class Shell:
             lives = [self.observe(disk, one, changed_at) for disk, one in zip(disks, wanted)]
             self.check_loaded(lives)
         switches = self.with_origins(plan_together(disks, lives, wanted), text, moves)
-        for one in switches:
-            if one.origin and not self.module.check_mode:
-                discard_leftovers(one.origin.file)
+        for switch in switches:
+            if switch.origin and not self.module.check_mode:
+                discard_leftovers(switch.origin.file)
         self.check_rollback(switches)
         if any(lives):
             self.phases.end("observe")
