@@ -30,7 +30,17 @@ Settings = Mapping[str, Any]
 
 def load_balancer_problems(settings: Settings) -> list[str]:
     """What is wrong with these variables of the role, a sentence or more each."""
-    checks = (_password, _backends, _names, _by_backend, _checks, _https, _cache, _snippets)
+    checks = (
+        _password,
+        _backends,
+        _reserved,
+        _names,
+        _by_backend,
+        _checks,
+        _https,
+        _cache,
+        _snippets,
+    )
     return [problem for check in checks for problem in check(settings)]
 
 
@@ -74,6 +84,22 @@ def _backends(settings: Settings) -> Iterator[str]:
         )
 
 
+def _reserved(settings: Settings) -> Iterator[str]:
+    name = settings["maintenance"]
+    section = re.compile(rf"^[ \t]*(?:backend|listen)[ \t]+{name}(?![^\s#])", re.MULTILINE)
+    given = {
+        "haproxy_backends": name in _backend_names(settings),
+        "haproxy_frontend": name == settings["haproxy_frontend"],
+        "haproxy_tcp_services": name in map(_name, settings["haproxy_tcp_services"]),
+        "haproxy_extra": bool(section.search(settings["haproxy_extra"])),
+    }
+    for variable in [variable for variable, taken in given.items() if taken]:
+        yield (
+            f"{variable} uses the name {name}, which the page for maintenance has. Rename what is "
+            "yours."
+        )
+
+
 def _names(settings: Settings) -> Iterator[str]:
     backends, services = settings["haproxy_backends"], settings["haproxy_tcp_services"]
     frontend = settings["haproxy_frontend"]
@@ -83,7 +109,7 @@ def _names(settings: Settings) -> Iterator[str]:
             "frontend. Only an existing configuration (haproxy_mode: adopt) may have several."
         )
         frontend = " ".join(frontend)
-    sections = [*_backend_names(settings), settings["maintenance"], frontend, "stats"]
+    sections = [*_backend_names(settings), frontend, "stats"]
     sections += [_name(service) for service in services]
     if len(set(sections)) < len(sections):
         yield (

@@ -15,10 +15,14 @@ from ansible.module_utils.parsing.convert_bool import boolean
 # HAProxy answers from one buffer (tune.bufsize), in which the headers have to fit, too.
 _BUFFER = 16384
 _HEADERS = 2048
-_BUFSIZE = re.compile(r"^[ \t]*tune\.bufsize[ \t]+(\d+)", re.MULTILINE)
+_BUFSIZE = re.compile(r"^[ \t]*tune\.bufsize[ \t]+(\d+)([kmg]?)", re.MULTILINE | re.IGNORECASE)
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 # A byte of a file that is not UTF-8.
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+# Of a zone (fe80::1%eth0) HAProxy knows nothing, and 0.0.0.255 is another mask to it.
+_WRITTEN = re.compile(r"[^/%]+(/[0-9]+)?")
 
 Settings = Mapping[str, Any]
 
@@ -42,7 +46,8 @@ def largest(settings: Settings) -> int:
         if _true(settings["haproxy_page_cache"]):
             buffer = int(settings["haproxy_page_cache_kilobytes"]) * 1024
         # The last line counts.
-        buffer = int([buffer, *_BUFSIZE.findall(settings["haproxy_global_extra"])][-1])
+        for number, unit in _BUFSIZE.findall(settings["haproxy_global_extra"])[-1:]:
+            buffer = int(number) * _UNITS[unit.lower()]
     return buffer - _HEADERS
 
 
@@ -75,8 +80,7 @@ def _retries(settings: Settings) -> Iterator[str]:
 def _networks(settings: Settings) -> Iterator[str]:
     for entry in settings["haproxy_maintenance_allow"]:
         try:
-            # Of a zone (fe80::1%eth0) HAProxy knows nothing.
-            ip_network(entry if "%" not in entry else "")
+            ip_network(entry if _WRITTEN.fullmatch(entry) else "")
         except ValueError:
             yield (
                 f"haproxy_maintenance_allow has {entry}; expected an address or a network, such as "
@@ -89,7 +93,7 @@ def _hint(entry: str) -> str:
         network = ip_network(entry, strict=False)
     except ValueError:
         return ""
-    return f". For the network of this address write {network}"
+    return f". Write {network} instead"
 
 
 def _adopted(settings: Settings) -> Iterator[str]:

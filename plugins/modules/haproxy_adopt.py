@@ -54,6 +54,12 @@ options:
       - The systemd unit whose environment the validation gets if HAProxy does not run.
     type: str
     default: haproxy
+  marker:
+    description:
+      - A file to create before the configuration is replaced. Delete it after HAProxy has been
+        reloaded. While it exists RV(reload) is true, also at the next run, so that a run which is
+        interrupted before the reload is completed by the next.
+    type: path
   lock_timeout:
     description:
       - Seconds to wait for another change of a file in the same directory.
@@ -99,6 +105,24 @@ EXAMPLES = r"""
       use_backend %[fe_name,map(/etc/haproxy/d.map)] if { fe_name,map(/etc/haproxy/d.map) -m found }
   notify: Reload HAProxy
 
+- name: Add a backend, and reload HAProxy even if an earlier run was interrupted before that
+  bookface.platform.haproxy_adopt:
+    backends: "{{ lookup('ansible.builtin.file', 'docker.cfg') }}"
+    marker: /etc/haproxy/haproxy.cfg.not-loaded
+  register: blocks
+
+- name: Reload HAProxy
+  ansible.builtin.systemd_service:
+    name: haproxy
+    state: reloaded
+  when: blocks.reload
+
+- name: Note that HAProxy has read the blocks
+  ansible.builtin.file:
+    path: /etc/haproxy/haproxy.cfg.not-loaded
+    state: absent
+  when: blocks.reload
+
 - name: Restore the file
   bookface.platform.haproxy_adopt:
   notify: Reload HAProxy
@@ -127,6 +151,13 @@ blocks:
   type: list
   elements: str
   sample: [rule, backend docker]
+reload:
+  description:
+    - Whether HAProxy has to be reloaded. The blocks were changed (in check mode, would be), or
+      O(marker) exists.
+  returned: success
+  type: bool
+  sample: true
 validator:
   description: What C(haproxy -c) printed. Empty where the file did not have to change.
   returned: success
@@ -146,6 +177,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.adopt import (
     Wanted,
     missing_files_empty,
+    origin_maps,
     plan,
     take_out,
 )
@@ -157,9 +189,11 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file imp
     locked,
     read_file,
     replace,
+    write_atomically,
     write_backup,
     write_candidate,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.origin import kept_origin
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.program import (
     validate,
 )
@@ -171,6 +205,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
 )
 
 UNTOUCHED = "Nothing was changed."
+MARKED = b"HAProxy may not have read the blocks of the configuration yet.\n"
 
 
 def accepted(module: AnsibleModule, config: ConfigFile, text: str) -> tuple[str, str]:
@@ -182,6 +217,16 @@ def accepted(module: AnsibleModule, config: ConfigFile, text: str) -> tuple[str,
     except HaproxyError:
         discard(candidate)
         raise
+
+
+def origins(text: str) -> dict[str, str]:
+    """Where frontends return to after a page, as far as the maps say so."""
+    kept = {
+        frontend: kept_origin(decode(read_file(path).data), frontend)
+        for frontend, path in origin_maps(text).items()
+        if Path(path).is_absolute() and Path(path).exists()
+    }
+    return {frontend: backend for frontend, backend in kept.items() if backend}
 
 
 def diff(path: str, before: str, after: str) -> list[dict[str, str]]:
@@ -199,16 +244,19 @@ def diff(path: str, before: str, after: str) -> list[dict[str, str]]:
 
 def adopt(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
+    marker: str | None = params["marker"]
     config = read_file(params["config"])
     before = decode(config.data)
     frontends = tuple(dict.fromkeys(params["frontend"] or ()))
-    wanted = Wanted(params["backends"], frontends, (params["rule"] or "").strip())
+    rule = (params["rule"] or "").strip()
+    wanted = Wanted(params["backends"], frontends, rule, origins(before))
     after = plan(before, wanted)
     result: dict[str, Any] = {
         "changed": after != before,
         "config": config.path,
         "blocks": list(take_out(after).blocks),
         "validator": "",
+        "reload": after != before or bool(marker and Path(marker).exists()),
         "diff": diff(config.path, before, after),
     }
     if after == before:
@@ -223,6 +271,9 @@ def adopt(module: AnsibleModule) -> dict[str, Any]:
     try:
         if params["backup"]:
             result["backup_file"] = write_backup(config)
+        if marker:
+            discard_leftovers(marker)
+            write_atomically(marker, MARKED)
         replace(config, candidate)
     finally:
         discard(candidate)
@@ -238,6 +289,7 @@ def main() -> None:
             "rule": {"type": "str"},
             "haproxy": {"type": "path"},
             "service": {"type": "str", "default": "haproxy"},
+            "marker": {"type": "path"},
             "lock_timeout": {"type": "float", "default": 30.0},
             "backup": {"type": "bool", "default": False},
         },

@@ -27,9 +27,10 @@ description:
     they match every request, a switch is refused.
   - A backend without servers whose C(http-request return) answers every request is a page, such as
     one for maintenance. It gets the traffic whatever the state of servers. Where the frontend has
-    the rule C(http-request set-var(VARIABLE) fe_name,map(FILE)), the module keeps in this map, in
-    the running HAProxy and on disk, which backend had the traffic before. A
-    C(use_backend %[var(VARIABLE)]) of yours sends some clients there meanwhile.
+    the rule C(http-request set-var(txn.bookface_origin) fe_name,map(FILE)), the module keeps in
+    this map, in the running HAProxy and on disk, which backend had the traffic before. A
+    C(use_backend %[var(txn.bookface_origin)]) of yours sends some clients there meanwhile. No other
+    variable will do, because a map under another name is yours.
   - For O(rollback) the module records where the traffic came from, in a small JSON file beside
     the one that has the frontend, such as C(/etc/haproxy/haproxy.cfg.previous.json). HAProxy does
     not load it.
@@ -855,26 +856,51 @@ class Shell:
     @contextmanager
     def origins_recorded(self, switches: Sequence[Switch]) -> Iterator[None]:
         """Where a page's traffic comes from, before the page has it; as before on failure."""
-        changing = [one.origin for one in switches if one.origin and one.origin.changed]
-        before = {origin.file: origins_text(origin.file) for origin in changing}
+        changing = [one for one in switches if one.origin and one.origin.changed]
+        before = {one.origin.file: origins_text(one.origin.file) for one in changing if one.origin}
+        begun = False
         try:
-            for origin in changing:
-                if origin.wanted:
-                    write_origin(origin)
+            for one in changing:
+                if one.origin and one.origin.wanted:
+                    write_origin(one.origin)
                     # Else HAProxy does not run, or reads the file by a reload.
-                    if origin.live is not None:
-                        self.mirror_origin(origin, origin.entries)
+                    if one.origin.live is not None:
+                        self.mirror_origin(one.origin, one.origin.entries)
+            begun = True
             yield
-        except BaseException:
-            for path, text in before.items():
+        except BaseException as error:
+            done = self.undo_origins(changing, before)
+            if begun or not isinstance(error, (LiveError, HaproxyRuntimeError)):
+                raise
+            raise NotSwitchedError(
+                "the running HAProxy could not note where the traffic comes from: "
+                f"{error.message('').rstrip('.')}. Now: the traffic goes where it went before; "
+                f"{'; '.join(done)}",
+                "Fix the cause, then run the task again",
+            ) from None
+
+    def undo_origins(self, changing: Sequence[Switch], before: Mapping[str, str]) -> list[str]:
+        """Restore the map of origins, and describe its present state."""
+        done = []
+        for path, text in before.items():
+            try:
                 if text != origins_text(path):
-                    with suppress(FileError):
-                        write_atomically(path, encode(text))
-            for origin in changing:
-                if origin.live is not None:
-                    with suppress(HaproxyRuntimeError, LiveError, OSError):
-                        self.mirror_origin(origin, origin.live)
-            raise
+                    write_atomically(path, encode(text))
+                done.append(f"the map {path} is as before")
+            except FileError as trouble:
+                done.append(f"the map {path} could NOT be restored ({trouble})")
+        for one in changing:
+            origin = one.origin
+            # A worker that was started meanwhile has read the file.
+            if origin is None or (origin.live is None and one.plan.action != RELOAD):
+                continue
+            entries = origin.kept if origin.live is None else origin.live
+            try:
+                self.mirror_origin(origin, entries)
+                done.append(f"its live entries were restored ({listed(entries)})")
+            except (HaproxyRuntimeError, LiveError, OSError) as trouble:
+                done.append(f"its live entries are unknown ({trouble})")
+        return done
 
     def mirror_origin(self, origin: Origin, entries: Entries) -> None:
         deadline = self.deadline()
@@ -1058,12 +1084,32 @@ class Shell:
             lives = [self.observe(disk, one, changed_at) for disk, one in zip(disks, wanted)]
             self.check_loaded(lives)
         switches = self.with_origins(plan_together(disks, lives, wanted), text, moves)
+        for switch in switches:
+            if switch.origin and not self.module.check_mode:
+                discard_leftovers(switch.origin.file)
+        self.check_rollback(switches)
         if any(lives):
             self.phases.end("observe")
         gates = self.gates(switches)
 
         validator, backup, confirmed = self.apply(switches, edited, config, record, moves)
         return self.result(switches, gates, text, config, validator, backup, confirmed)
+
+    def check_rollback(self, switches: Sequence[Switch]) -> None:
+        """The record ends at a page: what had the traffic before it is no target of a rollback."""
+        if not self.params["rollback"] or any(one.changed for one in switches):
+            return
+        for one in switches:
+            page = one.wanted.backend
+            if one.plan.disk.page:
+                site = one.origin.wanted if one.origin else None
+                known = f", such as {site}" if site and site != page else ""
+                raise SwitchError(
+                    f"there is nothing to roll back: backend '{page}', which answers by itself, "
+                    "has the traffic again since the last switch was rolled back",
+                    f"Name the backend that serves the site{known} (switch_backend.yml -e "
+                    "target=NAME)",
+                )
 
     def gates(self, switches: Sequence[Switch]) -> dict[str, Gate]:
         """The gate of each target. Raises where one is not open."""
@@ -1160,15 +1206,18 @@ class Shell:
             "previous_backend": plan.previous,
             "previous_backend_on_disk": plan.disk.before.name,
             "previous_shift": plan.shift_before.as_dict() if plan.shift_before else None,
-            "counted": count(switch.live.info.pid, gate.servers).as_dict()
-            if gate and switch.live
-            else None,
+            "counted": self.counted(switch.live, gate, backend) if gate and switch.live else None,
             "map": plan.map,
             "origin": switch.origin.wanted if switch.origin else None,
             "door": here[0] if here else None,
             "elsewhere": None if here or not doors else doors[0],
             "deciding_rules": [rule.as_dict() for rule in deciding],
         }
+
+    @staticmethod
+    def counted(live: Live, gate: Gate, backend: str) -> dict[str, int]:
+        requests = live.stat.forwarded.get(backend, 0)
+        return count(live.info.pid, gate.servers, requests).as_dict()
 
     def apply(
         self,
@@ -1223,8 +1272,10 @@ class Shell:
             result.append(_difference("running HAProxy", before, after))
         origin = switch.origin
         if origin and origin.changed:
-            before = f"{origin.frontend} {origin.on_disk}\n" if origin.on_disk else ""
-            result.append(_difference(f"map {origin.file}", before, shown(origin.entries)))
+            after = shown(origin.entries)
+            result.append(_difference(f"map {origin.file}", shown(origin.kept), after))
+            if origin.live is not None:
+                result.append(_difference(f"live map {origin.path}", shown(origin.live), after))
         return result
 
 

@@ -125,7 +125,9 @@ frontends:
     origin:
       description:
         - If a page has the traffic, such as one for maintenance, the backend from before, by the
-          running HAProxy. Some clients may still reach it. Null otherwise.
+          running HAProxy. Some clients may still reach it.
+        - Null otherwise. If it is not, it was left by an interrupted switch, and those clients go
+          there; the next switch or C(site.yml) removes it.
       type: str
     bind:
       description: The addresses as written in the file.

@@ -257,9 +257,7 @@ def measure(haproxy: HaproxySocket, frontend: str | None, backend: str) -> tuple
     stat = haproxy.stat_of([frontend] if frontend else [], [backend], PATIENCE)
     pid = haproxy.info(PATIENCE).pid
     received, forwarded = stat.received.get(frontend or "", 0), stat.forwarded.get(backend, 0)
-    servers = stat.servers_of(backend)
-    # A backend without servers answers by itself.
-    counted = count(pid, servers) if servers else Counted(pid, forwarded, forwarded)
+    counted = count(pid, stat.servers_of(backend), forwarded)
     return counted, Traffic(pid, received, forwarded)
 
 

@@ -10,14 +10,16 @@ text byte for byte, so every change is planned on that text: remove all blocks, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.precedence import (
     all_deciding,
     deciding_rules,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules import (
+    answers_alone,
     default_backend,
     map_rules,
     mode,
@@ -30,6 +32,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text imp
     Config,
     HaproxyConfigError,
     Section,
+    find_backend,
     find_frontend,
     frontend_names,
     keyword,
@@ -58,12 +61,14 @@ class Wanted:
     """The desired blocks; any other block is removed.
 
     ``backends`` holds whole sections. ``rule`` holds the lines by which each of ``frontends``
-    follows the switch; without them existing rules are removed.
+    follows the switch; without them existing rules are removed. ``origins``: the backends that
+    frontends return to after a page, see origin.py.
     """
 
     backends: str = ""
     frontends: tuple[str, ...] = ()
     rule: str = ""
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,7 @@ def plan(text: str, wanted: Wanted) -> str:
     config = parse(bare.text)
     _check_text(config)
     backends = _sections(wanted.backends)
-    _check_unused(config, bare, backends)
+    _check_unused(config, bare, backends, wanted.origins)
     # Blocks by the line that they stand before.
     inserts: dict[int, str] = {}
     if wanted.rule:
@@ -253,8 +258,23 @@ def _check_new(config: Config, backend: Backend) -> None:
             )
 
 
-def _check_unused(config: Config, bare: Bare, backends: tuple[Backend, ...]) -> None:
-    """A backend that has the traffic must not be removed."""
+def origin_maps(text: str) -> dict[str, str]:
+    """The frontends whose traffic a page has, and the map that has where it came from."""
+    config = parse(text)
+    found = {}
+    for name in frontend_names(config):
+        page = _decides(config, name)
+        with suppress(HaproxyConfigError):
+            origin = origin_rule(config, find_frontend(config, name))
+            if origin and page and answers_alone(config, find_backend(config, page)):
+                found[name] = origin.path
+    return found
+
+
+def _check_unused(
+    config: Config, bare: Bare, backends: tuple[Backend, ...], origins: Mapping[str, str]
+) -> None:
+    """A backend that has the traffic, or gets it back after a page, must not be removed."""
     kept = {backend.title for backend in backends}
     leaving = [title for title in bare.blocks if title not in kept and not _is_rule(title)]
     for title in leaving:
@@ -262,6 +282,12 @@ def _check_unused(config: Config, bare: Bare, backends: tuple[Backend, ...]) -> 
             if f"backend {_decides(config, frontend)}" == title:
                 raise AdoptError(
                     f"frontend '{frontend}' sends its traffic to {title}, which would be removed",
+                    "Switch it to another backend first",
+                )
+            if f"backend {origins.get(frontend)}" == title:
+                raise AdoptError(
+                    f"frontend '{frontend}' returns to {title} after maintenance, which would be "
+                    "removed",
                     "Switch it to another backend first",
                 )
 

@@ -39,6 +39,11 @@ class Origin:
         return ((self.frontend, self.wanted),) if self.wanted else ()
 
     @property
+    def kept(self) -> Entries:
+        """The entry on disk."""
+        return ((self.frontend, self.on_disk),) if self.on_disk else ()
+
+    @property
     def changed(self) -> bool:
         live = self.live is not None and set(self.live) != set(self.entries)
         return self.on_disk != self.wanted or live

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules import (
+    ORIGIN_TARGET,
     MapRule,
     cohort_map,
     defaults_of,
@@ -148,9 +149,8 @@ def deciding_rules(
     sections = _with_defaults(config, section)
     facts = _Facts(section.name, _tls(config, section), _acls(config, sections))
     tcp = mode(config, section) == "tcp"
-    origin = origin_rule(config, section)
     # While a page has the traffic, some clients go where it came from: the switch's own rule.
-    aside = f"%[var({origin.variable})]" if origin else ""
+    aside = ORIGIN_TARGET if origin_rule(config, section) else ""
     passing: set[tuple[str, ...]] = set()
     found = []
     for scope, number, words in _lines(config, sections):

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
@@ -21,7 +21,10 @@ class ProofError(HaproxyError):
 
 @dataclass(frozen=True)
 class Counted:
-    """Counters of a backend's servers in the worker ``pid``, without its backup servers."""
+    """Counters of a backend's servers in the worker ``pid``, without its backup servers.
+
+    A backend without servers answers by itself: then its requests count.
+    """
 
     pid: int = 0
     sessions: int = 0
@@ -79,7 +82,10 @@ class Answer:
     headers: Mapping[str, str]
 
 
-def count(pid: int, servers: Iterable[Server]) -> Counted:
+def count(pid: int, servers: Sequence[Server], requests: int = 0) -> Counted:
+    """``requests``: those of the backend, which count if it has no servers."""
+    if not servers:
+        return Counted(pid, requests, requests)
     counted = [server for server in servers if not server.backup]
     return Counted(
         pid,

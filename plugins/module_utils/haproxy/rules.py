@@ -27,6 +27,9 @@ _COHORT_KEY = re.compile(r"fe_name,concat\(/,([^(),\s]+)\)\Z")
 _SET_VAR = re.compile(r"set-var\(([^(),\s]+)\)\Z")
 _COHORT = "mod(100)"
 _SERVERS = ("server", "server-template", "dispatch")
+# Where a page's traffic came from. By the name of the variable its rule is told from others.
+_ORIGIN = "txn.bookface_origin"
+ORIGIN_TARGET = f"%[var({_ORIGIN})]"
 
 
 @dataclass(frozen=True)
@@ -189,20 +192,19 @@ def follows_cohorts(config: Config, section: Section, rule: MapRule) -> bool:
 
 @dataclass(frozen=True)
 class OriginRule:
-    """The rule that looks up where a page's traffic came from: its map, and the variable."""
+    """The rule that looks up where a page's traffic came from, and its map."""
 
     path: str
-    variable: str
     line: int
 
 
 def origin_rule(config: Config, section: Section) -> OriginRule | None:
-    """``http-request set-var(VARIABLE) fe_name,map(PATH)`` of a frontend, see origin.py."""
+    """``http-request set-var(txn.bookface_origin) fe_name,map(PATH)`` of a frontend."""
     for number, values in _rules(config, section, "http-request"):
-        name = _SET_VAR.match(values[1]) if len(values) == 3 else None
-        fetch = _RULE_FETCH.match(values[2]) if name else None
-        if name and fetch:
-            return OriginRule(fetch.group(1), name.group(1), number)
+        ours = len(values) == 3 and values[1] == f"set-var({_ORIGIN})"
+        fetch = _RULE_FETCH.match(values[2]) if ours else None
+        if fetch:
+            return OriginRule(fetch.group(1), number)
     return None
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules import (
+    ORIGIN_TARGET,
     default_backend,
     defaults_of,
     origin_rule,
@@ -135,7 +136,7 @@ def _targets(config: Config, section: Section, entries: Entries) -> set[str] | N
             found.add(target)
             continue
         # During maintenance its servers may go: those who still reach them are working on them.
-        if origin and target == f"%[var({origin.variable})]":
+        if origin and target == ORIGIN_TARGET:
             continue
         by_map = _MAP.search(target)
         if by_map is None:

@@ -69,8 +69,8 @@ class UnknownSectionError(HaproxyConfigError):
 
     reason = "no_such_section"
 
-    def __init__(self, problem: str, existing: tuple[str, ...]) -> None:
-        super().__init__(problem)
+    def __init__(self, problem: str, existing: tuple[str, ...], remedy: str) -> None:
+        super().__init__(problem, remedy)
         self.existing = existing
 
 
@@ -346,6 +346,7 @@ def _find(config: Config, kinds: tuple[str, ...], what: str, name: str) -> Secti
         raise UnknownSectionError(
             f"{what} '{name}' is not in the configuration; existing {what}s: {_list(existing)}",
             existing,
+            f"Name one of them; if the inventory has {name}, run site.yml first",
         )
     if len(found) > 1:
         raise HaproxyConfigError(

@@ -14,6 +14,10 @@ from typing import Any, NamedTuple
 
 import pytest
 from ansible_collections.bookface.platform.plugins.filter.page_problems import largest
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.file import (
+    read_file,
+    write_candidate,
+)
 from conftest import Lab, WebServer
 from faults import go_on, held, killed
 
@@ -230,6 +234,12 @@ def test_from_maintenance_to_another_backend_and_back(site: Site) -> None:
     assert site.rollback()["backend"] == "maintenance"
     assert (site.seen(), site.origin()[0]) == (("page", "legacy"), "book-face legacy")
     assert not site.switch("maintenance")["changed"]
+    # Another rollback would leave the page in place, and seem to have ended maintenance.
+    for check in (True, False):
+        refused = site.rollback(_ansible_check_mode=check)
+        assert "has the traffic again since the last switch was rolled back" in refused["msg"]
+        assert "Name the backend that serves the site, such as legacy (" in refused["msg"]
+    assert site.seen() == ("page", "legacy")
 
 
 @pytest.mark.parametrize("what", ["write_origin", "put", "mirror"])
@@ -254,10 +264,21 @@ def test_an_entry_that_is_left_is_removed(site: Site) -> None:
     site.origins.write_text("# c\nbook-face docker\nother legacy\n")
     site.stats.write_entry(str(site.origins), "book-face", "docker", False, 5)
     assert site.seen() == ("legacy", "docker")
+    leftover = Path(write_candidate(read_file(str(site.origins)), b"x"))
     assert site.switch("legacy")["changed"]
     assert site.seen() == ("legacy", "legacy")
     assert site.origins.read_text() == "# c\nother legacy\n"
+    assert not leftover.exists()
     site.origins.write_text("# c\n")
+
+
+def test_an_entry_that_is_left_in_memory_alone_is_shown(site: Site) -> None:
+    site.stats.write_entry(str(site.origins), "book-face", "docker", False, 5)
+    for check in (True, False):
+        done = site.switch("legacy", check=check)
+        shown = {part["before_header"]: (part["before"], part["after"]) for part in done["diff"]}
+        assert shown[f"live map {site.origins}"] == ("book-face docker\n", ""), done["diff"]
+    assert site.seen() == ("legacy", "legacy")
 
 
 def test_a_switch_that_fails_leaves_nothing(site: Site) -> None:
@@ -279,6 +300,18 @@ def test_what_cannot_be_switched_is_restored(site: Site) -> None:
         failed = go_on(site, program)
     site.start()
     assert "could not be switched to maintenance" in failed["msg"], failed
+    assert (site.seen(), site.origin()) == (("legacy", "legacy"), ("", ""))
+
+
+def test_what_cannot_be_noted_is_restored(site: Site) -> None:
+    """HAProxy dies once the running one has the origin: then not everything is untouched."""
+    with held(site, "after", "write_origin", "maintenance", wait=1) as program:
+        site.crash()
+        failed = go_on(site, program)
+    site.start()
+    assert "could not note where the traffic comes from" in failed["msg"], failed
+    assert "Nothing was changed" not in failed["msg"]
+    assert f"the map {site.origins} is as before; its live entries are unknown" in failed["msg"]
     assert (site.seen(), site.origin()) == (("legacy", "legacy"), ("", ""))
 
 
@@ -310,6 +343,9 @@ def test_the_proof_expects_the_page(site: Site) -> None:
     assert proved["traffic"]["percent"] == 100
     site.switch("legacy", require_healthy=0)
     assert site.proof(before=before)["reason"] == "status"
+    # What the page has answered in an earlier maintenance proves nothing.
+    again = site.switch("maintenance")["counted"]
+    assert again["sessions"] >= proved["counted"]["sessions"] > 0
 
 
 def test_the_largest_page(site: Site) -> None:

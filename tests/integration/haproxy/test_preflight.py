@@ -45,6 +45,17 @@ WISHES: dict[str, tuple[dict[str, Any], str]] = {
         {"haproxy_switch_target": "maintenance", "haproxy_mode": "adopt"},
         "Choices: legacy, docker. To have it in a configuration of your own, add it to",
     ),
+    "share of another backend of that name": (
+        {
+            "haproxy_switch_target": "maintenance",
+            "haproxy_switch_percent": 10,
+            "haproxy_mode": "adopt",
+            "haproxy_backends": [{"name": "maintenance", "servers": []}],
+            # The first thing after the check.
+            "haproxy_switch_skip": "lb7",
+        },
+        "haproxy_switch_skip names lb7",
+    ),
     "share and rollback": (
         {"haproxy_switch_percent": 10, "haproxy_switch_rollback": True},
         "it takes no target and no percent (given: target=, percent=10)",
@@ -138,3 +149,27 @@ def test_wrong_wishes_are_refused_by_the_gate(tmp_path: Path) -> None:
     assert set(said) == set(WISHES)
     for case, (_variables, words) in WISHES.items():
         assert words in said[case], said[case]
+
+
+def test_two_backends_of_the_name_of_the_page_are_refused(tmp_path: Path) -> None:
+    variables = {
+        "haproxy_mode": "adopt",
+        "haproxy_backends": [{"name": "maintenance", "servers": []}],
+        "haproxy_adopt_backends": ["maintenance"],
+    }
+    said = refusals(tmp_path, "adopt", {"here": variables})
+    assert "haproxy_backends has a backend of this name, too. Rename that one" in said["here"]
+
+
+def test_the_backend_that_maintenance_returns_to_is_not_taken_out(tmp_path: Path) -> None:
+    config = tmp_path / "haproxy.cfg"
+    config.write_text("frontend bookface\n    default_backend maintenance\n")
+    variables = {
+        "haproxy_config": str(config),
+        "haproxy_frontend": "bookface",
+        "__haproxy_certificates": str(tmp_path / "certificates"),
+        "__haproxy_running_before": {"frontends": {"bookface": {"origin": "swarm"}}},
+    }
+    said = refusals(tmp_path, "configure", {"here": variables})
+    assert "here returns to swarm after maintenance, which the inventory no longer" in said["here"]
+    assert not (tmp_path / "maps").exists()

@@ -26,6 +26,7 @@ def shown(frontends: dict[str, Any], **dates: Any) -> list[str]:
         __haproxy_frontends=["bookface"],
         haproxy_backends=[],
         haproxy_maintenance_allow=["192.0.2.0/24"],
+        __haproxy_maintenance="maintenance",
         __haproxy_swarm=[],
         bookface_image_max_age_days=30,
         __haproxy_info={"version": "3.0", "frontends": frontends},
@@ -64,3 +65,9 @@ def test_who_reaches_the_site_during_maintenance() -> None:
     assert len(shown({"bookface": {**known, "origin": None}})) == 2
     told = shown({"bookface": {**known, "origin": "docker"}})[2]
     assert told == "maintenance: the addresses of haproxy_maintenance_allow still reach docker"
+    over = known | {"live_backend": "legacy", "default_backend": "legacy", "origin": "docker"}
+    told = shown({"bookface": over})[2]
+    assert told == (
+        "WARNING: the addresses of haproxy_maintenance_allow go to docker, which an interrupted "
+        "switch has left; run site.yml"
+    )

@@ -36,7 +36,11 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "backend named like the page for maintenance": (
         {"haproxy_backends": [LEGACY, DOCKER | {"name": "maintenance"}]},
-        "given are legacy, maintenance, maintenance,",
+        "haproxy_backends uses the name maintenance, which the page for maintenance has. Rename",
+    ),
+    "section named like the page for maintenance": (
+        {"haproxy_extra": "backend x\n  mode http\n  backend maintenance # ours\n"},
+        "haproxy_extra uses the name maintenance, which",
     ),
     "service named like a backend": (
         {"haproxy_tcp_services": [{"name": "legacy"} | SERVICE]},
@@ -124,6 +128,7 @@ SITE: dict[str, Any] = {
     "haproxy_defaults_extra": "",
     "haproxy_frontend_extra": "use_backend aside if { path_beg /aside/ }",
     "haproxy_backend_extra": {"docker": "http-response set-header X-Through docker"},
+    "haproxy_extra": "backend maintenance-2\n# backend maintenance\nfrontend aside\n",
     "haproxy_stats_password": "secret",
 }
 PEM = "-----BEGIN CERTIFICATE-----\n-----BEGIN EC PRIVATE KEY-----"

@@ -40,6 +40,8 @@ ADOPTED = {"haproxy_mode": "adopt"}
         },
         LARGE | {"haproxy_page_cache": "true"},
         LARGE | {"haproxy_global_extra": "tune.bufsize 1\n  tune.bufsize 32768"},
+        LARGE | {"haproxy_global_extra": "tune.bufsize 32k"},
+        {"haproxy_global_extra": "tune.bufsize 1M"},
         ADOPTED | {"haproxy_global_extra": "tune.bufsize 1024"},
         ADOPTED | {"has_page": False, "haproxy_maintenance_allow": []},
         ADOPTED | {"haproxy_adopt_state": "absent", "has_page": False},
@@ -73,7 +75,16 @@ def test_good_input(settings: dict[str, Any]) -> None:
         ),
         (
             {"haproxy_maintenance_allow": ["192.0.2.7/24"]},
-            "For the network of this address write 192.0.2.0/24.",
+            "Write 192.0.2.0/24 instead.",
+        ),
+        (
+            {"haproxy_maintenance_allow": ["192.0.2.0/0.0.0.255"]},
+            "has 192.0.2.0/0.0.0.255; expected an address or a network, such as 192.0.2.7, "
+            "192.0.2.0/24 or 2001:db8::/32. Write 192.0.2.0/24 instead.",
+        ),
+        (
+            {"haproxy_maintenance_allow": ["192.0.2.0/255.255.255.0"]},
+            "Write 192.0.2.0/24 instead.",
         ),
         ({"haproxy_maintenance_allow": ["office.example.org"]}, "expected an address or a network"),
         ({"haproxy_maintenance_allow": ["fe80::1%eth0"]}, "has fe80::1%eth0; expected an address"),

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.adopt import (
     AdoptError,
     Wanted,
     missing_files_empty,
+    origin_maps,
     plan,
     take_out,
 )
@@ -224,6 +227,22 @@ def test_a_backend_that_has_the_traffic_is_not_taken_out() -> None:
         plan(text, Wanted())
 
 
+PAGE = "backend maintenance\n  http-request return status 503 file /p/a.html hdr X y\n"
+ORIGIN = "http-request set-var(txn.bookface_origin) fe_name,map(/o)\n"
+
+
+def test_a_backend_that_gets_the_traffic_back_after_a_page_is_not_taken_out() -> None:
+    wanted = Wanted(DOCKER + PAGE, ("www",), ORIGIN + FOLLOW)
+    text = plan(SITE, wanted)
+    assert origin_maps(text) == {}
+    text = text.replace("default_backend web", "default_backend maintenance")
+    assert origin_maps(text) == {"www": "/o"}
+    without = replace(wanted, backends=PAGE, origins={"www": "docker"})
+    with pytest.raises(AdoptError, match="'www' returns to backend docker after maintenance"):
+        plan(text, without)
+    assert "backend docker" not in plan(text, replace(without, origins={"www": "web"}))
+
+
 def test_maps_that_are_missing_are_read_as_empty() -> None:
     planned = plan(SITE, WANTED)
     assert missing_files_empty(planned, lambda _path: True) == planned
@@ -233,9 +252,7 @@ def test_maps_that_are_missing_are_read_as_empty() -> None:
 
 
 def test_a_page_that_is_missing_is_read_as_empty() -> None:
-    page = "backend maintenance\n  http-request return status 503 file /p/a.html hdr X y\n"
-    origin = "http-request set-var(txn.o) fe_name,map(/o)\n"
-    planned = plan(SITE, Wanted(page, ("www",), origin + WANTED.rule))
+    planned = plan(SITE, Wanted(PAGE, ("www",), ORIGIN + WANTED.rule))
     assert missing_files_empty(planned, lambda path: path != "/p/a.html") == planned.replace(
         " /p/a.html ", " /dev/null "
     )

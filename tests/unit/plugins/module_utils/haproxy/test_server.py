@@ -105,7 +105,8 @@ COHORTS = "use_backend %[var(txn.k),map(/m)] if { var(txn.k),map(/m) -m found }"
         ),
         # Who still reaches the site during maintenance needs no server kept.
         (
-            f"http-request set-var(txn.o) fe_name,map(/o)\nuse_backend %[var(txn.o)] if office\n"
+            "http-request set-var(txn.bookface_origin) fe_name,map(/o)\n"
+            "use_backend %[var(txn.bookface_origin)] if office\n"
             f"{RULE}\ndefault_backend a",
             {"/m": [("www", "page")], "/o": [("www", "a")]},
             {"page"},

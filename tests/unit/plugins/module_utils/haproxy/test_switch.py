@@ -347,8 +347,8 @@ def test_rules_in_the_wrong_order_are_none() -> None:
 
 PAGE = "backend page\n  http-request return status 503 file /p\n"
 ORIGIN = (
-    "  http-request set-var(txn.o) fe_name,map(/o)\n"
-    "  use_backend %[var(txn.o)] if { var(txn.o) -m found } { src 192.0.2.1 }\n"
+    "  http-request set-var(txn.bookface_origin) fe_name,map(/o)\n"
+    "  use_backend %[var(txn.bookface_origin)] if { src 192.0.2.1 }\n"
 )
 
 

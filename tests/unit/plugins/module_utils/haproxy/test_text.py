@@ -77,6 +77,8 @@ def test_unknown_names_are_told_with_the_choices() -> None:
     with pytest.raises(UnknownSectionError, match=r"'nosuch'.*legacy, docker") as error:
         find_backend(config, "nosuch")
     assert error.value.existing == backend_names(config)
+    # Such as the page for maintenance after an upgrade.
+    assert "if the inventory has nosuch, run site.yml first." in error.value.message("")
     with pytest.raises(UnknownSectionError, match="existing frontends: none"):
         find_frontend(parse(""), "bookface")
 
