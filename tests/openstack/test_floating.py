@@ -197,7 +197,8 @@ def test_a_release_gives_it_back(released: Stage) -> None:
 def test_a_cloud_that_is_down_leaves_an_inventory_that_says_its_age(
     site: Site, released: Stage
 ) -> None:
-    with credentials(site, {"auth": {"auth_url": "http://127.0.0.1:1/v3"}}) as environment:
+    nowhere = {"compute_endpoint_override": "http://127.0.0.1:1/v2.1"}
+    with credentials(site, nowhere) as environment:
         listed = site.execute(site.command("ansible-inventory", "--host", "lb1"), **environment)
         refused = {
             playbook: site.execute(
