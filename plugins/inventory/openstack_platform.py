@@ -251,7 +251,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         )
 
     def _falls_back(self) -> bool:
-        """Whether answers are kept. The cache plugin never drops one: its age decides, and is told."""
+        """Whether answers are kept. The cache plugin drops none: their age decides, and is told."""
         if not self.get_option("cache") or self.get_option("cache_fallback_age") <= 0:
             return False
         if self.get_option("cache_timeout") != 0:
