@@ -125,7 +125,11 @@ def provisioned(site: Site, again: Done) -> Stage:
 def killed_again(site: Site, provisioned: Stage) -> Seen:
     """After the request that moves the address back."""
     address = provisioned.seen.ips[0].floating_ip_address
-    (site.directory / "known_hosts").write_text(f"{address} ssh-ed25519 AAAA\n192.0.2.9 stays\n")
+    key = (site.directory / "id.pub").read_text().split()[1]
+    known = {address: "gone", "192.0.2.9": "stays"}
+    (site.directory / "known_hosts").write_text(
+        "".join(f"{one} ssh-ed25519 {key} {word}\n" for one, word in known.items())
+    )
     return kill_at(site, "Take machines out of security groups", release=True)
 
 
