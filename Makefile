@@ -11,7 +11,7 @@ APT_OPTIONS ?=
 # What test-changed compares with: a branch or a commit.
 BASE ?= main
 # Modules of bench/ that measure; report.py is what they share.
-BENCHES := switch docker_ce database image ansible swarm autoscale
+BENCHES := switch docker_ce database image ansible swarm swarm_growth autoscale
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -50,8 +50,6 @@ PAGE = "Users:"
 class Scale:
     """How much is measured."""
 
-    # Nodes of the swarm; the first size also gets the load.
-    nodes: Sequence[int]
     rounds: int
     # While a node is lost, and while the service is scaled, updated and drained.
     requests: int
@@ -59,8 +57,8 @@ class Scale:
 
 
 # The rate leaves two processors half idle: else clients would wait for each other, not for us.
-FULL = Scale(nodes=(3, 5, 7), rounds=3, requests=20_000, rate=60)
-QUICK = Scale(nodes=(3,), rounds=1, requests=400, rate=20)
+FULL = Scale(rounds=3, requests=20_000, rate=60)
+QUICK = Scale(rounds=1, requests=400, rate=20)
 
 
 class Lab:
@@ -398,39 +396,40 @@ def measure(nodes: int, scale: Scale, load: bool) -> tuple[Measured, Measured]:
     return ours, plain
 
 
-def measure_edge(nodes: int, scale: Scale) -> Measured:
-    """The role with HAProxy as a service of the swarm, where a node runs any number of tasks."""
-    size = Size(web=0, workers=nodes - 1, containers=0, edge=True)
-    measured = Measured()
-    with lab(size, LAB | {"swarm_ingress_mode": "edge"}) as inventory:
-        machines = Lab(inventory)
-        machines.play("site.yml")
-        role = Ours(machines, name="role, edge")
-        role.deploy(2, 200)
-        changed(machines, role, measured, scale, load=True, most=10)
-        lost(machines, role, measured, scale)
-    return measured
-
-
 def say(text: str) -> None:
     """Progress."""
     print(text, flush=True)
 
 
-def rows(
-    found: Mapping[int, tuple[Measured, Measured]], edge: Measured, requests: int, of_edge: int
-) -> Sequence[Row]:
-    """The table: what is promised, then each step on each size beside the stack's."""
-    ours, plain = found[min(found)]
-    again = ours.seconds["unchanged redeploy"]
-    table = [
-        Row(f"worker killed: failed of {requests:,}", ours.failed["worker killed"], "requests",
-            target=f"<= {requests // 1000}"),
-        Row("worker killed: longest gap", ours.gap, "s", target="<= 2"),
-        Row("worker killed: s to full replicas", ours.median("worker killed"), "s",
+def steps(nodes: int, ours: Measured, plain: Measured) -> list[Row]:
+    """Seconds of each step beside the stack's."""
+    return [
+        Row(f"{step}, {nodes} nodes / stack's", ours.median(step),
+            f"s, {spread(ours.seconds[step])}", plain.median(step))
+        for step in ("first deploy", "unchanged redeploy", "scale", "update", "drain")
+    ]  # fmt: skip
+
+
+def promised(measured: Measured, requests: int, mode: str = "") -> list[Row]:
+    """What is promised of a lost node and of changes, under load."""
+    return [
+        Row(f"{mode}worker killed: failed of {requests:,}", measured.failed["worker killed"],
+            "requests", target=f"<= {requests // 1000}"),
+        Row(f"{mode}worker killed: longest gap", measured.gap, "s", target="<= 2"),
+        Row(f"{mode}worker killed: s to full replicas", measured.median("worker killed"), "s",
             target="<= 30"),
-        Row("scale, update, drain: failed requests", ours.changes(),
-            f"of {sum(ours.requests.values())}", target="<= 0"),
+        Row(f"{mode}scale, update, drain: failed requests", measured.changes(),
+            f"of {sum(measured.requests.values())}", target="<= 0"),
+    ]  # fmt: skip
+
+
+def bench(quick: bool) -> tuple[Sequence[Row], Mapping[str, str]]:
+    """Three nodes: what is promised, then each step beside the stack's."""
+    scale = QUICK if quick else FULL
+    ours, plain = measure(3, scale, load=True)
+    again = ours.seconds["unchanged redeploy"]
+    return [
+        *promised(ours, scale.requests),
         Row("unchanged redeploy: s", ours.median("unchanged redeploy"), f"s, {spread(again)}",
             target="<= 10"),
         Row("worker killed: failed / stack's", ours.failed["worker killed"], "requests",
@@ -438,39 +437,11 @@ def rows(
         Row("worker killed: longest gap / stack's", ours.gap, "s", plain.gap),
         Row("worker killed: s to full replicas / stack's", ours.median("worker killed"), "s",
             plain.median("worker killed")),
-    ]  # fmt: skip
-    table += [
-        Row(f"{step}: failed / stack's", ours.failed[step], "requests", plain.failed[step], "<= 1")
-        for step in ("scale", "update", "drain")
-    ]
-    table += [
-        Row(f"edge, worker killed: failed of {of_edge:,}", edge.failed["worker killed"],
-            "requests", target=f"<= {of_edge // 1000}"),
-        Row("edge, worker killed: longest gap", edge.gap, "s", target="<= 2"),
-        Row("edge, worker killed: s to full replicas", edge.median("worker killed"), "s",
-            target="<= 30"),
-        Row("edge, scale, update, drain: failed requests", edge.changes(),
-            f"of {sum(edge.requests.values())}", target="<= 0"),
-        *(Row(f"edge, {step}", edge.median(step), f"s, {spread(edge.seconds[step])}")
+        *(Row(f"{step}: failed / stack's", ours.failed[step], "requests", plain.failed[step],
+              "<= 1")
           for step in ("scale", "update", "drain")),
-    ]  # fmt: skip
-    for nodes, (role, stacked) in sorted(found.items()):
-        table += [
-            Row(f"{step}, {nodes} nodes / stack's", role.median(step),
-                f"s, {spread(role.seconds[step])}", stacked.median(step))
-            for step in ("first deploy", "unchanged redeploy", "scale", "update", "drain")
-        ]  # fmt: skip
-    return table
-
-
-def bench(quick: bool) -> tuple[Sequence[Row], Mapping[str, str]]:
-    """Measure each size on new machines."""
-    scale = QUICK if quick else FULL
-    found = {nodes: measure(nodes, scale, load=nodes == min(scale.nodes)) for nodes in scale.nodes}
-    # No default, so a quarter of the requests will do.
-    fewer = replace(scale, requests=scale.requests // 4)
-    edge = measure_edge(min(scale.nodes), fewer)
-    return rows(found, edge, scale.requests, fewer.requests), {}
+        *steps(3, ours, plain),
+    ], {}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -19,14 +19,15 @@ PLAYBOOKS = {
     "switch_backend.yml": "loadbalancers",
     "playbooks/status.yml": "loadbalancers",
     "playbooks/drain.yml": "loadbalancers",
-    "playbooks/deploy.yml": "docker_hosts or swarm_managers",
     "playbooks/update.yml": "loadbalancers or docker_hosts or swarm_managers or swarm_workers",
+    "playbooks/heal.yml": "loadbalancers or legacy_web",
     "playbooks/maintenance.yml": "docker_hosts or swarm_managers or swarm_workers",
     "playbooks/topology.yml": "loadbalancers or legacy_web",
     "playbooks/indexes.yml": "databases or docker_hosts or swarm_managers or legacy_web",
     "playbooks/backup.yml": "databases",
     "playbooks/restore.yml": "databases",
     "playbooks/autoscale.yml": "swarm_managers",
+    "playbooks/deploy.yml": "docker_hosts or swarm_managers",
     "rotate.yml": "legacy_web or docker_hosts or swarm_managers",
     "swarm_node.yml": "swarm_managers",
     "playbooks/lab.yml": "lab",
@@ -37,6 +38,7 @@ OTHERS = {
     "playbooks/floating_address.yml": "openstack_vms is empty",
     "playbooks/deprovision.yml": "The inventory names no cloud and platform",
     "playbooks/rotate_web.yml": "This is a part of rotate.yml",
+    "playbooks/watch.yml": "The inventory has no host in watchers",
 }
 
 

@@ -150,9 +150,9 @@ STEPS = (
         "integration-database",
         [
             *(f"tests/integration/{name}" for name in ("database", "backup", "workalike")),
-            "tests/integration/page_cache",
+            *(f"tests/integration/{name}" for name in ("page_cache", "heal")),
         ],
-        350,
+        380,
         group="integration",
         load=0.8,
     ),

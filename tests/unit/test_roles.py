@@ -139,6 +139,12 @@ def needs(role: str) -> set[str]:
 @pytest.mark.parametrize("role", [role for role in ROLES if role != "filters"])
 def test_filters_are_loaded_before_the_workers_start(role: str) -> None:
     """Or each of them would load all again."""
+    if role == "heal":
+        # Itself: a run with nothing to do has no time for tasks on each host.
+        first = yaml.safe_load((ROOT / "roles/heal/tasks/prepare.yml").read_text())[0]
+        filters = yaml.safe_load((ROOT / "roles/filters/tasks/main.yml").read_text())[0]
+        assert {**first, "name": ""} == {**filters, "name": ""}
+        return
     assert "filters" in needs(role)
 
 

@@ -58,8 +58,9 @@ MEANINGS = (
     Meaning(
         "the cloud refused the credentials: a wrong user or password, or an expired token or"
         " application credential. Correct them in clouds.yaml, or get new ones",
-        # Keystone answers 404 to a token that it cannot read.
+        # Keystone answers 404 to a token that it cannot read, and to a credential that was removed.
         r"HTTP 401|\b401\b|Unauthorized|Fernet token|(find|validate) token|"
+        r"find Application Credential|"
         r"requires authentication|Missing value .* required for auth",
         401,
     ),

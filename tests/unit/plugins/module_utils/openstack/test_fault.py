@@ -22,6 +22,10 @@ fault = FilterModule().filters()["openstack_fault"]
             "a wrong user or password, or an expired token or application credential",
         ),
         (
+            "NotFound: Could not find Application Credential: 6129f165 (HTTP 404)",
+            "an expired token or application credential",
+        ),
+        (
             "ConnectTimeout: Request to http://127.0.0.1:1/v3/auth/tokens timed out",
             "the cloud does not answer in time",
         ),
