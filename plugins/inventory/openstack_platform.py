@@ -76,7 +76,8 @@ options:
 notes:
   - Each host has the variables C(bookface_address) (its address for other machines),
     C(openstack_floating_address) (empty without one), C(openstack_holds) (the floating addresses of
-    other machines that are held at it) and C(openstack) (the server as the cloud describes it).
+    other machines that are held at it) and C(openstack) (the server as the cloud describes it). All
+    hosts have C(openstack_all_holds), also with those whose machine is gone.
   - Through which address Ansible connects is decided by C(ansible_host) in the variables of the
     group, see C(inventories/openstack) of this collection.
 """
@@ -103,16 +104,19 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.connec
     PATIENCE,
     REFUSALS,
     TIMEOUT,
+    account,
     connect,
     explained,
     is_down,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import (
     GROUPS_MARK,
+    MARK,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.hosts import (
     age,
     duration,
+    holds,
     host_variables,
     in_order,
     kept,
@@ -134,17 +138,15 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         super().parse(inventory, loader, path, cache=cache)
         if not HAS_SDK:
             raise AnsibleParserError(missing_required_lib("openstacksdk"))
-        self._read_config_data(path)
-        clouds = self.get_option("only_clouds")
-        if len(clouds) != 1:
-            raise AnsibleParserError(
-                f"only_clouds of {path} is {clouds}: expected one cloud of clouds.yaml"
-            )
-        question: dict[str, Any] = {
-            "cloud": str(clouds[0]),
-            "region": str(self.get_option("region") or ""),
-            "filters": self.get_option("server_filters") or {},
-        }
+        try:
+            self._read_config_data(path)
+        except AnsibleError as error:
+            # With options, it is the cache that is wrong: nothing that the cloud's answer requires.
+            if not self._options.get("cache"):
+                raise
+            self.display.warning(f"No answer of the cloud is kept: {error}")
+            self.set_option("cache", False)
+        question = self._question(path)
         last, last_age = self._last_answer(path, question) if cache else ({}, None)
         usable = last_age is not None and last_age <= self.get_option("cache_fallback_age")
         try:
@@ -163,11 +165,32 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             )
         else:
             self._keep(path, question, answer)
-        self._add(in_order(answer["servers"]), answer["floating"])
+        servers, floating = in_order(answer["servers"]), answer["floating"] or []
+        platform = str((question["filters"].get("metadata") or {}).get(MARK, ""))
+        held = holds(servers, floating, platform)
+        self._add(servers, floating, held)
         # For all hosts, and so for the controller, which is none of them.
-        before = self.inventory.groups["all"].vars.get("openstack_inventory_age", 0)
-        self.inventory.set_variable("all", "openstack_inventory_age", max(old, before))
+        before = self.inventory.groups["all"].vars
+        oldest = max(old, before.get("openstack_inventory_age", 0))
+        held = [*before.get("openstack_all_holds", []), *held]
+        self.inventory.set_variable("all", "openstack_inventory_age", oldest)
+        self.inventory.set_variable("all", "openstack_all_holds", held)
         self.inventory.set_variable("all", "openstack_reach", self.get_option("openstack_reach"))
+
+    def _question(self, path: str) -> dict[str, Any]:
+        """What the cloud is asked, and by whom."""
+        clouds = self.get_option("only_clouds")
+        if len(clouds) != 1:
+            raise AnsibleParserError(
+                f"only_clouds of {path} is {clouds}: expected one cloud of clouds.yaml"
+            )
+        cloud, region = str(clouds[0]), str(self.get_option("region") or "")
+        try:
+            asker = account(cloud, region)
+        except REFUSALS as error:
+            raise AnsibleParserError(explained(cloud, error)) from None
+        filters = self.get_option("server_filters") or {}
+        return {"cloud": cloud, "region": region, "filters": filters, "account": asker}
 
     def _ask(self, question: dict[str, Any], timeout: int) -> dict[str, Any]:
         """What the cloud says now."""
@@ -177,7 +200,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             for server in cloud.compute.servers(details=True, **question["filters"])
         ]
         try:
-            floating = [
+            floating: list[dict[str, Any]] | None = [
                 {
                     "address": str(one.floating_ip_address),
                     "description": str(one.description or ""),
@@ -191,14 +214,19 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
                 "Which floating addresses are held is unknown: "
                 + explained(question["cloud"], error)
             )
-            floating = []
+            floating = None
         return {"servers": servers, "floating": floating}
 
     def _keep(self, path: str, question: dict[str, Any], answer: dict[str, Any]) -> None:
         """Note an answer for the time when there is none."""
-        if self._falls_back():
+        # Half an answer is worse than the last whole one.
+        if answer["floating"] is None or not self._falls_back():
+            return
+        try:
             self._cache[self.get_cache_key(path)] = kept(question, answer, time())
             self.set_cache_plugin()
+        except (AnsibleError, OSError) as error:
+            self.display.warning(f"This answer of the cloud is not kept: {error}")
 
     def _last_answer(
         self, path: str, question: dict[str, Any]
@@ -223,23 +251,32 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         )
 
     def _falls_back(self) -> bool:
-        """Whether answers are kept. The cache plugin keeps them for as long as they may be used."""
+        """Whether answers are kept. The cache plugin drops none: their age decides, and is told."""
         if not self.get_option("cache") or self.get_option("cache_fallback_age") <= 0:
             return False
-        if self.get_option("cache_timeout") != self.get_option("cache_fallback_age"):
-            self.set_option("cache_timeout", self.get_option("cache_fallback_age"))
+        if self.get_option("cache_timeout") != 0:
+            self.set_option("cache_timeout", 0)
             self.load_cache_plugin()
         return True
 
-    def _add(self, servers: list[dict[str, Any]], floating: list[dict[str, Any]]) -> None:
-        """Add the servers. Those without an address are still being created."""
+    def _add(
+        self,
+        servers: list[dict[str, Any]],
+        floating: list[dict[str, Any]],
+        held: list[dict[str, Any]],
+    ) -> None:
+        """Add the servers. Those without an address are still being created, or failed."""
         count = Counter(server["name"] for server in servers)
         strict = self.get_option("strict")
         for server in servers:
             if not server["addresses"]:
+                self.display.warning(
+                    f"{server['name']} is not in the inventory: it is {server.get('status')} and"
+                    " has no address"
+                )
                 continue
             name = server["name"] if count[server["name"]] == 1 else server["id"]
-            variables = host_variables(server, floating)
+            variables = host_variables(server, floating, held)
             self.inventory.add_host(name)
             for key, value in variables.items():
                 self.inventory.set_variable(name, key, value)

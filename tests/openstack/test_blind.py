@@ -10,7 +10,7 @@ import pytest
 from described import ROOT, Site, credentials
 from faulty import faulty
 
-from tests.support.commands import failures
+from tests.support.commands import failures, recap
 
 Done = subprocess.CompletedProcess[str]
 # What only looks, and what changes something; with the variables that each needs.
@@ -100,6 +100,61 @@ def test_machines_of_which_none_answers_end_a_run(tmp_path: Path, playbook: str)
     )  # fmt: skip
     assert done.returncode != 0
     assert "Connection refused" in told(done)
+
+
+@pytest.mark.parametrize(
+    ("playbook", "confirmed", "says"),
+    [
+        (
+            "switch_backend.yml",
+            "db9",
+            "These machines of openstack_vms are not in the inventory: web2.",
+        ),
+        ("switch_backend.yml", "web2", ""),
+        ("playbooks/status.yml", "", "WARNING: these machines of openstack_vms are not in the"),
+    ],
+)
+def test_a_described_machine_that_is_missing_is_refused_or_told(
+    tmp_path: Path, playbook: str, confirmed: str, says: str
+) -> None:
+    inventory = tmp_path / "hosts.yml"
+    closed = {"ansible_host": "127.0.0.1", "ansible_port": 1}
+    groups = {"loadbalancers": {"hosts": {"lb1": closed}}}
+    described = {"openstack_vms": [{"name": "lb1"}, {"name": "web2"}]}
+    inventory.write_text(json.dumps({"all": {"children": groups, "vars": described}}))
+    done = subprocess.run(
+        ["ansible-playbook", "-i", str(inventory), playbook,
+         "-e", f"target=docker confirm_missing={confirmed}"],
+        cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert says in told(done)
+    assert ("of openstack_vms are not" in told(done)) == bool(says)
+    # Whether a load balancer was asked.
+    assert ("lb1" in recap(done.stdout)) == (not says.startswith("These"))
+
+
+@pytest.mark.parametrize(("listed", "code"), [(["lb1"], 2), (["lb1", "web1"], 0)])
+def test_machines_that_the_refreshed_inventory_lacks_end_a_provisioning(
+    tmp_path: Path, listed: list[str], code: int
+) -> None:
+    inventory, play = tmp_path / "hosts.yml", tmp_path / "play.yml"
+    inventory.write_text(json.dumps({"openstack_platform": {"hosts": dict.fromkeys(listed)}}))
+    told_before = {
+        "__openstack_machines": [{"name": name} for name in ("lb1", "web1", "broken1")],
+        "__openstack_unfit": ["broken1"],
+        "__openstack_plan": {"wrong": [], "make": {"server": []}},
+        "__openstack_pending": [],
+    }
+    role = {"name": "bookface.platform.openstack", "tasks_from": "sound.yml"}
+    task = {"ansible.builtin.include_role": role}
+    play.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
+    done = subprocess.run(
+        ["ansible-playbook", "-i", str(inventory), str(play), "-e", json.dumps(told_before)],
+        cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == code, told(done)
+    assert ("does not have web1, so nothing has waited" in told(done)) == bool(code)
 
 
 def with_two_databases(directory: Path, *arguments: str) -> Done:

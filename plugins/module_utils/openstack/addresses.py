@@ -18,6 +18,7 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.descri
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.held import (
     GIVE_BACK,
     Owned,
+    foreign,
     held,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps import (
@@ -63,9 +64,9 @@ def plan_addresses(
         for one in attached(there[machine.name], cloud)
     }
     away = held(found, names, cloud)
-    _held(made, found, away, network, there, cloud, servers)
+    _held(made, found, names, away, network, there, cloud, servers)
     owners = {one.owner for one in away}
-    holders = {one.hold.machine for one in away if one.hold}
+    holders = {one.holder for one in away}
     for machine in found:
         if not machine.floating_ip or machine.name in {*servers.blocked, *owners}:
             continue
@@ -129,6 +130,7 @@ def plan_addresses(
 def _held(
     made: Plan,
     found: Sequence[Machine],
+    names: Names,
     away: Sequence[Owned],
     network: str,
     there: Mapping[str, Data],
@@ -142,7 +144,7 @@ def _held(
     for one in away:
         if not one.hold:
             continue
-        holder, told = one.hold.machine, f"held since {one.hold.since}"
+        holder, told = one.holder, f"held since {one.hold.since}"
         id_, again = one.address["id"], f"attach that of {one.owner}, {told}"
         server = there.get(holder)
         at = f"{one.words}: held at {holder} since {one.hold.since}"
@@ -162,6 +164,19 @@ def _held(
         elif holder in new or (
             server and holder in described and not _elsewhere(server, network, cloud)
         ):
+            others = attached(server, cloud) if server and holder not in new else []
+            if whose := foreign(one, names, cloud):
+                made.faults.append(
+                    f"the {at}, but is attached to {whose}, which is not the platform's. Detach it"
+                    " there first"
+                )
+                continue
+            if others:
+                made.faults.append(
+                    f"the {at}, which has {listed(other['address'] for other in others)}, and can"
+                    f" have only one. Detach that first, or give the other one back: {GIVE_BACK}"
+                )
+                continue
             made.steps.append(Step(CHANGE, ADDRESS, holder, again, id_))
         else:
             made.held.append(
@@ -238,7 +253,7 @@ def unseen(found: Sequence[Machine], names: Names, cloud: Data) -> list[str]:
 
 def _unseen(found: Sequence[Machine], names: Names, cloud: Data) -> Iterator[str]:
     servers = {one["name"]: one for one in ours(cloud["servers"], names)}
-    holders = {one.hold.machine for one in held(found, names, cloud) if one.hold}
+    holders = {one.holder for one in held(found, names, cloud)}
     for machine in found:
         server = servers.get(machine.name)
         if (machine.floating_ip or machine.name in holders) and server:

@@ -63,6 +63,19 @@ def connect(name: str, region: str = "", timeout: int = TIMEOUT) -> Any:
     return cloud
 
 
+def account(name: str, region: str = "") -> dict[str, str]:
+    """Whom and where a cloud of this name means, without the secrets. Takes no request."""
+    options: dict[str, Any] = {"region_name": region} if region else {}
+    told = openstack.config.OpenStackConfig().get_one(cloud=name, validate=False, **options).config
+    # Such as auth_url, username, project_id and application_credential_id.
+    known = {
+        key: str(value)
+        for key, value in told["auth"].items()
+        if key.endswith(("_url", "name", "_id"))
+    }
+    return known | {"region": str(told.get("region_name") or "")}
+
+
 def read(proxy: Any, path: str) -> Any:
     """The JSON answer to a request for which the library has no method."""
     answer = proxy.get(path)

@@ -16,6 +16,7 @@ from typing import Any
 
 from ansible_collections.bookface.platform.plugins.module_utils.access import LOADBALANCERS
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import (
+    GROUPS_MARK,
     Hold,
     Machine,
     Names,
@@ -33,22 +34,26 @@ from ansible_collections.bookface.platform.plugins.module_utils.openstack.steps 
     leads_out,
     listed,
     network_id,
-    our_groups,
     ours,
     own,
+    ports_of,
 )
 
 # What Neutron takes as a description.
 DESCRIPTION_LIMIT = 255
-GIVE_BACK = "ansible-playbook playbooks/floating_address.yml -e release=true"
+GIVE_BACK = "floating_address.yml -e release=true"
 
 
 @dataclass(frozen=True)
 class Owned:
-    """A floating address, and the machine that it belongs to, which may be described no more."""
+    """A floating address, and the machine that it belongs to, which may be described no more.
+
+    C(holder): the machine that has it if it is held, by whatever name that machine goes now.
+    """
 
     owner: str
     address: Data
+    holder: str = ""
 
     @property
     def hold(self) -> Hold | None:
@@ -74,7 +79,7 @@ class Move:
     """Requests in their order, and what is said of them.
 
     C(before): ports that get security groups; C(address): the one update that moves and marks it;
-    C(after): ports that lose security groups.
+    C(after): ports that lose security groups. C(places): where which address is to be seen then.
     """
 
     lines: list[str] = field(default_factory=list)
@@ -82,6 +87,7 @@ class Move:
     before: list[dict[str, Any]] = field(default_factory=list)
     address: list[dict[str, Any]] = field(default_factory=list)
     after: list[dict[str, Any]] = field(default_factory=list)
+    places: list[dict[str, str]] = field(default_factory=list)
 
     def as_data(self) -> dict[str, Any]:
         steps = len(self.before) + len(self.address) + len(self.after)
@@ -91,12 +97,13 @@ class Move:
 def held(found: Sequence[Machine], names: Names, cloud: Data) -> list[Owned]:
     """The addresses that this platform holds somewhere."""
     named = {machine.address: machine.name for machine in found if machine.address}
+    at = {id_: one["name"] for one in ours(cloud["servers"], names) for id_ in ports_of(one, cloud)}
     held_here = []
     for one in own(cloud["floating_ips"], cloud):
         hold = hold_in(one["description"])
         if hold and hold.platform == names.platform:
             owner = named.get(one["address"]) or names.machine_of(one["description"])
-            held_here.append(Owned(owner, one))
+            held_here.append(Owned(owner, one, at.get(one["port_id"]) or hold.machine))
     return held_here
 
 
@@ -114,7 +121,7 @@ def lent_groups(
 
 def holders_of(held_here: Sequence[Owned]) -> list[tuple[str, str]]:
     """Owner and holder of each held address."""
-    return [(one.owner, one.hold.machine) for one in held_here if one.hold]
+    return [(one.owner, one.holder) for one in held_here]
 
 
 def plan_move(
@@ -143,20 +150,32 @@ def plan_move(
     if made.faults:
         return made
     places = _Places(found, names, net, cloud)
-    holders = {
-        one.address["id"]: (one.owner, one.hold.machine)
-        for one in held(found, names, cloud)
-        if one.hold
-    }
-    if chosen and (asked.release or asked.to == chosen.owner):
-        _give_back(made, chosen, places)
+    holders = {one.address["id"]: one for one in held(found, names, cloud)}
+    if not chosen:
+        made.lines.append(f"{'leave':<7} floating addresses: none is held")
+    elif asked.release or asked.to == chosen.owner:
+        _give_back(made, asked, chosen, places)
         holders.pop(chosen.address["id"], None)
-    elif chosen:
+    else:
         _move(made, asked, chosen, places)
-        holders[chosen.address["id"]] = (chosen.owner, asked.to)
+        holders[chosen.address["id"]] = Owned(chosen.owner, chosen.address, asked.to)
     if not made.faults:
-        _groups(made, found, places, list(holders.values()))
+        # What a machine that is no longer described had lent is unknown.
+        if not chosen or chosen.owner in places.machines:
+            _groups(made, found, places, list(holders.values()))
+        meant = [chosen] if chosen else _known(found, names, cloud)
+        made.places = list(_seen_at(made, meant, places))
     return made
+
+
+def _seen_at(made: Move, meant: Sequence[Owned], places: _Places) -> Iterator[dict[str, str]]:
+    """Where addresses are when the plan is carried out, also if an earlier run moved them."""
+    ports = {one["id"]: one["attributes"].get("port_id") for one in made.address}
+    for one in meant:
+        port = ports.get(one.address["id"]) or one.address["port_id"]
+        name = next((name for name, its in places.ports.items() if its["id"] == port), "")
+        if name:
+            yield {"address": one.address["address"], "at": name}
 
 
 def _no_network(net: str, names: Names, network: str, external: str, cloud: Data) -> Iterator[str]:
@@ -184,6 +203,11 @@ def _chosen(
     known = _known(found, names, cloud)
     if asked.of:
         meant = [one for one in known if asked.of in (one.owner, one.address["address"])]
+        meant = meant or [
+            Owned(names.machine_of(one["description"]), one)
+            for one in own(cloud["floating_ips"], cloud)
+            if has_mark(one, names.mark) and one["address"] == asked.of
+        ]
         if not meant:
             told = ", ".join(one.words for one in known) or "none"
             made.faults.append(
@@ -205,7 +229,7 @@ def _chosen(
             "the platform has no floating address: describe one in openstack_vms (floating_ip), and"
             f" run provision.yml. {_by_hand(found, names, cloud)}".strip()
         )
-    elif meant and (whose := _foreign(meant[0], names, cloud)):
+    elif meant and (whose := foreign(meant[0], names, cloud)):
         made.faults.append(
             f"{meant[0].address['address']} is attached to {whose}, which is not the platform's."
             " Detach it there first"
@@ -215,22 +239,28 @@ def _chosen(
 
 def _known(found: Sequence[Machine], names: Names, cloud: Data) -> list[Owned]:
     """The addresses of the described machines, and those that are held."""
-    mine = own(cloud["floating_ips"], cloud)
     known = held(found, names, cloud)
+    away = {one.address["id"] for one in known}
+    mine = [one for one in own(cloud["floating_ips"], cloud) if one["id"] not in away]
+    described = {machine.name for machine in found}
     for machine in found:
         if not machine.floating_ip or machine.name in {one.owner for one in known}:
             continue
-        if machine.address:
-            there = [one for one in mine if one["address"] == machine.address]
-        else:
-            there = [
-                one
-                for one in mine
-                if has_mark(one, names.mark)
-                and names.machine_of(one["description"]) == machine.name
-            ]
+        servers = [one for one in ours(cloud["servers"], names) if one["name"] == machine.name]
+        ports = [port for one in servers for port in ports_of(one, cloud)]
+        there = []
+        for one in mine:
+            marked = names.machine_of(one["description"]) if has_mark(one, names.mark) else ""
+            # A machine that was renamed keeps the address that is marked with its old name.
+            kept = marked and marked not in described and one["port_id"] in ports
+            if machine.address:
+                its = one["address"] == machine.address
+            else:
+                its = bool(kept) or marked == machine.name
+            if its:
+                there.append(one)
         # Of several, the one that is attached serves.
-        there.sort(key=lambda one: (not one["port_id"], one["id"]))
+        there.sort(key=lambda one: (one["port_id"] not in ports, not one["port_id"], one["id"]))
         known += [Owned(machine.name, one) for one in there[:1]]
     return known
 
@@ -249,7 +279,7 @@ def _by_hand(found: Sequence[Machine], names: Names, cloud: Data) -> str:
     return ""
 
 
-def _foreign(meant: Owned, names: Names, cloud: Data) -> str:
+def foreign(meant: Owned, names: Names, cloud: Data) -> str:
     """What else the address of a description is attached to; one that we allocated is ours."""
     if has_mark(meant.address, names.mark) or not meant.address["port_id"]:
         return ""
@@ -308,19 +338,19 @@ class _Places:
 
 def _move(made: Move, asked: Asked, chosen: Owned, places: _Places) -> None:
     """To another machine, and held there."""
-    address, to = chosen.address, asked.to
+    address, to, names = chosen.address, asked.to, places.names
+    owner = places.machines.get(chosen.owner)
     if why := places.refuses(to, address):
-        can = [
-            name
-            for name in places.machines
-            if name != chosen.owner and not places.refuses(name, address)
-        ]
-        made.faults.append(f"to is {to}, which {why}. Machines that can take it: {listed(can)}")
+        made.faults.append(_refused(to, why, chosen, places))
         return
     before = chosen.hold
     stays = before and before.machine == to
-    hold = before if before and stays else Hold(places.names.platform, to, asked.now)
-    text = with_hold(address["description"], hold)
+    hold = before if before and stays else Hold(names.platform, to, asked.now)
+    text = address["description"]
+    if has_mark(address, names.mark) and owner and not owner.address:
+        # A machine that was renamed would not get it back by its old name.
+        text = names.address_mark(owner.name)
+    text = with_hold(text, hold)
     if len(text) > DESCRIPTION_LIMIT:
         made.faults.append(
             f"the description of {address['address']} would be {len(text)} characters long, and the"
@@ -334,8 +364,7 @@ def _move(made: Move, asked: Asked, chosen: Owned, places: _Places) -> None:
     else:
         moved = "" if address["port_id"] == port["id"] else f"from {places.at(address)} to {to}, "
         made.lines.append(f"{CHANGE:<7} {chosen.words}: {moved}held at {to} until {GIVE_BACK}")
-        made.address.append(_update(address, to, port["id"], text))
-    owner = places.machines.get(chosen.owner)
+        made.address.append(_update(address, port["id"], text))
     if owner and (missing := [g for g in owner.groups if g not in places.machines[to].groups]):
         made.lines.append(
             f"{'note':<7} {SERVER} {to}: it is not in {', '.join(missing)}; what clients of"
@@ -343,42 +372,67 @@ def _move(made: Move, asked: Asked, chosen: Owned, places: _Places) -> None:
         )
 
 
-def _give_back(made: Move, chosen: Owned, places: _Places) -> None:
-    """To its own machine, or, as long as that cannot have it, left where it is."""
+def _refused(to: str, why: str, chosen: Owned, places: _Places) -> str:
+    """That a machine cannot take an address, and which ones can."""
+    can = [
+        name
+        for name in places.machines
+        if name != chosen.owner and not places.refuses(name, chosen.address)
+    ]
+    return f"to is {to}, which {why}. Machines that can take it: {listed(can)}"
+
+
+def _give_back(made: Move, asked: Asked, chosen: Owned, places: _Places) -> None:
+    """To its own machine. Until that can have it, it stays held where it serves."""
     address, owner = chosen.address, chosen.owner
+    why, at = places.refuses(owner, address), places.at(address)
     text = without_hold(address["description"])
-    why = places.refuses(owner, address)
-    if why:
-        if text != address["description"]:
-            stays = f"no longer held, stays at {places.at(address)}"
-            if owner:
-                stays += f", because {owner} {why}; provision.yml attaches it to {owner} then"
-            made.lines.append(f"{CHANGE:<7} {chosen.words}: {stays}")
-            made.address.append(_update(address, places.at(address), address["port_id"], text))
-        return
-    port = places.ports[owner]["id"]
-    if (address["port_id"], address["description"]) != (port, text):
-        made.lines.append(f"{CHANGE:<7} {chosen.words}: from {places.at(address)} back to {owner}")
-        made.address.append(_update(address, owner, port, text))
+    if asked.release and not chosen.hold:
+        made.lines.append(f"{'leave':<7} {chosen.words}: it is not held")
+    elif asked.release and owner not in places.machines:
+        made.lines.append(
+            f"{CHANGE:<7} {chosen.words}: no longer held, stays at {at}, because"
+            f" {owner or 'its machine'} is no longer described"
+        )
+        made.address.append(_update(address, address["port_id"], text))
+    elif asked.release and why:
+        made.faults.append(
+            f"the {chosen.words} cannot go back yet: {owner} {why}. It stays held at"
+            f" {chosen.holder}. Release it again when {owner} can take it"
+        )
+    elif why:
+        made.faults.append(_refused(asked.to, why, chosen, places))
+    elif address["port_id"] != places.ports[owner]["id"]:
+        made.lines.append(f"{CHANGE:<7} {chosen.words}: from {at} back to {owner}")
+        made.address.append(_update(address, places.ports[owner]["id"], text))
+    elif chosen.hold:
+        made.lines.append(f"{CHANGE:<7} {chosen.words}: no longer held, is at {owner} already")
+        made.address.append(_update(address, address["port_id"], text))
+    else:
+        made.lines.append(f"{'leave':<7} {chosen.words}: it is at {owner}, and not held")
 
 
-def _update(address: Data, at: str, port: str | None, text: str) -> dict[str, Any]:
+def _update(address: Data, port: str | None, text: str) -> dict[str, Any]:
+    """A request. The port is left out where it stays, as none would arrive as an empty string."""
+    attributes = {"id": address["id"], "description": text}
+    moved = port != address["port_id"]
+    if moved:
+        attributes["port_id"] = str(port)
     return {
         "id": address["id"],
         "address": address["address"],
-        "at": at,
-        "port_id": port,
-        "description": text,
-        "moved": port != address["port_id"],
+        "moved": moved,
+        "attributes": attributes,
     }
 
 
 def _groups(
-    made: Move, found: Sequence[Machine], places: _Places, holders: Sequence[tuple[str, str]]
+    made: Move, found: Sequence[Machine], places: _Places, held_then: Sequence[Owned]
 ) -> None:
     """The security groups of a machine that holds an address, and of those that no longer do.
 
-    Only those of the platform, and only what a hold adds: all else is up to provision.yml.
+    Only what a hold adds: groups of a machine that has an address, at one to which provision.yml
+    has not given them. All else is up to provision.yml.
     """
     names, cloud = places.names, places.cloud
     ids = {
@@ -387,16 +441,23 @@ def _groups(
         if has_mark(one, names.mark)
     }
     known = {id_: name for name, id_ in ids.items()}
-    mine = our_groups(names, cloud)
+    owners = {one.owner for one in held(found, names, cloud)}
+    lendable = {
+        names.security_group(group)
+        for machine in found
+        if machine.floating_ip or machine.name in owners
+        for group in machine.groups
+    }
     for machine in found:
         port = places.ports.get(machine.name)
         if not port or not port["port_security"]:
             continue
         has = list(port["security_group_ids"])
-        lent = lent_groups(machine.name, found, names, holders)
+        lent = lent_groups(machine.name, found, names, holders_of(held_then))
         missing = [ids[one] for one in lent if one in ids and ids[one] not in has]
-        allowed = {names.network, *lent, *map(names.security_group, machine.groups)}
-        excess = [one for one in has if one in mine and known.get(one) not in allowed]
+        given = places.servers[machine.name][0]["metadata"].get(GROUPS_MARK, "").split(",")
+        allowed = {*lent, *map(names.security_group, (*machine.groups, *given))}
+        excess = [one for one in has if known.get(one) in lendable - allowed]
         told = f"{CHANGE:<7} security groups of {SERVER} {machine.name}:"
         if missing:
             has += missing
@@ -404,5 +465,5 @@ def _groups(
             made.before.append({"id": port["id"], "name": machine.name, "groups": has})
         if excess:
             has = [one for one in has if one not in excess]
-            made.lines.append(f"{told} - {listed(known.get(one, one) for one in excess)}")
+            made.lines.append(f"{told} - {listed(known[one] for one in excess)}")
             made.after.append({"id": port["id"], "name": machine.name, "groups": has})

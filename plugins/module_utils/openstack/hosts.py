@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.description import (
-    MARK,
     Names,
     hold_in,
 )
@@ -21,12 +20,15 @@ def in_order(servers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def host_variables(
-    server: Mapping[str, Any], floating: Sequence[Mapping[str, Any]] = ()
+    server: Mapping[str, Any],
+    floating: Sequence[Mapping[str, Any]] = (),
+    held: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The variables of a host. An address of version 4 is preferred.
 
     C(floating): C(address), C(description) and C(device) of the project's floating addresses. The
     device is a server's id, empty if it is attached to nothing, and none if the cloud says nothing.
+    C(held): from C(holds()).
     """
     entries = [entry for entries in (server["addresses"] or {}).values() for entry in entries]
     # Nova shows a moved address at its old server for a while, where Ansible would reach the new.
@@ -42,22 +44,30 @@ def host_variables(
         "openstack": dict(server),
         "bookface_address": first("fixed"),
         "openstack_floating_address": first("floating") or next(iter(mine), ""),
-        "openstack_holds": list(_holds(server, floating)),
+        "openstack_holds": [one for one in held if one["at"] == server["name"]],
     }
 
 
-def _holds(
-    server: Mapping[str, Any], floating: Iterable[Mapping[str, Any]]
-) -> Iterator[dict[str, str]]:
-    """The addresses of other machines that are held at a server."""
-    platform = (server.get("metadata") or {}).get(MARK)
-    for one in floating:
-        hold = hold_in(one["description"])
-        if hold and (hold.platform, hold.machine) == (platform, server["name"]):
-            owner = Names(hold.platform).machine_of(one["description"])
-            yield {
-                "address": one["address"], "of": owner, "at": hold.machine, "since": hold.since,
-            }  # fmt: skip
+def holds(
+    servers: Iterable[Mapping[str, Any]], floating: Iterable[Mapping[str, Any]], platform: str
+) -> list[dict[str, Any]]:
+    """The addresses that a platform holds: which, whose, at which machine, and since when.
+
+    C(attached) is false if nobody has it. C(platform): empty if the inventory has those of all.
+    """
+    names = {one["id"]: one["name"] for one in servers}
+    return [
+        {
+            "address": one["address"],
+            "of": Names(hold.platform).machine_of(one["description"]),
+            # A machine that was renamed still has it.
+            "at": names.get(one["device"]) or hold.machine,
+            "since": hold.since,
+            "attached": one["device"] != "",
+        }
+        for one in floating
+        if (hold := hold_in(one["description"])) and platform in ("", hold.platform)
+    ]
 
 
 def kept(question: Mapping[str, Any], answer: Mapping[str, Any], now: float) -> dict[str, Any]:

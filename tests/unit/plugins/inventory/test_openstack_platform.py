@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def connect(*_):
                            network=SimpleNamespace(ips=lambda project_id: answer(ips)))
 
 openstack_platform.connect = connect
+openstack_platform.account = lambda name, region: {{"project_id": sys.argv[6]}}
 loader = DataLoader()
 inventory = InventoryManager(loader, sources=sys.argv[1:2], cache=json.loads(sys.argv[5]))
 host = inventory.get_host("web1")
@@ -73,10 +75,12 @@ def file(tmp_path: Path) -> Path:
     return file
 
 
-def read(file: Path, *answers: str, cache: bool = True) -> tuple[dict[str, Any], str]:
+def read(
+    file: Path, *answers: str, cache: bool = True, project: str = "1"
+) -> tuple[dict[str, Any], str]:
     """What a cloud's host has, if any, and what was said."""
     done = subprocess.run(
-        [sys.executable, "-c", INVENTORY, str(file), *answers, json.dumps(cache)],
+        [sys.executable, "-c", INVENTORY, str(file), *answers, json.dumps(cache), project],
         cwd=ROOT,
         env=os.environ | {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "false"},
         check=False,
@@ -105,13 +109,41 @@ def test_what_a_cloud_says_is_no_template_neither_at_once_nor_kept(file: Path) -
     assert read(file, *DOWN)[0]["address"] == SAID
 
 
-def test_an_address_that_is_held_is_seen_at_its_host(file: Path) -> None:
+def test_an_address_that_is_held_is_seen_at_its_host_and_by_the_controller(file: Path) -> None:
     found, _said = read(file, *UP)
-    assert found["holds"] == [{"address": "203.0.113.9", "of": "lb1", "at": "web1", "since": "now"}]
-    assert found["all"] == {"openstack_inventory_age": 0, "openstack_reach": "floating"}
+    hold = {"address": "203.0.113.9", "of": "lb1", "at": "web1", "since": "now", "attached": True}
+    assert found["holds"] == [hold]
+    assert found["all"] == {
+        "openstack_inventory_age": 0,
+        "openstack_all_holds": [hold],
+        "openstack_reach": "floating",
+    }
+
+
+def test_half_an_answer_does_not_replace_a_whole_one(file: Path) -> None:
+    read(file, *UP)
     found, said = read(file, UP[0], UP[1], "refused.ConnectFailure('Neutron is away')")
     assert found["holds"] == []
     assert "Which floating addresses are held is unknown: lab: the cloud's endpoint cannot" in said
+    assert read(file, *DOWN)[0]["holds"]
+
+
+def test_a_server_without_an_address_is_left_out_and_told(file: Path) -> None:
+    broken = "{**web1, 'id': '2', 'name': 'web2', 'addresses': {}, 'status': 'ERROR'}"
+    _found, said = read(file, UP[0], f"[web1, {broken}]", UP[2])
+    assert "web2 is not in the inventory: it is ERROR and has no address" in said
+
+
+def test_an_answer_to_somebody_else_is_not_used(file: Path) -> None:
+    read(file, *UP)
+    assert read(file, *DOWN, project="2")[0] == {}
+
+
+def test_a_cache_that_cannot_be_written_does_not_hide_the_cloud(file: Path) -> None:
+    file.write_text(file.read_text().replace(f"{file.parent}/cache", f"{file}/cache"))
+    found, said = read(file, *UP)
+    assert found["address"] == SAID
+    assert "No answer of the cloud is kept: " in said
 
 
 def test_a_cloud_that_is_down_leaves_its_last_answer_and_its_age(file: Path) -> None:
@@ -138,6 +170,8 @@ def test_an_answer_that_is_too_old_or_to_another_question_is_not_used(file: Path
     assert "that is at most 10 minutes old (cache_fallback_age) would be used, but does not" in said
     read(file, *UP)
     grow_old(file, 700)
+    long_ago = time.time() - 700
+    os.utime(kept(file), (long_ago, long_ago))
     found, said = read(file, *DOWN)
     assert found == {}
     assert "would be used, but is 11 minutes old" in said

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.connection import (
+    REFUSALS,
+    account,
     connect,
     explained,
     is_down,
@@ -64,3 +66,24 @@ def test_a_cloud_that_hangs_is_not_waited_for_for_ever(
             connect("lab", timeout=1)
     assert is_down(caught.value)
     assert explained("lab", caught.value).startswith("lab: the cloud does not answer in time")
+
+
+def test_an_account_is_known_without_a_request_and_without_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auth = {
+        "auth_url": "https://cloud.example/v3",
+        "application_credential_id": "a1",
+        "application_credential_secret": "s1",
+    }
+    cloud = {"auth_type": "v3applicationcredential", "auth": auth, "region_name": "north"}
+    file = tmp_path / "clouds.yaml"
+    file.write_text(json.dumps({"clouds": {"lab": cloud}}))
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(file))
+    assert account("lab") == {
+        "auth_url": "https://cloud.example/v3",
+        "application_credential_id": "a1",
+        "region": "north",
+    }
+    with pytest.raises(REFUSALS):
+        account("other")

@@ -53,7 +53,7 @@ def after(cloud: Data, moved: Data, requests: int = 9) -> Data:
                 one["security_group_ids"] = step["groups"]
         for one in then["floating_ips"]:
             if one["id"] == step["id"]:
-                one |= {"port_id": step["port_id"], "description": step["description"]}
+                one |= step["attributes"]
     return then
 
 
@@ -84,18 +84,21 @@ def test_one_request_moves_the_address_and_records_the_hold() -> None:
         {
             "id": "fip",
             "address": "203.0.113.9",
-            "at": "swarm1",
-            "port_id": "port-id-swarm1",
-            "description": f"{MARK} machine=lb1 {HELD}",
             "moved": True,
+            "attributes": {
+                "id": "fip",
+                "port_id": "port-id-swarm1",
+                "description": f"{MARK} machine=lb1 {HELD}",
+            },
         }
     ]
+    assert moved["places"] == [{"address": "203.0.113.9", "at": "swarm1"}]
     # The same clients as before reach it there.
     assert moved["before"][0]["groups"] == ["id-p", "id-p-swarm_managers", "id-p-loadbalancers"]
     assert moved["lines"][:2] == [
         "change  security groups of server swarm1: + p-loadbalancers",
         "change  floating address lb1 (203.0.113.9): from lb1 to swarm1, held at swarm1 until"
-        " ansible-playbook playbooks/floating_address.yml -e release=true",
+        " floating_address.yml -e release=true",
     ]
     assert "it is not in loadbalancers" in moved["lines"][2]
 
@@ -139,21 +142,96 @@ def test_from_one_holder_to_another() -> None:
     assert groups["id-web1"] == ["id-p", "id-p-loadbalancers"]
 
 
-def test_an_address_stays_where_it_serves_while_its_machine_cannot_have_it() -> None:
-    """Only the hold ends, and provision.yml brings it back."""
-    cloud = held()
+@pytest.mark.parametrize("given", [True, "203.0.113.9"])
+def test_an_address_stays_held_where_it_serves_until_its_machine_can_have_it(given: Any) -> None:
+    described = [DESCRIBED[0] | {"floating_ip": given}, DESCRIBED[1]]
+    cloud = held(described)
     cloud["servers"][0]["status"] = "SHUTOFF"
-    moved = move(cloud, release=True)
-    assert "no longer held, stays at swarm1, because lb1 is SHUTOFF" in moved["lines"][0]
-    then = after(cloud, moved)
-    address = then["floating_ips"][0]
-    assert (address["port_id"], address["description"]) == ("port-id-swarm1", f"{MARK} machine=lb1")
-    assert "change  floating address lb1: attach" in plan(then)["lines"]
-    cloud["servers"].pop(0)
-    assert (
-        "because lb1 does not exist; provision.yml makes it"
-        in move(cloud, release=True)["lines"][0]
+    assert fault(cloud, described, release=True) == (
+        "the floating address lb1 (203.0.113.9) cannot go back yet: lb1 is SHUTOFF, expected"
+        " ACTIVE. It stays held at swarm1. Release it again when lb1 can take it"
     )
+    assert fault(cloud, described, to="lb1").startswith("to is lb1, which is SHUTOFF, expected")
+    cloud["servers"].pop(0)
+    says = "lb1 does not exist; provision.yml makes it"
+    assert says in fault(cloud, described, release=True)
+    # Nothing stands in the way of that.
+    whole = plan(cloud, described)
+    assert (whole["faults"], [step["name"] for step in whole["steps"]]) == ([], ["lb1"])
+
+
+def test_the_hold_of_a_machine_that_is_no_longer_described_ends() -> None:
+    lb2 = [LB2, DESCRIBED[1]]
+    cloud = held()
+    moved = move(cloud, lb2, release=True)
+    assert moved["lines"] == [
+        "change  floating address lb1 (203.0.113.9): no longer held, stays at swarm1, because lb1"
+        " is no longer described"
+    ]
+    then = after(cloud, moved)
+    (address,) = then["floating_ips"]
+    assert (address["port_id"], address["description"]) == ("port-id-swarm1", f"{MARK} machine=lb1")
+    # Its clients still reach it.
+    assert then["ports"] == cloud["ports"]
+    cloud["floating_ips"][0]["port_id"] = None
+    # None would arrive in the cloud as an empty string.
+    assert "port_id" not in move(cloud, lb2, release=True)["address"][0]["attributes"]
+
+
+def test_without_a_hold_a_release_says_so() -> None:
+    says = ["leave   floating addresses: none is held"]
+    assert move(made(), release=True)["lines"] == says
+    says = ["leave   floating address lb1 (203.0.113.9): it is not held"]
+    assert move(made(), release=True, of="lb1")["lines"] == says
+
+
+def test_the_next_run_awaits_what_a_killed_one_has_moved() -> None:
+    """The list of servers shows it later."""
+    at_swarm1 = [{"address": "203.0.113.9", "at": "swarm1"}]
+    killed = after(made(), move(made(), to="swarm1"))
+    assert (move(killed, to="swarm1")["steps"], move(killed, to="swarm1")["places"]) == (
+        0, at_swarm1,
+    )  # fmt: skip
+    assert move(held(), release=True)["places"] == [{"address": "203.0.113.9", "at": "lb1"}]
+    assert move(made(), release=True)["places"] == [{"address": "203.0.113.9", "at": "lb1"}]
+
+
+def test_a_machine_that_was_renamed_has_its_address() -> None:
+    described = [DESCRIBED[0] | {"name": "lb9"}, DESCRIBED[1]]
+    cloud = made()
+    cloud["servers"][0]["name"] = "lb9"
+    moved = after(cloud, move(cloud, described, to="swarm1"))
+    assert moved["floating_ips"][0]["description"] == f"{MARK} machine=lb9 {HELD}"
+    back = after(moved, move(moved, described, release=True))
+    assert back["floating_ips"][0]["port_id"] == "port-id-lb1"
+
+
+def test_a_holder_that_was_renamed_still_holds() -> None:
+    described = [DESCRIBED[0], DESCRIBED[1] | {"name": "swarm9"}]
+    cloud = held()
+    cloud["servers"][1]["name"] = "swarm9"
+    whole = plan(cloud, described)
+    assert [line for line in whole["lines"] if "floating" in line] == [
+        f"hold    floating address lb1 (203.0.113.9): held at swarm9 since {NOW}; to give it back:"
+        " floating_address.yml -e release=true"
+    ]
+    assert "p-loadbalancers" in whole["servers"]["swarm9"]["security_groups"]
+
+
+def test_an_address_whose_machine_is_no_longer_described_can_be_named() -> None:
+    described = [LB2, DESCRIBED[1]]
+    assert move(made(), described, to="swarm1", of="203.0.113.9")["address"][0]["id"] == "fip"
+
+
+def test_only_security_groups_that_a_hold_has_added_are_taken_away() -> None:
+    """provision.yml has not run yet since the description was changed."""
+    cloud = made()
+    cloud["servers"][1]["metadata"]["bookface_groups"] = "swarm_managers,loadbalancers,caches"
+    cloud["security_groups"].append(thing("p-caches", rules=[]))
+    cloud["ports"][1]["security_group_ids"] += ["id-p-loadbalancers", "id-p-caches"]
+    moved = after(cloud, move(cloud, to="swarm1"))
+    assert moved["ports"] == cloud["ports"]
+    assert after(moved, move(moved, release=True)) == cloud
 
 
 def test_security_groups_of_others_stay_on_the_ports() -> None:
@@ -287,7 +365,7 @@ def test_provisioning_leaves_a_held_address_and_says_so() -> None:
     assert whole["steps"] == []
     assert whole["lines"] == [
         f"hold    floating address lb1 (203.0.113.9): held at swarm1 since {NOW}; to give it back:"
-        " ansible-playbook playbooks/floating_address.yml -e release=true"
+        " floating_address.yml -e release=true"
     ]
 
 
@@ -328,6 +406,31 @@ def test_a_holder_gets_no_second_address() -> None:
     ]
 
 
+def test_an_address_that_somebody_has_taken_is_not_taken_back() -> None:
+    given = [DESCRIBED[0] | {"floating_ip": "203.0.113.9"}, DESCRIBED[1]]
+    cloud = made()
+    cloud["floating_ips"][0]["description"] = ""
+    cloud = after(cloud, move(cloud, given, to="swarm1"))
+    cloud["servers"].append(server("vm9", "") | {"metadata": {}})
+    cloud["ports"].append(port("id-vm9"))
+    cloud["floating_ips"][0]["port_id"] = "port-id-vm9"
+    whole = plan(cloud, given)
+    assert whole["faults"] == [
+        f"the floating address lb1 (203.0.113.9): held at swarm1 since {NOW}, but is attached to"
+        " the server vm9, which is not the platform's. Detach it there first"
+    ]
+
+
+def test_a_holder_that_has_another_address_is_refused_before_anything_changes() -> None:
+    cloud = held()
+    cloud["floating_ips"][0]["port_id"] = None
+    cloud["floating_ips"].append(
+        thing("b", address="203.0.113.8", port_id="port-id-swarm1", description="")
+    )
+    (fault,) = plan(cloud)["faults"]
+    assert "which has 203.0.113.8, and can have only one. Detach that first, or give" in fault
+
+
 def test_a_holder_that_is_gone_for_good_is_told() -> None:
     cloud = held()
     cloud["servers"].pop(1)
@@ -335,8 +438,7 @@ def test_a_holder_that_is_gone_for_good_is_told() -> None:
     whole = plan(cloud, DESCRIBED[:1])
     assert [line for line in whole["lines"] if line.startswith("hold")] == [
         f"hold    floating address lb1 (203.0.113.9): held at swarm1 since {NOW}, which does not"
-        " have it: nobody is served there. To give it back: ansible-playbook"
-        " playbooks/floating_address.yml -e release=true"
+        " have it: nobody is served there. To give it back: floating_address.yml -e release=true"
     ]
     assert after(cloud, move(cloud, DESCRIBED[:1], release=True))["floating_ips"][0][
         "port_id"

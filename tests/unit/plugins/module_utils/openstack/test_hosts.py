@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.hosts import (
     age,
     duration,
+    holds,
     host_variables,
     in_order,
     kept,
@@ -54,11 +55,27 @@ def test_a_host_has_the_addresses_that_are_held_at_it() -> None:
         floating("203.0.113.8", "bookface_platform=q machine=lb1 bookface_held=q/web1/noon"),
         floating("203.0.113.9", "bookface_platform=p machine=lb1 bookface_held=p/web1/noon"),
     ]
-    web1 = server("web1", metadata={"bookface_platform": "p"})
-    assert host_variables(web1, known)["openstack_holds"] == [
-        {"address": "203.0.113.9", "of": "lb1", "at": "web1", "since": "noon"}
+    web1 = server("web1")
+    held = holds([web1], known, "p")
+    assert host_variables(web1, known, held)["openstack_holds"] == held == [
+        {"address": "203.0.113.9", "of": "lb1", "at": "web1", "since": "noon", "attached": True}
+    ]  # fmt: skip
+    assert host_variables(server("web2"), known, held)["openstack_holds"] == []
+
+
+@pytest.mark.parametrize(
+    ("device", "at", "attached"), [("", "web1", False), ("id-web9", "web9", True)]
+)
+def test_a_hold_is_told_also_if_its_machine_is_gone_or_renamed(
+    device: str, at: str, attached: bool
+) -> None:
+    known = [
+        floating("203.0.113.9", "bookface_platform=p machine=lb1 bookface_held=p/web1/noon", device)
     ]
-    assert host_variables(web1 | {"name": "web2"}, known)["openstack_holds"] == []
+    (one,) = holds([server("web9")], known, "p")
+    assert (one["at"], one["attached"]) == (at, attached)
+    assert holds([], known, "q") == []
+    assert len(holds([], known, "")) == 1
 
 
 @pytest.mark.parametrize(
