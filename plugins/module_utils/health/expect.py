@@ -102,12 +102,13 @@ def _web(members: Mapping[str, list[str]]) -> list[str]:
 def given(name: str, host: HostVars, variable: str) -> Any:
     """A variable that may refer to others, which are perhaps defaults of roles."""
     try:
-        return host.get(variable)
+        # Ansible may give an object that only raises an error when it is used.
+        return host.get(variable) or None
     # Ansible's errors are no part of module_utils.
     except Exception as error:
         words = " ".join(str(error).split())[:300]
         raise InventoryError(
-            f"{variable} of {name} cannot be read: {words} Expected a value that refers to"
+            f"{variable} of {name} cannot be read ({words}). Expected a value that refers to"
             " variables of the inventory only, since heal.yml does not load the defaults of roles."
         ) from error
 
