@@ -57,9 +57,8 @@ class Rules:
             return "heal_never leaves it alone"
         tried = (self.history or {}).get(part.id, 0)
         if tried >= self.tries:
-            return (
-                f"{tried} tries did not keep it up, so nothing more is tried until it was up once"
-            )
+            count = f"{tried} {'try' if tried == 1 else 'tries'}"
+            return f"{count} did not keep it up, so nothing more is tried until it was up once"
         return ""
 
 

@@ -204,6 +204,22 @@ def test_a_database_that_is_not_ours_is_started_where_it_is(machines: Machines) 
     assert machines.done() == {"db1": 1}
 
 
+def test_no_traffic_is_moved_unless_all_load_balancers_could(machines: Machines) -> None:
+    """These ones cannot say so."""
+    look = looks()["lb1"]
+    for one in look["seen"]["haproxy"]["backends"]["docker"]["servers"].values():
+        one |= {"passed": False, "status": "DOWN"}
+    machines.says("lb1", look)
+    backend = "lb1/backend/docker"
+    run, report = machines.heal("--check", "-e", "heal_switch=true")
+    assert part(report, backend)["wanted"] == "switch to swarm", run.output
+    for tries in (1, 1):
+        run, report = machines.heal("-e", "heal_switch=true", "-e", "heal_tries=1")
+        assert (run.code, report["status"]) == (2, "broken"), run.output
+        assert (part(report, backend)["action"], part(report, backend)["tries"]) == (None, tries)
+    assert "1 try did not keep it up" in run.text
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
