@@ -249,9 +249,9 @@ def _node_id(seen: Seen) -> str:
 
 
 def drained_nodes(seen: Seen) -> list[str]:
-    """IDs of the nodes that get no tasks, as far as this machine knows."""
+    """IDs of the nodes that run no tasks, as far as this machine knows."""
     nodes = ((seen["engine"] or {}).get("swarm") or {}).get("nodes") or ()
-    return [str(one["id"]) for one in nodes if one["availability"] != "active"]
+    return [str(one["id"]) for one in nodes if one["availability"] == "drain"]
 
 
 def _service(host: str, one: Mapping[str, Any]) -> Part:
@@ -271,8 +271,9 @@ def _haproxy(host: str, want: Want, seen: Seen) -> Iterable[Part]:
     if found["error"]:
         # Of a service that is stopped, the service says it.
         unit = seen["units"].get("haproxy.service") or {}
-        if not unit and _node_id(seen) in {*asked["drained"], *drained_nodes(seen)}:
-            cause = "does not run here: the node of the swarm is drained or paused on purpose"
+        drained = _node_id(seen) in {*asked["drained"], *drained_nodes(seen)}
+        if drained and "haproxy" not in want["services"]:
+            cause = "the node is drained on purpose, so HAProxy's task does not run here"
             yield Part(host, "service", "HAProxy's socket", UP, cause)
         elif unit.get("ActiveState", "active") == "active":
             # A task of the swarm takes a while; the unit of a service waits for it.

@@ -243,8 +243,12 @@ def test_as_many_servers_of_the_swarm_must_serve_as_nodes_run_a_task() -> None:
 
 def test_the_managers_say_which_nodes_are_drained() -> None:
     found = looks()
-    found["swarm1"]["seen"]["engine"]["swarm"]["nodes"][1]["availability"] = "drain"
-    assert informed(found)["lb1"]["want"]["haproxy"]["drained"] == ["n2"]
+    nodes = found["swarm1"]["seen"]["engine"]["swarm"]["nodes"]
+    # One that is paused runs its tasks on.
+    nodes[0]["availability"], nodes[1]["availability"] = "pause", "drain"
+    look = informed(found)["lb1"]
+    assert look
+    assert look["want"]["haproxy"]["drained"] == ["n2"]
 
 
 def switched(found: dict[str, Any], balancers: list[str], seconds: int) -> dict[str, str]:
