@@ -59,15 +59,18 @@ def health_servers(
 
 
 def health_todo(
-    look: Look, host: str, rules: Mapping[str, Any], done: Iterable[str] = ()
+    look: Look, host: str, rules: Mapping[str, Any], done: Iterable[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
     """See health_todo.yml beside this file."""
-    return plan.todo(host, look, _rules(rules), {*done})
+    tried = {str(one["id"]): bool(one["failed"]) for one in done}
+    return plan.todo(host, look, _rules(rules), tried)
 
 
-def health_unwell(looks: Mapping[str, Look], rules: Mapping[str, Any]) -> list[str]:
+def health_unwell(
+    looks: Mapping[str, Look], rules: Mapping[str, Any], mended: bool = False
+) -> list[str]:
     """See health_unwell.yml beside this file."""
-    return plan.unwell(looks, _rules(rules))
+    return plan.unwell(looks, _rules(rules), mended)
 
 
 def health_done(results: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -92,10 +95,10 @@ def health_view(looks: Mapping[str, Look], host: str, mended: bool) -> dict[str,
 
 
 def health_switch(
-    looks: Mapping[str, Look], balancers: Sequence[str], seconds: int
+    looks: Mapping[str, Look], balancers: Sequence[str], seconds: int, rules: Mapping[str, Any]
 ) -> dict[str, str]:
     """See health_switch.yml beside this file."""
-    return plan.switch_target(looks, balancers, int(seconds))
+    return plan.switch_target(looks, balancers, int(seconds), _rules(rules))
 
 
 def health_report(
@@ -109,6 +112,7 @@ def health_report(
     ended: float,
     time: str,
     problems: Sequence[str] = (),
+    move: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """See health_report.yml beside this file."""
     given = _rules(rules)
@@ -123,6 +127,7 @@ def health_report(
         ended=float(ended),
         time=str(time),
         problems=[str(one) for one in problems if one],
+        move=move,
     )
     history = found.pop("history")
     return {

@@ -57,10 +57,9 @@ EXAMPLES = r"""
 RETURN = r"""
 seen:
   description:
-    - What is there. C(boot) and C(uptime) of the machine; C(units) of systemd, C(timers),
-      C(clusters) of PostgreSQL; C(ports) and why they do not answer; C(note), what an update of the
-      engine has drained; C(engine) with C(containers) and C(swarm); C(haproxy) with C(active),
-      C(frontends) and C(backends).
+    - What is there. C(units) of systemd, C(timers), C(clusters) of PostgreSQL; C(ports) and why
+      they do not answer; C(note) of an update of the engine; C(engine) with C(containers) and
+      C(swarm); C(haproxy) with C(active), C(frontends) and C(backends).
   returned: success
   type: dict
 want:
@@ -102,7 +101,7 @@ def main() -> None:
     want, until = module.params["want"], {*module.params["until"]}
     started = time.monotonic()
     while True:
-        seen = look(this_machine(run), want)
+        seen = look(this_machine(run, want["socket"]), want)
         # And for what only shows now, such as the node of an engine that was stopped, if it is
         # expected to come. HAProxy's view has its own time.
         late = [

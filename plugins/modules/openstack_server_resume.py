@@ -113,6 +113,8 @@ def main() -> None:
     if not HAS_SDK:
         module.fail_json(msg=missing_required_lib("openstacksdk"))
     given = module.params
+    before: dict[str, str] = {}
+    called = False
     try:
         cloud = connect(given["cloud"], given["region"])
         server = cloud.compute.get_server(given["server"])
@@ -133,6 +135,7 @@ def main() -> None:
         if module.check_mode:
             module.exit_json(changed=True, **before)
         getattr(cloud.compute, RESUMES[server.status][1])(server)
+        called = True
         end = time.monotonic() + given["wait"]
         while server.status != "ACTIVE" and time.monotonic() < end:
             time.sleep(2)
@@ -140,7 +143,7 @@ def main() -> None:
             if server.status == "ERROR":
                 break
     except REFUSALS as error:
-        module.fail_json(msg=explained(given["cloud"], error))
+        module.fail_json(msg=explained(given["cloud"], error), changed=called, **before)
     result = {"before": before["before"], "status": server.status}
     if server.status != "ACTIVE":
         msg = f"{server.name} was {before['before']}, and after {given['wait']} s is"

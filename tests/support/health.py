@@ -67,7 +67,6 @@ def swarm(id_: str, manager: bool) -> dict[str, Any]:
         "wanted": 2,
         "running": 2,
         "places": 2,
-        "updating": "",
         "why": "",
     }
     return {
@@ -104,7 +103,6 @@ def seen(host: str, want: dict[str, Any]) -> dict[str, Any]:
         "frontends": {"bookface": "OPEN"},
         "backends": {
             name: {
-                "status": "UP",
                 "seconds": 100,
                 "servers": {one["name"]: server() for one in servers},
             }
@@ -112,8 +110,6 @@ def seen(host: str, want: dict[str, Any]) -> dict[str, Any]:
         },
     }
     return {
-        "boot": "b",
-        "uptime": 1000,
         "units": {name: unit(name) for name in names},
         "timers": [],
         "clusters": clusters,

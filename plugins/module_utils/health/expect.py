@@ -11,6 +11,7 @@ from typing import Any
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.bookface.platform.plugins.module_utils.web.backends import (
     EDGE,
+    InventoryError,
     Ports,
     address,
     as_data,
@@ -33,6 +34,7 @@ DEFAULTS: Mapping[str, Any] = {
     "bookface_swarm_port": 8080,
     "bookface_swarm_slots": 16,
     "bookface_db_port": 5432,
+    "bookface_docker_host": "unix:///var/run/docker.sock",
     "bookface_page_cache": False,
     "bookface_pooler": False,
     "database_version": "",
@@ -41,7 +43,6 @@ DEFAULTS: Mapping[str, Any] = {
     "haproxy_frontend": "bookface",
     "haproxy_mode": "manage",
     "haproxy_adopt_backends": ["docker"],
-    "haproxy_reload_command": "",
     "swarm_service": "bookface",
     "swarm_ingress_mode": "host",
 }
@@ -57,14 +58,59 @@ def expected(
     Raises ValueError where a variable of the inventory is wrong.
     """
     members = {name: list(groups.get(name) or ()) for name in GROUPS}
-    hosts = list(dict.fromkeys(host for name in GROUPS for host in members[name]))
-    within = {host: [name for name in GROUPS if host in members[name]] for host in hosts}
     serving = _backends(members, hostvars)
-    outside = _outside(members, hostvars)
+    # Also where site.yml sets up no PostgreSQL.
+    databases = [*members[DATABASES], *_commanded(groups, members, hostvars)]
+    outside = _outside(members, databases, hostvars)
+    hosts = list(dict.fromkeys([*(h for name in GROUPS for h in members[name]), *databases]))
     return {
-        host: _host(host, within[host], hostvars[host], serving, outside.get(host, []))
+        host: _host(
+            host,
+            [
+                name
+                for name in GROUPS
+                if host in (databases if name == DATABASES else members[name])
+            ],
+            hostvars[host],
+            serving,
+            outside.get(host, []),
+        )
         for host in hosts
     }
+
+
+def _commanded(
+    groups: Mapping[str, Iterable[str]],
+    members: Mapping[str, list[str]],
+    hostvars: Mapping[str, HostVars],
+) -> list[str]:
+    """Hosts that are no part of the platform but for a database with a command that starts it."""
+    every = list(groups.get("all") or ())
+    found = [host for host in every if hostvars[host].get("heal_database_command")]
+    if len(found) == len(every):
+        # Set for all, as on a command line, it says nothing of where the database is.
+        there = {str(hostvars[host].get("bookface_db_host") or "") for host in _web(members)}
+        found = [host for host in found if {host, address(host, hostvars[host])} & there]
+    return [host for host in found if host not in members[DATABASES]]
+
+
+def _web(members: Mapping[str, list[str]]) -> list[str]:
+    """One host of each group of web servers."""
+    return [hosts[0] for name in (WEB, DOCKER_HOSTS, MANAGERS, WORKERS) if (hosts := members[name])]
+
+
+def given(name: str, host: HostVars, variable: str) -> Any:
+    """A variable that may refer to others, which are perhaps defaults of roles."""
+    try:
+        # Ansible may give an object that only raises an error when it is used.
+        return host.get(variable) or None
+    # Ansible's errors are no part of module_utils.
+    except Exception as error:
+        words = " ".join(str(error).split())[:300]
+        raise InventoryError(
+            f"{variable} of {name} cannot be read ({words}). Expected a value that refers to"
+            " variables of the inventory only, since heal.yml does not load the defaults of roles."
+        ) from error
 
 
 def value(host: HostVars, name: str) -> Any:
@@ -106,21 +152,30 @@ def _host(
         services.append("memcached")
         there = str(host.get("cache_address") or own)
         ports = [*ports, _port("cache", f"port {CACHE_PORT}", there, CACHE_PORT)]
+    command = False
     if DATABASES in groups:
+        command = bool(host.get("heal_database_command"))
         port = int(host.get("database_port") or value(host, "bookface_db_port"))
         ports = [*ports, _port("database", f"port {port}", own, port)]
     return {
         "host": name,
         "services": services,
-        "postgresql": str(value(host, "database_version")) if DATABASES in groups else None,
+        # Not where the database is another one.
+        "postgresql": str(value(host, "database_version"))
+        if DATABASES in groups and not command
+        else None,
         "engine": swarm or DOCKER_HOSTS in groups,
+        "socket": str(
+            host.get("bookface_docker_host") or DEFAULTS["bookface_docker_host"]
+        ).removeprefix("unix://"),
         "containers": _containers(host) if DOCKER_HOSTS in groups else [],
         "swarm": {"service": str(value(host, "swarm_service")), "manager": MANAGERS in groups}
         if swarm
         else None,
-        "haproxy": _haproxy(host, serving) if balances else None,
+        "haproxy": _haproxy(name, host, serving) if balances else None,
         "ports": ports,
-        "database_command": bool(host.get("heal_database_command")),
+        # Name of the port that it should make answer; empty: there is none.
+        "database_command": ports[-1]["name"] if command else "",
     }
 
 
@@ -138,16 +193,18 @@ def _containers(host: HostVars) -> list[str]:
     return [one.name for one in containers(count, first)]
 
 
-def _haproxy(host: HostVars, serving: Mapping[str, list[dict[str, str]]]) -> dict[str, Any]:
+def _haproxy(
+    name: str, host: HostVars, serving: Mapping[str, list[dict[str, str]]]
+) -> dict[str, Any]:
     """How to ask HAProxy, and which servers it should have."""
     config = str(value(host, "haproxy_config"))
     known: Mapping[str, Any] = serving
-    if own := host.get("haproxy_backends") or host.get("bookface_backends"):
-        known = _listed(own)
     if value(host, "haproxy_mode") == "adopt":
         # The others are the user's own, and perhaps under other names.
         adopted = value(host, "haproxy_adopt_backends")
-        known = {name: known[name] for name in adopted if name in known}
+        known = {one: serving[one] for one in adopted if one in serving}
+    elif own := given(name, host, "haproxy_backends") or given(name, host, "bookface_backends"):
+        known = _listed(own)
     frontends = value(host, "haproxy_frontend")
     return {
         "config": config,
@@ -157,6 +214,8 @@ def _haproxy(host: HostVars, serving: Mapping[str, list[dict[str, str]]]) -> dic
         "backends": dict(known),
         # How many servers of the swarm should serve; 0: one. The plan knows how many tasks run.
         "tasks": 0,
+        # IDs of nodes that are drained. A worker does not know of itself that it is.
+        "drained": [],
     }
 
 
@@ -188,20 +247,33 @@ def _backends(
 
 
 def _outside(
-    members: Mapping[str, list[str]], hostvars: Mapping[str, HostVars]
+    members: Mapping[str, list[str]], databases: list[str], hostvars: Mapping[str, HostVars]
 ) -> dict[str, list[dict[str, Any]]]:
     """A database or a cache that is no machine of the inventory is asked from one web server."""
-    web = [host for name in (WEB, DOCKER_HOSTS, MANAGERS, WORKERS) for host in members[name]]
-    if not web:
-        return {}
-    host = hostvars[web[0]]
-    found = []
-    for kind, group, variable, port in (
-        ("database", DATABASES, "bookface_db_host", int(value(host, "bookface_db_port"))),
-        ("cache", CACHES, "bookface_cache_host", CACHE_PORT),
-    ):
-        there = str(host.get(variable) or "")
-        known = {address(name, hostvars[name]) for name in members[group]} | {*members[group]}
-        if there and there not in known:
-            found.append(_port(kind, f"{there}:{port}", there, port))
-    return {web[0]: found} if found else {}
+    found: dict[str, list[dict[str, Any]]] = {}
+    asked: set[tuple[str, str, int]] = set()
+    for name in _web(members):
+        host = hostvars[name]
+        for kind, hosts, variable, port in (
+            ("database", databases, "bookface_db_host", int(value(host, "bookface_db_port"))),
+            ("cache", members[CACHES], "bookface_cache_host", CACHE_PORT),
+        ):
+            there = str(host.get(variable) or "")
+            known = {address(one, hostvars[one]) for one in hosts} | {*hosts}
+            if not there or there in known or (kind, there, port) in asked:
+                continue
+            asked.add((kind, there, port))
+            # Only the tasks of the swarm know a service of it by its name.
+            if there not in _services(members, hostvars):
+                found.setdefault(name, []).append(_port(kind, f"{there}:{port}", there, port))
+    return found
+
+
+def _services(members: Mapping[str, list[str]], hostvars: Mapping[str, HostVars]) -> set[str]:
+    """Names of the services that run in the swarm beside the web service."""
+    nodes = [hosts[0] for name in (MANAGERS, WORKERS) if (hosts := members[name])]
+    return {
+        str(one["name"])
+        for name in nodes
+        for one in given(name, hostvars[name], "swarm_services") or ()
+    }

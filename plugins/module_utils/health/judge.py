@@ -99,6 +99,10 @@ def _unit(host: str, kind: str, name: str, unit: Mapping[str, str] | None) -> Pa
     if sub == "auto-restart" or state in ("activating", "deactivating"):
         return Part(host, kind, name, DOWN, f"{state} ({sub})", moving=True)
     cause = f"failed ({result})" if state == "failed" else "stopped"
+    # Instances such as postgresql@15-main are started by another unit, and so never enabled.
+    if unit.get("UnitFileState") == "disabled" and "@" not in name:
+        cause = f"{cause} and disabled, so it is not meant to run; systemctl enable ends that"
+        return Part(host, kind, name, DOWN, cause)
     return Part(host, kind, name, DOWN, cause, STARTED, "service", unit.get("Id") or name)
 
 
@@ -108,14 +112,14 @@ def _services(host: str, want: Want, seen: Seen) -> Iterable[Part]:
     answers = [not error for error in seen["ports"].values()]
     names = list(want["services"]) + [f"postgresql@{v}-main" for v in seen["clusters"]]
     for name in names + (["docker"] if want["engine"] else []):
-        unit = units.get(f"{name}.service")
-        missing = (unit or {}).get("LoadState") == "not-found"
+        part = _unit(host, "service", name, units.get(f"{name}.service"))
         # Another web server, or an HAProxy in a container, of the user's own.
-        if missing and name == "apache2" and answers and all(answers):
-            continue
-        if missing and name == "haproxy" and not (seen["haproxy"] or {"error": "-"})["error"]:
-            continue
-        yield _unit(host, "service", name, unit)
+        other = {
+            "apache2": bool(answers) and all(answers),
+            "haproxy": not (seen["haproxy"] or {"error": "-"})["error"],
+        }.get(name, False)
+        if part.state != DOWN or not other:
+            yield part
 
 
 def _timers(host: str, seen: Seen) -> Iterable[Part]:
@@ -143,8 +147,7 @@ def _ports(host: str, want: Want, seen: Seen) -> Iterable[Part]:
             yield Part(host, kind, name)
             continue
         cause = f"{where} does not answer: {error}"
-        own = kind == "database" and not seen["clusters"] and want.get("database_command")
-        if own and want["postgresql"] is not None:
+        if kind == "database" and name == want["database_command"]:
             yield Part(host, kind, name, DOWN, cause, STARTED, "database", host)
         else:
             yield Part(host, kind, name, DOWN, cause)
@@ -240,6 +243,17 @@ def _node(host: str, node: Mapping[str, str]) -> Part:
     return Part(host, "swarm_node", name, id=id_)
 
 
+def _node_id(seen: Seen) -> str:
+    """The machine's own ID in its swarm, empty without one."""
+    return str((((seen["engine"] or {}).get("swarm")) or {}).get("id") or "")
+
+
+def drained_nodes(seen: Seen) -> list[str]:
+    """IDs of the nodes that run no tasks, as far as this machine knows."""
+    nodes = ((seen["engine"] or {}).get("swarm") or {}).get("nodes") or ()
+    return [str(one["id"]) for one in nodes if one["availability"] == "drain"]
+
+
 def _service(host: str, one: Mapping[str, Any]) -> Part:
     name, id_ = one["name"], f"swarm/swarm_service/{one['name']}"
     if one["running"] >= one["wanted"] and (one["running"] or not one["wanted"]):
@@ -257,7 +271,11 @@ def _haproxy(host: str, want: Want, seen: Seen) -> Iterable[Part]:
     if found["error"]:
         # Of a service that is stopped, the service says it.
         unit = seen["units"].get("haproxy.service") or {}
-        if unit.get("ActiveState", "active") == "active":
+        drained = _node_id(seen) in {*asked["drained"], *drained_nodes(seen)}
+        if drained and "haproxy" not in want["services"]:
+            cause = "the node is drained on purpose, so HAProxy's task does not run here"
+            yield Part(host, "service", "HAProxy's socket", UP, cause)
+        elif unit.get("ActiveState", "active") == "active":
             # A task of the swarm takes a while; the unit of a service waits for it.
             moving = not unit
             cause = str(found["error"])
@@ -278,17 +296,27 @@ def _haproxy(host: str, want: Want, seen: Seen) -> Iterable[Part]:
             cause = "HAProxy has none of that name; site.yml makes it"
             yield Part(host, "backend", name, DOWN, cause)
             continue
-        yield _backend(host, name, there, int(asked["tasks"]) if name == SWARM else 0)
+        yield _backend(host, name, there, asked, found["active"])
         if name != SWARM:
             yield from (_server(host, name, one, there["servers"]) for one in servers)
 
 
-def _backend(host: str, name: str, there: Mapping[str, Any], tasks: int) -> Part:
+def _backend(
+    host: str, name: str, there: Mapping[str, Any], asked: Mapping[str, Any], active: str
+) -> Part:
     # As a list: what Ansible gives to a filter has views that can be read once.
     servers = list(there["servers"].values())
+    if not servers and not asked["backends"].get(name):
+        cause = "a page without servers; switch_backend.yml moves the traffic to a backend"
+        return Part(host, "backend", name, UP, cause)
+    drained = sum(_drained(one["status"]) for one in servers)
+    if servers and drained == len(servers) and name != active:
+        cause = "all of its servers are drained on purpose; drain.yml -e state=ready ends that"
+        return Part(host, "backend", name, UP, cause)
     passed = sum(one["passed"] for one in servers)
     moving = any(one["undecided"] for one in servers)
-    least = min(max(tasks, 1), len(servers)) or 1
+    tasks = int(asked["tasks"]) if name == SWARM else 1
+    least = max(min(tasks, len(servers)) - drained, 1)
     if passed >= least:
         return Part(host, "backend", name)
     if not passed:
@@ -296,6 +324,13 @@ def _backend(host: str, name: str, there: Mapping[str, Any], tasks: int) -> Part
     else:
         cause = f"{passed} of {least} servers that run a task have passed their check"
     return Part(host, "backend", name, DOWN, cause, moving=moving)
+
+
+def _drained(status: str) -> bool:
+    """Whether somebody has taken a server out of service."""
+    return status.startswith(("DRAIN", "NOLB")) or (
+        status.startswith("MAINT") and "resolution" not in status
+    )
 
 
 def _server(
@@ -309,9 +344,7 @@ def _server(
     status = server["status"]
     if server["passed"]:
         return Part(host, "backend", name, of=one["host"])
-    if status.startswith(("DRAIN", "NOLB")) or (
-        status.startswith("MAINT") and "resolution" not in status
-    ):
+    if _drained(status):
         cause = "drained on purpose; drain.yml -e state=ready ends that"
         return Part(host, "backend", name, UP, cause, of=one["host"])
     if server["undecided"]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import http.client
 import json
 import re
@@ -27,7 +28,6 @@ from ansible_collections.bookface.platform.plugins.module_utils.web.labels impor
 # (return code, output, errors) of a command.
 Run = Callable[[Sequence[str]], "tuple[int, str, str]"]
 
-SOCKET = "/var/run/docker.sock"
 # Seconds for an answer of the engine, of HAProxy, of a port.
 ENGINE, BALANCER, PORT = 20, 5, 3
 # What update.yml writes before it drains a machine, and removes afterwards.
@@ -36,7 +36,7 @@ CLUSTERS = "/etc/postgresql"
 DOCKER = "docker.service"
 # Ours are called so.
 TIMERS = "bookface-*.timer"
-_PROPERTIES = "Id,LoadState,ActiveState,SubState,Result,Unit,ExecMainStatus"
+_PROPERTIES = "Id,LoadState,ActiveState,SubState,Result,Unit,ExecMainStatus,UnitFileState"
 
 
 class EngineError(Exception):
@@ -74,8 +74,6 @@ def look(machine: Machine, want: Mapping[str, Any]) -> dict[str, Any]:
     units = _units(machine, [*names, *timers])
     ran = [unit["Unit"] for name in timers if (unit := units.get(name)) and unit.get("Unit")]
     found: dict[str, Any] = {
-        "boot": machine.text("/proc/sys/kernel/random/boot_id").strip(),
-        "uptime": _number(machine.text("/proc/uptime").partition(".")[0]),
         "units": units | _units(machine, ran),
         "timers": timers,
         "clusters": clusters,
@@ -140,18 +138,17 @@ def _units(machine: Machine, names: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def _note(machine: Machine) -> dict[str, Any] | None:
-    """What an update of the engine has drained, and how old the note is, in seconds."""
+    """The note of an update of the engine: how old it is, in seconds, and whether it is whole."""
     path = machine.root / NOTE.lstrip("/")
-    found: dict[str, Any] = {"age": 0, "error": "", "node": "", "servers": {}}
+    found: dict[str, Any] = {"age": 0, "error": ""}
     try:
         found["age"] = int(time.time() - path.stat().st_mtime)
-        content = json.loads(path.read_text(encoding="utf-8"))
-        servers, node = content["servers"], content.get("node")
+        json.loads(path.read_text(encoding="utf-8"))["servers"]
     except FileNotFoundError:
         return None
     except (OSError, KeyError, TypeError, ValueError) as error:
-        return {**found, "error": str(error) or type(error).__name__}
-    return {**found, "node": str(node or ""), "servers": servers}
+        found["error"] = str(error) or type(error).__name__
+    return found
 
 
 def engine(machine: Machine, want: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,7 +228,6 @@ def _service(one: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> dict
         "wanted": int(replicated.get("Replicas") or 0) if replicated is not None else len(meant),
         "running": len(running),
         "places": len({task.get("NodeID") for task in running}),
-        "updating": ((one.get("UpdateStatus") or {}).get("State")) or "",
         "why": next((err for task in reversed(last) if (err := task["Status"].get("Err"))), ""),
     }
 
@@ -253,7 +249,6 @@ def haproxy(machine: Machine, want: Mapping[str, Any]) -> dict[str, Any]:
         }
         found["backends"] = {
             row["pxname"]: {
-                "status": row.get("status", ""),
                 "seconds": _number(row.get("lastchg") or ""),
                 "servers": {},
             }
@@ -263,9 +258,9 @@ def haproxy(machine: Machine, want: Mapping[str, Any]) -> dict[str, Any]:
         said = {(row["pxname"], row["svname"]): row for row in rows if row.get("type") == "2"}
         for server in stat.servers:
             row = said[server.backend, server.name]
-            found["backends"].setdefault(
-                server.backend, {"status": "", "seconds": 0, "servers": {}}
-            )["servers"][server.name] = {
+            found["backends"].setdefault(server.backend, {"seconds": 0, "servers": {}})["servers"][
+                server.name
+            ] = {
                 "status": server.status,
                 "check": server.check_status,
                 "text": row.get("last_chk") or row.get("check_desc") or "",
@@ -306,15 +301,18 @@ def default_backend(text: str, frontend: str) -> str:
 class _Connection(http.client.HTTPConnection):
     """HTTP on the engine's socket."""
 
+    path = ""
+
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(SOCKET)
+        self.sock.connect(self.path)
 
 
-def ask_docker(path: str) -> Any:
-    """The answer of this machine's engine."""
+def ask_docker(where: str, path: str) -> Any:
+    """The answer of the engine behind a socket."""
     connection = _Connection("localhost", timeout=ENGINE)
+    connection.path = where
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -338,6 +336,7 @@ def connect(host: str, port: int) -> str:
         return error.strerror or str(error) or type(error).__name__
 
 
-def this_machine(run: Run) -> Machine:
+def this_machine(run: Run, engine_socket: str) -> Machine:
     """The machine that this runs on."""
-    return Machine(run=run, docker=ask_docker, haproxy=HaproxySocket, connect=connect)
+    docker = functools.partial(ask_docker, engine_socket)
+    return Machine(run=run, docker=docker, haproxy=HaproxySocket, connect=connect)

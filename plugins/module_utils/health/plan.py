@@ -18,13 +18,14 @@ from ansible_collections.bookface.platform.plugins.module_utils.health.judge imp
     UNKNOWN,
     UP,
     Part,
+    drained_nodes,
     judge,
     updating,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.web.backends import SWARM
 
 # What an action does, for people.
-_WORDS = {STARTED: "start", RESUMED: "resume", ACTIVATED: "put back", SWITCHED: "switch"}
+_WORDS = {STARTED: "start", RESUMED: "resume", ACTIVATED: "put back", SWITCHED: "switch to"}
 # Kinds that follow from others: on the same machine, and in the whole swarm.
 _FOLLOW = ("database", "cache")
 _SWARM = ("swarm_node", "swarm_service")
@@ -56,9 +57,8 @@ class Rules:
             return "heal_never leaves it alone"
         tried = (self.history or {}).get(part.id, 0)
         if tried >= self.tries:
-            return (
-                f"{tried} tries did not keep it up, so nothing more is tried until it was up once"
-            )
+            count = f"{tried} {'try' if tried == 1 else 'tries'}"
+            return f"{count} did not keep it up, so nothing more is tried until it was up once"
         return ""
 
 
@@ -81,10 +81,12 @@ def governed(
     found = []
     for part in parts:
         if part.action:
-            why = "" if touched else "update.yml is at work on this machine"
-            why = why or rules.refusal(part)
+            why = rules.refusal(part)
             if part.id in done:
                 part = replace(part, action="", how="")
+            elif not touched:
+                why = f"{part.cause}; update.yml is at work on this machine"
+                part = replace(part, state=UP, action="", how="", cause=why)
             elif why:
                 part = replace(part, action="", how="", cause=f"{part.cause}; {why}")
         found.append(part)
@@ -92,23 +94,28 @@ def governed(
 
 
 def todo(
-    host: str, look: Mapping[str, Any] | None, rules: Rules, done: Collection[str] = ()
+    host: str, look: Mapping[str, Any] | None, rules: Rules, done: Mapping[str, bool] | None = None
 ) -> dict[str, Any]:
-    """For one machine: C(actions), and C(await), the parts that are then expected to be up."""
+    """For one machine: C(actions), and C(await), the parts that are then expected to be up.
+
+    C(done): ID of each part that was tried → whether that has failed.
+    """
+    done = done or {}
+    mended = not all(done.values())
     parts = parts_of(host, look)
     free = not (look and look.get("seen") and updating(look["seen"]))
     parts = governed(parts, rules, done, free)
     actions = [part for part in parts if part.action]
-    # A part that was tried just now is still waited for.
+    # Of what has failed, nothing is awaited.
     hopeful = [
         part
         for part in parts
         if part.state != UP
         and (
             part.action
-            or part.id in done
+            or not done.get(part.id, True)
             or (part.moving and part.kind != "backend")
-            or (actions and part.kind in _FOLLOW)
+            or ((actions or mended) and part.kind in _FOLLOW)
         )
     ]
     return {
@@ -129,46 +136,68 @@ def todo(
     }
 
 
-def unwell(looks: Mapping[str, Mapping[str, Any] | None], rules: Rules) -> list[str]:
-    """Machines with something to mend or to wait for.
+def unwell(
+    looks: Mapping[str, Mapping[str, Any] | None], rules: Rules, mended: bool = False
+) -> list[str]:
+    """Machines with something to mend, and if there are any, those with something to wait for.
 
-    And the managers, if that is so of a node of their swarm: they may not know yet.
+    And the managers, if that is so of a node of their swarm: they may not know yet. C(mended):
+    whether something was mended already.
     """
-    found = {host for host, look in looks.items() if todo(host, look, rules)["await"]}
+    plans = {host: todo(host, look, rules) for host, look in looks.items()}
+    if not mended and not any(plan["actions"] for plan in plans.values()):
+        return []
+    found = {host for host, plan in plans.items() if plan["await"]}
     swarms = {host: ((look or {}).get("want") or {}).get("swarm") for host, look in looks.items()}
     if any(swarms[host] for host in found):
         found |= {host for host, swarm in swarms.items() if swarm and swarm["manager"]}
     return [host for host in looks if host in found]
 
 
-def tasks_running(looks: Iterable[Mapping[str, Any] | None], service: str = "") -> int:
+def tasks_running(looks: Iterable[Mapping[str, Any] | None]) -> int:
     """On how many nodes the web service runs a task, as the first manager says that knows."""
     for look in looks:
         engine = ((look or {}).get("seen") or {}).get("engine") or {}
         wanted = ((look or {}).get("want") or {}).get("swarm") or {}
-        name = service or wanted.get("service")
+        name = wanted.get("service")
         for one in (engine.get("swarm") or {}).get("services") or ():
             if one["name"] == name:
                 return int(one["places"])
     return 0
 
 
-def with_tasks(look: Mapping[str, Any] | None, tasks: int) -> Mapping[str, Any] | None:
-    """The look at a load balancer, with how many servers of the swarm should serve."""
-    balancer = ((look or {}).get("want") or {}).get("haproxy")
-    if not look or not balancer:
-        return look
-    return {**look, "want": {**look["want"], "haproxy": {**balancer, "tasks": tasks}}}
+def informed(looks: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Mapping[str, Any] | None]:
+    """The looks, those at load balancers with what only others know.
+
+    How many servers of the swarm should serve, and which of its nodes are drained.
+    """
+    more = {
+        "tasks": tasks_running(looks.values()),
+        "drained": sorted(
+            {
+                id_
+                for look in looks.values()
+                if look and look.get("seen")
+                for id_ in drained_nodes(look["seen"])
+            }
+        ),
+    }
+    found = dict(looks)
+    for host, look in looks.items():
+        balancer = ((look or {}).get("want") or {}).get("haproxy")
+        if look and balancer:
+            found[host] = {**look, "want": {**look["want"], "haproxy": {**balancer, **more}}}
+    return found
 
 
 def view(host: str, looks: Mapping[str, Mapping[str, Any] | None], mended: bool) -> dict[str, Any]:
-    """For a load balancer: C(await), what it should see soon, and C(tasks) of the swarm.
+    """For a load balancer: C(await), what it should see soon, and C(haproxy) to ask it by.
 
     If a machine is whole again, HAProxy's next checks should say so. Of one that is not, nothing is
     awaited.
     """
-    tasks = tasks_running(looks.values())
-    parts = parts_of(host, with_tasks(looks.get(host), tasks))
+    own = informed(looks).get(host)
+    parts = parts_of(host, own)
     whole = {
         name: all(part.state == UP or part.kind == "backend" for part in parts_of(name, look))
         for name, look in looks.items()
@@ -184,7 +213,7 @@ def view(host: str, looks: Mapping[str, Mapping[str, Any] | None], mended: bool)
     hoped = {part.name.partition("/")[0] for part in late if "/" in part.name} | {SWARM}
     return {
         "await": [p.id for p in late if "/" in p.name or p.moving or p.name in hoped],
-        "tasks": tasks,
+        "haproxy": ((own or {}).get("want") or {}).get("haproxy"),
     }
 
 
@@ -221,7 +250,10 @@ def _server(name: str, server: Mapping[str, Any]) -> Part:
 
 
 def switch_target(
-    looks: Mapping[str, Mapping[str, Any] | None], balancers: Sequence[str], seconds: int
+    looks: Mapping[str, Mapping[str, Any] | None],
+    balancers: Sequence[str],
+    seconds: int,
+    rules: Rules,
 ) -> dict[str, str]:
     """C(target): where to switch to, empty if not; C(why), for people; C(from), the active one.
 
@@ -240,9 +272,12 @@ def switch_target(
     if len(actives) != 1 or not (active := actives.pop()):
         return nothing
     gone = []
-    for seen, _known in found:
+    for seen, known in found:
         backend = seen["backends"].get(active)
         if backend is None or _passed(backend):
+            return nothing
+        # Maintenance: a page, which has no servers.
+        if not backend["servers"] and not known.get(active):
             return nothing
         gone.append(int(backend["seconds"]))
     others = [name for name in found[0][1] if name != active]
@@ -257,6 +292,10 @@ def switch_target(
         why = f"{active} has had no server for {min(gone)} s; after {seconds} s it can be left"
         return {"target": "", "why": why, "from": active}
     why = f"{active} has had no server for {min(gone)} s, and {serving[best]} of {best} serve"
+    for name in balancers:
+        part = Part(name, "backend", active, DOWN, why, SWITCHED, "switch", best)
+        if refused := rules.refusal(part):
+            return {"target": "", "why": f"{why}; {refused}", "from": active}
     return {"target": best, "why": why, "from": active}
 
 
@@ -267,7 +306,8 @@ def _passed(backend: Mapping[str, Any] | None) -> int:
 
 def words(part: Part) -> str:
     """What an action would do."""
-    name = part.target if part.kind in ("service", "timer") else part.name
+    by_target = part.kind in ("service", "timer") or part.action == SWITCHED
+    name = part.target if by_target else part.name
     if part.kind == "machine":
         name = part.host
     return f"{_WORDS.get(part.action, part.action)} {name}"

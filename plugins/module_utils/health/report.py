@@ -21,9 +21,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.health.judge imp
 from ansible_collections.bookface.platform.plugins.module_utils.health.plan import (
     Rules,
     governed,
+    informed,
     parts_of,
-    tasks_running,
-    with_tasks,
     words,
 )
 
@@ -55,9 +54,17 @@ def dump(tries: Mapping[str, int]) -> str:
 def remembered(
     history: Mapping[str, int], before: Iterable[Part], tried: Iterable[str]
 ) -> dict[str, int]:
-    """The tries after this run. What a run finds up without doing anything is forgotten."""
-    fine = {part.id for part in before if part.state == UP}
-    kept = {name: count for name, count in history.items() if name not in fine}
+    """The tries after this run.
+
+    What a run finds up without doing anything is forgotten, and so is what a machine no longer has.
+    """
+    states = {part.id: part.state for part in before}
+    kept = {}
+    for name, count in history.items():
+        host = name.partition("/")[0]
+        gone = states.get(f"{host}/machine/{host}") == UP and name not in states
+        if states.get(name) != UP and not gone:
+            kept[name] = count
     for name in tried:
         kept[name] = kept.get(name, 0) + 1
     return kept
@@ -74,6 +81,8 @@ def servers_done(
             "action": part.action,
             "failed": bool(result.get("failed") or result.get("unreachable")),
             "msg": str(result.get("msg") or ""),
+            # A try is one that the cloud has accepted.
+            "counted": bool(result.get("changed")),
         }
         for part in parts
         if (result := resumed.get(part.host)) and (result.get("failed") or result.get("changed"))
@@ -110,10 +119,9 @@ def _merged(parts: Iterable[Part], hosts: Collection[str]) -> dict[str, Part]:
 
 def _judged(looks: Mapping[str, Look | None], rules: Rules, tried: Collection[str]) -> list[Part]:
     """The parts of all machines, by one look at each."""
-    tasks = tasks_running(looks.values())
     found = []
-    for host, look in looks.items():
-        parts = parts_of(host, with_tasks(look, tasks))
+    for host, look in informed(looks).items():
+        parts = parts_of(host, look)
         free = not (look and look.get("seen") and updating(look["seen"]))
         found += governed(parts, rules, tried, free)
     return found
@@ -129,11 +137,13 @@ def report(
     ended: float,
     time: str,
     problems: Sequence[str] = (),
+    move: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The report.
 
     C(servers): each server of the cloud before and after. C(done): what was tried, each with C(id),
-    C(action), C(failed) and C(msg). C(problems): what else keeps the run from knowing.
+    C(action), C(failed) and C(msg), perhaps with C(counted): false. C(problems): what else keeps
+    the run from knowing. C(move): the switch of traffic that is allowed, see switch_target.
     """
     tried = {str(one["id"]): one for one in done}
     last = {host: after.get(host) or look for host, look in before.items()}
@@ -143,33 +153,22 @@ def report(
     for name, one in tried.items():
         if name in first and name not in now and not one["failed"]:
             now[name] = replace(first[name], state=UP, cause="", action="")
-    tries = remembered(rules.history or {}, first.values(), tried)
+    counted = [name for name, one in tried.items() if one.get("counted", True)]
+    tries = remembered(rules.history or {}, first.values(), counted)
+    # A switch is an action on the backend that it leaves.
+    if move and move["target"]:
+        for name, part in now.items():
+            if (part.kind, part.name) == ("backend", move["from"]):
+                now[name] = replace(part, action=SWITCHED, target=move["target"])
     parts = [
         _shown(part, tried.get(part.id), tries.get(part.id, 0), rules) for part in now.values()
     ]
-    # Switches, which are no part of a machine.
-    for one in done:
-        if one["action"] == SWITCHED:
-            parts.append(
-                {
-                    "id": one["id"],
-                    "host": str(one["id"]).partition("/")[0],
-                    "kind": "backend",
-                    "name": one["name"],
-                    "state": DOWN if one["failed"] else UP,
-                    "cause": one["msg"] or None,
-                    "action": None if one["failed"] else SWITCHED,
-                    "wanted": None,
-                    "tries": 0,
-                }
-            )
     for number, problem in enumerate(problems, 1):
         parts.append(_problem(number, problem))
-    if not parts:
-        parts.append(_problem(0, "nothing was looked at"))
-    mended = any(part["action"] for part in parts)
+    if not before:
+        parts.append(_problem(0, "no machine was looked at"))
     wrong = any(part["state"] != UP for part in parts)
-    status = BROKEN if wrong else MENDED if mended else HEALTHY
+    status = BROKEN if wrong else MENDED if tried else HEALTHY
     return {
         "version": VERSION,
         "time": time,
@@ -212,7 +211,9 @@ def _shown(part: Part, tried: Mapping[str, Any] | None, tries: int, rules: Rules
         "name": part.name,
         "state": part.state,
         "cause": cause or None,
-        "action": str(tried["action"]) if tried and not tried["failed"] else None,
+        "action": str(tried["action"])
+        if tried and (part.state == UP or not tried["failed"])
+        else None,
         "wanted": words(part) if rules.check and part.action else None,
         "tries": tries,
     }

@@ -172,7 +172,7 @@ def _look(
         part=found.part,
         state=found.state,
         last_seen=now,
-        steady=known.steady or (found.state == "up" and found.action != "switched"),
+        steady=known.steady or found.state == "up",
     )
     if found.state != "up":
         return _not_up(known, found, now, settings)
@@ -181,9 +181,7 @@ def _look(
     if found.action:
         # Found down and brought up within one look.
         incident = Incident(found.part, began, now, "down", found.cause, (found.action,))
-        known, events, incidents = _mended(known, incident, now, settings)
-        # A switch is no part that could be down later.
-        return known if known.steady else None, events, incidents
+        return _mended(known, incident, now, settings)
     return known, [], []
 
 

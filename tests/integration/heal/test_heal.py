@@ -172,8 +172,52 @@ def test_servers_of_a_cloud(machines: Machines) -> None:
     assert part(report, "web9/server/web9")["state"] == "down"
     assert part(report, "lb1/server/lb1")["state"] == "up"
     one = part(report, "db1/server/db1")
-    assert (one["state"], one["action"], one["tries"]) == ("down", None, 1)
+    # The cloud was never reached, so nothing counts as a try.
+    assert (one["state"], one["action"], one["tries"]) == ("down", None, 0)
     assert "clouds.yaml" in one["cause"]
+
+    # Of an earlier answer nothing is known of now, and by it nothing is done.
+    machines.vars["openstack_inventory_age"] = 600
+    run, report = machines.heal()
+    assert run.code == 2, run.output
+    assert "the cloud does not answer" in part(report, "controller/machine/problem 1")["cause"]
+    assert not [one for one in report["parts"] if one["kind"] == "server"]
+
+
+def test_a_database_that_is_not_ours_is_started_where_it_is(machines: Machines) -> None:
+    """On a host that must not be in the group databases."""
+    host = machines.hosts["db1"]
+    host |= {"heal_database_command": "start it", "bookface_db_port": 5433}
+    machines.groups["databases"] = []
+    machines.groups["yugabyte"] = ["db1"]
+    address = host["bookface_address"]
+    want = {**looks()["db1"]["want"], "postgresql": None, "database_command": "port 5433"}
+    want["ports"] = [{"kind": "database", "name": "port 5433", "address": address, "port": 5433}]
+    seen = {**looks()["db1"]["seen"], "clusters": [], "units": {}}
+    for when, error in (("before", "refused"), ("look", "")):
+        machines.says(
+            "db1", {"want": want, "seen": {**seen, "ports": {f"{address}:5433": error}}}, when
+        )
+    run, report = machines.heal("--limit", "db1,localhost")
+    assert (run.code, report["status"]) == (1, "mended"), run.output
+    assert part(report, "db1/database/port 5433")["action"] == "started"
+    assert machines.done() == {"db1": 1}
+
+
+def test_no_traffic_is_moved_unless_all_load_balancers_could(machines: Machines) -> None:
+    """These ones cannot say so."""
+    look = looks()["lb1"]
+    for one in look["seen"]["haproxy"]["backends"]["docker"]["servers"].values():
+        one |= {"passed": False, "status": "DOWN"}
+    machines.says("lb1", look)
+    backend = "lb1/backend/docker"
+    run, report = machines.heal("--check", "-e", "heal_switch=true")
+    assert part(report, backend)["wanted"] == "switch to swarm", run.output
+    for tries in (1, 1):
+        run, report = machines.heal("-e", "heal_switch=true", "-e", "heal_tries=1")
+        assert (run.code, report["status"]) == (2, "broken"), run.output
+        assert (part(report, backend)["action"], part(report, backend)["tries"]) == (None, tries)
+    assert "1 try did not keep it up" in run.text
 
 
 @pytest.mark.parametrize(

@@ -129,5 +129,22 @@ def test_a_cloud_that_refuses_is_said(
 
     monkeypatch.setattr(cloud, "get_server", refuse, raising=False)
     result = resume(cloud, monkeypatch, capsys)
-    assert result["failed"]
+    assert (result["failed"], result["changed"]) == (True, False)
     assert "overloaded" in result["msg"]
+
+
+def test_what_the_cloud_has_accepted_is_a_change_though_it_fails_later(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud = Cloud(after="SHUTOFF")
+    first = cloud.get_server("u")
+
+    def once(_id: str) -> SimpleNamespace:
+        if cloud.asked:
+            raise HttpException("overloaded", http_status=503)
+        return first
+
+    monkeypatch.setattr(cloud, "get_server", once, raising=False)
+    monkeypatch.setattr(tested.time, "sleep", lambda _seconds: None)
+    result = resume(cloud, monkeypatch, capsys, wait=5)
+    assert (result["failed"], result["changed"], result["before"]) == (True, True, "SHUTOFF")

@@ -55,6 +55,12 @@ def stopped(name: str) -> Change:
     return lambda seen: seen["units"].update({name: unit(name, "inactive", "dead")})
 
 
+def silent(seen: dict[str, Any]) -> None:
+    seen["ports"] = dict.fromkeys(seen["ports"], "Connection refused")
+    if seen["haproxy"]:
+        seen["haproxy"]["error"] = "no socket"
+
+
 @pytest.mark.parametrize(
     ("host", "name", "part"),
     [
@@ -65,7 +71,28 @@ def stopped(name: str) -> Change:
     ],
 )
 def test_a_stopped_service_is_started(host: str, name: str, part: str) -> None:
-    assert wrong(host, stopped(name)) == {f"{host}/service/{part}": (DOWN, STARTED, name)}
+    def change(seen: dict[str, Any]) -> None:
+        stopped(name)(seen)
+        silent(seen)
+
+    assert wrong(host, change)[f"{host}/service/{part}"] == (DOWN, STARTED, name)
+    # Another one serves: of a container, say.
+    if host in ("lb1", "web1"):
+        assert not wrong(host, stopped(name))
+
+
+def test_a_service_that_was_disabled_is_left_alone() -> None:
+    def disabled(name: str) -> Change:
+        return lambda seen: seen["units"].update(
+            {name: unit(name, "inactive", "dead", UnitFileState="disabled")}
+        )
+
+    part = parts("cache1", disabled("memcached.service"))["cache1/service/memcached"]
+    assert (part.state, part.action) == (DOWN, "")
+    assert "disabled" in part.cause
+    # postgresql.service starts its instances.
+    part = parts("db1", disabled("postgresql@15-main.service"))["db1/service/postgresql@15-main"]
+    assert part.action == STARTED
 
 
 def test_of_an_engine_that_is_stopped_nothing_else_is_known() -> None:
@@ -155,7 +182,7 @@ def test_a_drained_node_is_on_purpose() -> None:
     [(INTERRUPTED - 1, UP, ""), (INTERRUPTED, DOWN, ACTIVATED)],
 )
 def test_a_machine_that_an_update_has_left_drained(age: int, state: str, action: str) -> None:
-    note = {"age": age, "error": "", "node": "n2", "servers": {}}
+    note = {"age": age, "error": ""}
     part = parts("swarm2", lambda seen: seen.update(note=note))["swarm2/machine/update"]
     assert (part.state, part.action) == (state, action)
 
@@ -221,6 +248,63 @@ def test_a_backend_without_a_server_is_down() -> None:
     assert wrong("lb1", change)["lb1/backend/docker"] == (DOWN, "", "")
 
 
+def test_maintenance_is_no_outage() -> None:
+    def change(seen: dict[str, Any]) -> None:
+        seen["haproxy"]["active"] = "maintenance"
+        seen["haproxy"]["backends"]["maintenance"] = {"seconds": 900, "servers": {}}
+
+    part = parts("lb1", change)["lb1/backend/maintenance"]
+    assert (part.state, part.cause.partition(";")[0]) == (UP, "a page without servers")
+
+
+def test_a_backend_that_has_lost_its_servers_is_no_page() -> None:
+    found = wrong("lb1", lambda seen: seen["haproxy"]["backends"]["docker"].update(servers={}))
+    assert found["lb1/backend/docker"] == (DOWN, "", "")
+
+
+@pytest.mark.parametrize(("active", "state"), [("docker", UP), ("swarm", DOWN)])
+@pytest.mark.parametrize("status", ["DRAIN", "MAINT"])
+def test_a_backend_that_is_drained(status: str, active: str, state: str) -> None:
+    """On purpose, unless it has the traffic."""
+
+    def change(seen: dict[str, Any]) -> None:
+        seen["haproxy"]["active"] = active
+        for name in ("swarm1", "swarm2"):
+            balanced("swarm", name, passed=False, status=status)(seen)
+
+    part = parts("lb1", change)["lb1/backend/swarm"]
+    assert part.state == state
+    assert part.cause
+
+
+def test_a_server_that_is_drained_need_not_serve() -> None:
+    look = looks()["lb1"]
+    look["want"]["haproxy"]["tasks"] = 2
+    balanced("swarm", "swarm1", passed=False, status="MAINT")(look["seen"])
+    assert all(part.state == UP for part in judge(look["want"], look["seen"]))
+
+
+def test_an_haproxy_of_the_swarm_does_not_run_on_a_drained_node() -> None:
+    def found(drained: list[str], unit_: bool = False) -> Part:
+        look = looks()["lb1"]
+        look["seen"]["engine"] = {"swarm": {"id": "n2", "nodes": []}}
+        look["seen"]["haproxy"]["error"] = "no socket"
+        look["want"]["haproxy"]["drained"] = drained
+        if not unit_:
+            look["seen"]["units"] = {}
+            look["want"]["services"] = []
+        judged = {part.id: part for part in judge(look["want"], look["seen"])}
+        return judged["lb1/service/HAProxy's socket"]
+
+    part = found(["n2"])
+    assert (part.state, part.moving) == (UP, False)
+    assert "drained" in part.cause
+    part = found(["n1"])
+    assert (part.state, part.moving) == (UNKNOWN, True)
+    # One of systemd does not stop for that.
+    assert found(["n2"], unit_=True).state == UNKNOWN
+
+
 class Once(dict[str, Any]):
     """What Ansible gives to a filter: views of it can be read once."""
 
@@ -253,15 +337,15 @@ def test_a_timer_s_last_run_counts() -> None:
 
 def test_a_database_of_another_kind_is_started_by_the_command_of_the_site() -> None:
     look = looks()["db1"]
-    look["want"]["database_command"] = True
+    look["want"]["database_command"] = "port 5432"
     look["seen"] |= {"clusters": [], "ports": dict.fromkeys(look["seen"]["ports"], "refused")}
     found = {part.id: part for part in judge(look["want"], look["seen"])}
     part = found["db1/database/port 5432"]
     assert (part.action, part.how) == (STARTED, "database")
-    # Not one of Debian's, which its service starts.
-    look["seen"]["clusters"] = ["15"]
+    # Not one elsewhere.
+    look["want"]["ports"] = [{**look["want"]["ports"][0], "name": "192.0.2.9:5432"}]
     parts_ = {part.id: part for part in judge(look["want"], look["seen"])}
-    assert parts_["db1/database/port 5432"].action == ""
+    assert parts_["db1/database/192.0.2.9:5432"].action == ""
 
 
 STATES = st.sampled_from(["active", "inactive", "failed", "activating", "odd", ""])

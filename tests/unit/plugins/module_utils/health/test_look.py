@@ -143,7 +143,6 @@ def test_a_manager_knows_nodes_and_services(tmp_path: Path) -> None:
             "wanted": 2,
             "running": 1,
             "places": 1,
-            "updating": "",
             "why": "full",
         }
     ]
@@ -167,7 +166,7 @@ def test_haproxy(tmp_path: Path) -> None:
     assert (found["error"], found["active"]) == ("", "docker")
     assert found["frontends"]["bookface"] == "OPEN"
     docker = found["backends"]["docker"]
-    assert (docker["status"], docker["seconds"]) == ("UP", 12)
+    assert docker["seconds"] == 12
     assert {name: (one["status"], one["passed"]) for name, one in docker["servers"].items()} == {
         "docker1-32001": ("UP", True),
         "docker1-32002": ("DOWN", False),
@@ -210,15 +209,15 @@ def test_a_timer_and_its_service(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "node"),
-    [(json.dumps({"node": "n2", "servers": {}}), False, "n2"), ("{", True, ""), ("[]", True, "")],
+    ("text", "error"),
+    [(json.dumps({"node": "n2", "servers": {}}), False), ("{", True), ("[]", True)],
 )
-def test_the_note_of_an_update(tmp_path: Path, text: str, error: bool, node: str) -> None:
+def test_the_note_of_an_update(tmp_path: Path, text: str, error: bool) -> None:
     path = tmp_path / "var/lib/bookface-update.json"
     path.parent.mkdir(parents=True)
     path.write_text(text)
     found = look(Fake(tmp_path, {}).machine(), wants()["cache1"])["note"]
-    assert (bool(found["error"]), found["node"]) == (error, node)
+    assert bool(found["error"]) == error
     assert found["age"] < 60
 
 

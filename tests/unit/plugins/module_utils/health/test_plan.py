@@ -11,10 +11,12 @@ from ansible_collections.bookface.platform.plugins.module_utils.health.judge imp
     STARTED,
     UNKNOWN,
     UP,
+    Part,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.health.plan import (
     RESUMES,
     Rules,
+    informed,
     parts_of,
     server_parts,
     switch_target,
@@ -22,8 +24,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.health.plan impo
     todo,
     unwell,
     view,
-    with_tasks,
 )
+from ansible_collections.bookface.platform.plugins.module_utils.health.report import report
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,8 +79,11 @@ def test_after_so_many_tries_it_is_only_reported(tried: int, tries: int) -> None
 
 
 def test_nothing_is_tried_twice_in_a_run_but_waited_for() -> None:
-    found = todo("lb1", stopped(), Rules(), {HAPROXY})
+    found = todo("lb1", stopped(), Rules(), {HAPROXY: False})
     assert (ids(found), found["await"]) == ([], [HAPROXY])
+    # Unless it has failed already.
+    found = todo("lb1", stopped(), Rules(), {HAPROXY: True})
+    assert (ids(found), found["await"]) == ([], [])
 
 
 def test_check_mode_does_nothing_and_waits_for_nothing() -> None:
@@ -88,11 +93,21 @@ def test_check_mode_does_nothing_and_waits_for_nothing() -> None:
 @pytest.mark.parametrize(("age", "touched"), [(60, False), (7200, True)])
 def test_a_machine_that_is_being_updated_is_not_touched(age: int, touched: bool) -> None:
     look = looks()["docker1"]
-    look["seen"]["note"] = {"age": age, "error": "", "node": "", "servers": {}}
+    look["seen"]["note"] = {"age": age, "error": ""}
     look["seen"]["engine"]["containers"][0]["state"] = "exited"
     found = ids(todo("docker1", look, Rules()))
     expected = ["docker1/machine/update", "docker1/container/bookface-web-1"]
     assert found == (expected if touched else [])
+
+
+def test_what_an_update_has_stopped_is_no_fault() -> None:
+    found = looks()
+    found["docker1"]["seen"]["note"] = {"age": 60, "error": ""}
+    found["docker1"]["seen"]["engine"]["containers"][0]["state"] = "exited"
+    told = report(found, {}, [], [], Rules(), 0, 0, "")
+    part = next(one for one in told["parts"] if one["id"] == "docker1/container/bookface-web-1")
+    assert (told["status"], part["state"]) == ("healthy", UP)
+    assert "update.yml is at work" in part["cause"]
 
 
 @pytest.mark.parametrize(
@@ -141,6 +156,10 @@ def test_the_managers_look_again_if_something_is_mended_in_their_swarm() -> None
     found = looks()
     found["docker1"]["seen"]["engine"]["containers"][0]["state"] = "exited"
     assert unwell(found, Rules()) == ["docker1"]
+    # What only moves is waited for if something is mended, here or before.
+    found["docker1"]["seen"]["engine"]["containers"][0]["state"] = "restarting"
+    assert unwell(found, Rules()) == []
+    assert unwell(found, Rules(), mended=True) == ["docker1"]
     assert unwell({"swarm1": None, "swarm2": {}}, Rules()) == []
 
 
@@ -215,10 +234,25 @@ def test_first_checks_are_waited_for() -> None:
 def test_as_many_servers_of_the_swarm_must_serve_as_nodes_run_a_task() -> None:
     found = late("swarm", "swarm2")
     assert tasks_running(found.values()) == 2
-    assert view("lb1", found, mended=True) == {"await": ["lb1/backend/swarm"], "tasks": 2}
-    parts = {p.id: p for p in parts_of("lb1", with_tasks(found["lb1"], 2))}
+    seen = view("lb1", found, mended=True)
+    assert (seen["await"], seen["haproxy"]["tasks"]) == (["lb1/backend/swarm"], 2)
+    parts = {p.id: p for p in parts_of("lb1", informed(found)["lb1"])}
     assert parts["lb1/backend/swarm"].state == DOWN
     assert parts["lb1/backend/swarm"].cause.startswith("1 of 2 servers")
+
+
+def test_the_managers_say_which_nodes_are_drained() -> None:
+    found = looks()
+    nodes = found["swarm1"]["seen"]["engine"]["swarm"]["nodes"]
+    # One that is paused runs its tasks on.
+    nodes[0]["availability"], nodes[1]["availability"] = "pause", "drain"
+    look = informed(found)["lb1"]
+    assert look
+    assert look["want"]["haproxy"]["drained"] == ["n2"]
+
+
+def switched(found: dict[str, Any], balancers: list[str], seconds: int) -> dict[str, str]:
+    return switch_target(found, balancers, seconds, Rules())
 
 
 def dead(seconds: int = 100) -> dict[str, Any]:
@@ -229,21 +263,21 @@ def dead(seconds: int = 100) -> dict[str, Any]:
 
 def test_the_traffic_may_leave_a_backend_that_is_dead_for_long() -> None:
     # The swarm has two servers, legacy one.
-    assert switch_target(dead(), ["lb1"], 60)["target"] == "swarm"
-    found = switch_target(dead(59), ["lb1"], 60)
+    assert switched(dead(), ["lb1"], 60)["target"] == "swarm"
+    found = switched(dead(59), ["lb1"], 60)
     assert (found["target"], found["from"]) == ("", "docker")
 
 
 @pytest.mark.parametrize("balancers", [["lb1", "lb2"], []])
 def test_it_stays_if_not_all_load_balancers_agree(balancers: list[str]) -> None:
     """Of an lb2 nothing is known."""
-    assert switch_target(dead(), balancers, 60)["target"] == ""
+    assert switched(dead(), balancers, 60)["target"] == ""
 
 
 def test_it_stays_if_one_load_balancer_still_reaches_the_backend() -> None:
     found = dead()
     found["lb2"] = looks()["lb1"]
-    assert switch_target(found, ["lb1", "lb2"], 60)["target"] == ""
+    assert switched(found, ["lb1", "lb2"], 60)["target"] == ""
 
 
 def test_it_stays_if_no_other_backend_serves() -> None:
@@ -251,9 +285,32 @@ def test_it_stays_if_no_other_backend_serves() -> None:
     for name in ("legacy", "swarm"):
         for one in found["lb1"]["seen"]["haproxy"]["backends"][name]["servers"].values():
             one["passed"] = False
-    assert switch_target(found, ["lb1"], 60)["target"] == ""
+    assert switched(found, ["lb1"], 60)["target"] == ""
+
+
+def test_it_stays_at_maintenance() -> None:
+    found = looks()
+    balancer = found["lb1"]["seen"]["haproxy"]
+    balancer["active"] = "maintenance"
+    balancer["backends"]["maintenance"] = {"seconds": 900, "servers": {}}
+    assert switched(found, ["lb1"], 60) == {"target": "", "why": "", "from": ""}
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        Rules(never=["docker"]),
+        Rules(never=["lb1"]),
+        Rules(never=["swarm"]),
+        Rules(history={"lb1/backend/docker": 3}),
+    ],
+)
+def test_a_switch_is_refused_as_any_other_action(rules: Rules) -> None:
+    found = switch_target(dead(), ["lb1"], 60, rules)
+    assert found["target"] == ""
+    assert rules.refusal(Part("lb1", "backend", "docker", target="swarm")) in found["why"]
 
 
 def test_it_stays_while_one_server_serves() -> None:
     found = late("docker", "docker1-32001")
-    assert switch_target(found, ["lb1"], 0)["target"] == ""
+    assert switched(found, ["lb1"], 0)["target"] == ""

@@ -92,7 +92,7 @@ def test_something_was_mended() -> None:
 
 def test_what_is_gone_once_it_is_mended_was_mended_all_the_same() -> None:
     before = looks()
-    note = {"age": 7200, "error": "", "node": "n2", "servers": {}}
+    note = {"age": 7200, "error": ""}
     before["swarm2"]["seen"]["note"] = note
     one = "swarm2/machine/update"
     done = [{**DONE, "id": one, "name": "update", "action": "activated"}]
@@ -169,18 +169,44 @@ def test_a_server_of_the_cloud_that_did_not_start() -> None:
     one = part(found, "web1/server/web1")
     assert (one["state"], one["action"], found["exit_status"]) == ("down", None, 2)
     assert "it is locked" in one["cause"]
+    # The cloud was not told to do anything.
+    assert one["tries"] == 0
 
 
-def test_a_switch_is_part_of_the_report() -> None:
-    moved = {
-        "id": "lb1/backend/switch to swarm",
-        "name": "switch to swarm",
-        "action": "switched",
-        "failed": False,
-        "msg": "",
-    }
-    one = part(made(looks(), {}, [moved]), moved["id"])
-    assert (one["state"], one["action"]) == ("up", "switched")
+def test_a_switch_is_an_action_on_the_backend_that_it_leaves() -> None:
+    before = looks()
+    for server in before["lb1"]["seen"]["haproxy"]["backends"]["docker"]["servers"].values():
+        server |= {"passed": False, "status": "DOWN"}
+    one = "lb1/backend/docker"
+    done = {"id": one, "name": "docker", "action": "switched", "failed": False, "msg": ""}
+    found = made(before, {}, [done])
+    assert (part(found, one)["action"], part(found, one)["tries"]) == ("switched", 1)
+    # It has no server still.
+    assert (part(found, one)["state"], found["status"]) == ("down", "broken")
+    move = {"target": "swarm", "from": "docker", "why": ""}
+    told = report(before, {}, [], [], Rules(check=True), 0, 0, "", move=move)
+    assert part(told, one)["wanted"] == "switch to swarm"
+
+
+def test_what_was_tried_is_never_healthy() -> None:
+    """The command has failed, and it is up all the same."""
+    failed = {**DONE, "failed": True, "msg": "timed out"}
+    found = made(stopped(), {"lb1": looks()["lb1"]}, [failed])
+    assert (found["status"], found["exit_status"]) == ("mended", 1)
+    assert part(found, HAPROXY)["action"] == "started"
+
+
+def test_what_a_machine_no_longer_has_is_forgotten() -> None:
+    history = {"swarm2/machine/update": 3, "gone/service/x": 1}
+    assert made(looks(), history=history)["history"] == {"gone/service/x": 1}
+    blind = made({**looks(), "swarm2": {"unreachable": True}}, history=history)
+    assert blind["history"] == history
+
+
+def test_it_is_not_green_without_a_machine() -> None:
+    parts = server_parts({"web1": {"id": "u", "status": "ACTIVE"}}, ["web1"])
+    servers = servers_after(parts, {}, Rules())
+    assert report({}, {}, servers, [], Rules(), 0, 0, "")["exit_status"] == 2
 
 
 @given(st.dictionaries(st.text(), st.integers(0, 9)))

@@ -242,15 +242,16 @@ def test_trouble_that_is_reported_only_while_it_lasts() -> None:
     assert socket not in watch.known
 
 
-def test_a_switch_by_heal_is_told_with_its_cause_and_is_no_part() -> None:
+def test_a_switch_by_heal_is_told_and_the_backend_that_it_has_left_is_down() -> None:
     watch = Watch()
     backend = "lb1/backend/docker"
-    switch = part("lb1/backend/switch to legacy", cause="docker is down", action="switched")
     watch.look(part(backend))
-    told = watch.look(part(backend, "down"), switch, active={"lb1": "legacy"})
-    assert told == ["switch lb1", "mended lb1/backend/switch to legacy"]
+    told = watch.look(part(backend, "down", action="switched"), active={"lb1": "legacy"})
+    assert told == ["switch lb1"]
     assert watch.look(part(backend, "down"), active={"lb1": "legacy"}) == [f"down {backend}"]
-    assert set(watch.known) == {backend, "watch"}
+    incident = watch.known[backend].incident
+    assert incident
+    assert incident.actions == ("switched",)
 
 
 @pytest.mark.parametrize("after", [1, 2, 3])
