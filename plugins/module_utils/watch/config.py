@@ -18,6 +18,14 @@ from ansible_collections.bookface.platform.plugins.module_utils.watch.notify imp
 )
 
 DEFAULT = Path("/etc/bookface-watch/config.json")
+NUMBERS = {
+    "interval": float,
+    "timeout": float,
+    "notify_after": int,
+    "still_down": float,
+    "per_hour": int,
+    "keep": float,
+}
 
 
 class ConfigError(Exception):
@@ -100,7 +108,11 @@ def load(path: Path) -> Config:
         paths: dict[str, Any] = {
             key: Path(found[key]) for key in ("state", "urls", "credentials") if key in found
         }
-        found = {**found, **lists, **paths}
+        # Ansible up to 2.18 makes text of a number that a template returns within a dictionary.
+        numbers: dict[str, Any] = {
+            key: kind(found[key]) for key, kind in NUMBERS.items() if key in found
+        }
+        found = {**found, **lists, **paths, **numbers}
         return Config(**found)
     except PermissionError:
         raise ConfigError(f"{path} is for root only: use sudo") from None

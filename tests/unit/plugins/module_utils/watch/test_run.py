@@ -365,6 +365,20 @@ def test_settings_that_cannot_be_read(watch: Installed, capsys: pytest.CaptureFi
     assert "Run watch.yml again" in capsys.readouterr().err
 
 
+def test_numbers_may_be_text(watch: Installed) -> None:
+    """As ansible-core 2.17 and 2.18 write them."""
+    watch.configure(
+        interval="60", timeout="600", notify_after="1", still_down="1800", per_hour="12", keep="9e6"
+    )
+    watch.notify("json://127.0.0.1:9/")
+    watch.find(part(WEB, "down"))
+    assert watch.command("run") == 0
+    found = watch.history()
+    assert found["messages"]["waiting"] == 1
+    watch.configure(timeout="soon")
+    assert watch.command("run") == 1
+
+
 def test_history_is_for_people_too(watch: Installed, capsys: pytest.CaptureFixture[str]) -> None:
     assert watch.command("history") == 0
     assert "no history yet" in capsys.readouterr().out
