@@ -80,12 +80,17 @@ class Config:
 
     def targets(self) -> list[Target]:
         """Who is notified."""
-        urls = _secret(self.urls)
-        if urls is None:
-            return []
-        if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
-            raise ConfigError(f"{self.urls} is no list of URLs: run watch.yml again")
-        return targets_of(urls)
+        return targets_in(self.urls)
+
+
+def targets_in(path: Path) -> list[Target]:
+    """Those whose URLs are in a file; none without one."""
+    urls = _secret(path)
+    if urls is None:
+        return []
+    if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+        raise ConfigError(f"{path} is no list of URLs: run watch.yml again")
+    return targets_of(urls)
 
 
 def _secret(path: Path) -> Any:

@@ -26,6 +26,7 @@ class Receivers:
     def __init__(self) -> None:
         self.time = 0.0
         self.broken: set[Target] = set()
+        self.refused = ""
         self.asked: list[str] = []
         self.got: dict[str, list[str]] = {A.url: [], B.url: []}
         self.takes = 0.0
@@ -38,6 +39,8 @@ class Receivers:
         self.time += self.takes
         if target in self.broken:
             return Outcome(False, "answered 500")
+        if self.refused and title.startswith(self.refused):
+            return Outcome(False, "answered 400", refused=True)
         self.got[target.url].append(title)
         return Outcome(True)
 
@@ -97,6 +100,21 @@ def test_tries_become_rarer_and_end_after_a_day(history: History, receivers: Rec
     assert 90 < len(receivers.asked) / 2 < 120
     assert history.waiting_count() == 0
     assert history.fact("dropped") == 2
+
+
+def test_a_message_that_is_refused_again_and_again_keeps_no_other_waiting(
+    history: History, receivers: Receivers
+) -> None:
+    receivers.refused = "bookface: one"
+    tell(history, "one", 0)
+    tell(history, "two", 1)
+    for minute in range(20):
+        receivers.time = 60.0 * minute
+        deliver(history, [A], receivers.send, receivers.now)
+    assert sum(title.startswith("bookface: one") for title in receivers.asked) == 5
+    assert len(receivers.got[A.url]) == 1
+    # Two of them were for B, which is gone.
+    assert history.fact("dropped") == 3
 
 
 def test_a_late_message_says_of_when_it_is(history: History, receivers: Receivers) -> None:
