@@ -157,8 +157,9 @@ class History:
 
     def last_seeing(self) -> float | None:
         """When a look last saw anything."""
-        row = self._one("select max(time) from looks where status != 'blind'")
-        return row[0] if row else None
+        found: float | None
+        (found,) = self._one("select max(time) from looks where status != 'blind'")
+        return found
 
     def incidents(self, since: float) -> list[Incident]:
         """Those that had not ended by then, in the order of their beginning."""

@@ -156,11 +156,12 @@ def deliver(
                 history.delivered(waiting.id)
                 sent += 1
                 continue
-            failures.append(f"{target}: {outcome.error}, at try {waiting.tries + 1}")
+            failure = f"{target}: {outcome.error}, at try {waiting.tries + 1}"
             if outcome.refused and waiting.tries + 1 >= MOST_REFUSALS:
                 history.give_up(waiting.id)
-                dropped += 1
+                failures.append(f"{failure}; it is given up")
                 continue
+            failures.append(f"{failure}; it is tried again")
             wait = min(FIRST_WAIT * 2**waiting.tries, LONGEST_WAIT)
             history.failed(waiting.id, outcome.error, clock_now() + wait)
             break

@@ -151,7 +151,7 @@ def _deliver(config: Config, _options: argparse.Namespace) -> int:
     if done.dropped:
         _say(f"messages: {done.dropped} given up, too old or for a receiver that was removed")
     for failure in done.failures:
-        _say(f"messages: {failure}; it is tried again")
+        _say(f"messages: {failure}")
     # A receiver that is down is not a failure of this unit: it is tried again.
     return 0
 

@@ -48,7 +48,7 @@ BALANCER = Part("lb1", "lb1", "load_balancer", "lb1")
         ),
         (
             Event(changes.GONE, BACKUP, BEGIN),
-            "GONE: timer bookface-backup on db1. Its machine is up, but no longer has it.",
+            "GONE: timer bookface-backup on db1. The machine is up; the timer was removed, or disabled.",
         ),
         (
             Event(changes.UP, WEB, BEGIN, BEGIN + 240, cause="exit 1", actions=("started",)),

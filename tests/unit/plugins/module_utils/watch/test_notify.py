@@ -80,7 +80,7 @@ def test_one_that_fails_is_tried_later_in_order_and_keeps_nobody_waiting(
     tell(history, "two", 0)
     done = deliver(history, [A, B], receivers.send, receivers.now)
     assert done.sent == 2
-    assert done.failures == ("notification 1 (json): answered 500, at try 1",)
+    assert done.failures == ("notification 1 (json): answered 500, at try 1; it is tried again",)
     # Not before its time, and the second one does not overtake the first.
     receivers.time = 30
     assert deliver(history, [A, B], receivers.send, receivers.now).sent == 0
@@ -106,11 +106,14 @@ def test_a_message_that_is_refused_again_and_again_keeps_no_other_waiting(
     history: History, receivers: Receivers
 ) -> None:
     receivers.refused = "bookface: one"
+    said: list[str] = []
     tell(history, "one", 0)
     tell(history, "two", 1)
     for minute in range(20):
         receivers.time = 60.0 * minute
-        deliver(history, [A], receivers.send, receivers.now)
+        done = deliver(history, [A], receivers.send, receivers.now)
+        said += done.failures
+    assert said[-1] == "notification 1 (json): answered 400, at try 5; it is given up"
     assert sum(title.startswith("bookface: one") for title in receivers.asked) == 5
     assert len(receivers.got[A.url]) == 1
     # Two of them were for B, which is gone.
