@@ -133,7 +133,7 @@ def line(event: Event) -> str:
         return f"{_down_head(event)}: {_what(event)}{_rest(event)}"
     name = named(event.part)
     if event.kind == changes.GONE:
-        return f"{head}: {name}. The machine is up; the timer was removed, or disabled."
+        return f"{head}: {name}. It was removed or disabled; its machine is up."
     until = event.end if event.end is not None else event.begin
     if event.kind == changes.MENDED:
         if event.times > 1:

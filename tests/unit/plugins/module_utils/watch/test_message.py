@@ -48,7 +48,7 @@ BALANCER = Part("lb1", "lb1", "load_balancer", "lb1")
         ),
         (
             Event(changes.GONE, BACKUP, BEGIN),
-            "GONE: timer bookface-backup on db1. The machine is up; the timer was removed, or disabled.",
+            "GONE: timer bookface-backup on db1. It was removed or disabled; its machine is up.",
         ),
         (
             Event(changes.UP, WEB, BEGIN, BEGIN + 240, cause="exit 1", actions=("started",)),
