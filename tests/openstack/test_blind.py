@@ -220,6 +220,21 @@ def test_a_machine_that_is_named_has_to_be_there(
     assert says in told(done)
 
 
+def test_two_hosts_that_watch_are_refused(tmp_path: Path) -> None:
+    """Each would mend and tell everything. One that is to end may stay until it has."""
+    inventory = tmp_path / "hosts.yml"
+    nowhere = {"ansible_host": "127.0.0.1", "ansible_port": 1}
+    for old, refused in (({}, True), ({"watch_state": "absent"}, False)):
+        groups = {"watchers": {"hosts": {"new": nowhere, "old": nowhere | old}}}
+        inventory.write_text(json.dumps({"all": {"children": groups}}))
+        done = subprocess.run(
+            ["ansible-playbook", "-i", str(inventory), "playbooks/watch.yml"],
+            cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode != 0
+        assert ("watchers has new, old; expected one host" in told(done)) is refused
+
+
 def test_a_site_whose_database_is_elsewhere_has_no_group_of_it(tmp_path: Path) -> None:
     inventory = tmp_path / "hosts.yml"
     groups = {"loadbalancers": {"hosts": {"lb1": {}}}}

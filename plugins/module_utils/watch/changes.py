@@ -9,19 +9,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.bookface.platform.plugins.module_utils.watch.report import (
+    MACHINES,
     WATCH,
     Part,
     Report,
     Seen,
 )
 
-DOWN, STILL_DOWN, UP, MENDED, SWITCH, OVER, NOTE = (
+DOWN, STILL_DOWN, UP, MENDED, SWITCH, OVER, GONE, NOTE = (
     "down",
     "still_down",
     "up",
     "mended",
     "switch",
     "over",
+    "gone",
     "note",
 )
 
@@ -124,7 +126,7 @@ def seen(
             Seen(WATCH, "up"),
         )
     ]
-    gone = [_gone(known, now) for known in missing if known not in hidden]
+    gone = [_gone(known, report) for known in missing if known not in hidden]
     switches = [
         Event(
             SWITCH, Part(host, host, "load_balancer", host), now, cause=active[host], state=backend
@@ -199,8 +201,10 @@ def _not_up(known: Known, found: Seen, now: float, settings: Settings) -> Result
     # One look that found it up is forgotten.
     looks = known.looks + 1 if known.incident and known.recovered is None else 1
     known = replace(known, incident=incident, looks=looks, recovered=None)
-    if not known.told and looks >= settings.after:
-        known = replace(known, told=True, remind_at=incident.begin + settings.still_down)
+    # A part that flaps is never down for that many looks in a row.
+    if not known.told and (looks >= settings.after or now - incident.begin >= settings.still_down):
+        first = incident.begin if now < incident.begin + settings.still_down else now
+        known = replace(known, told=True, remind_at=first + settings.still_down)
         return known, [_event(DOWN, incident)], [incident]
     if known.told and known.remind_at is not None and now >= known.remind_at:
         known = replace(known, remind_at=now + max(now - incident.begin, settings.still_down))
@@ -244,11 +248,26 @@ def _well(known: Known) -> Known:
     return replace(known, incident=None, looks=0, recovered=None, told=False, remind_at=None)
 
 
-def _gone(known: Known, now: float) -> Result:
+def _gone(known: Known, report: Report) -> Result:
+    now = report.time
+    # A timer that somebody removed does not fail any more, and neither does it run.
+    lost = [Event(GONE, known.part, now)] if _lost(known, report) else []
     if not known.incident:
-        return None, [], []
+        return None, lost, []
     incident = replace(known.incident, end=known.recovered or now, wanted="")
-    return None, [_event(OVER, incident)] if known.told else [], [incident]
+    return None, [_event(OVER, incident)] if known.told else lost, [incident]
+
+
+def _lost(known: Known, report: Report) -> bool:
+    """Whether it is a timer of a machine that is up, so one that the inventory still has."""
+    return (
+        known.steady
+        and known.part.kind == "timer"
+        and any(
+            one.part.kind in MACHINES and one.part.host == known.part.host and one.state == "up"
+            for one in report.parts
+        )
+    )
 
 
 def _missing(before: Mapping[str, Known], report: Report) -> list[Known]:

@@ -18,6 +18,14 @@ from ansible_collections.bookface.platform.plugins.module_utils.watch.notify imp
 )
 
 DEFAULT = Path("/etc/bookface-watch/config.json")
+NUMBERS = {
+    "interval": float,
+    "timeout": float,
+    "notify_after": int,
+    "still_down": float,
+    "per_hour": int,
+    "keep": float,
+}
 
 
 class ConfigError(Exception):
@@ -72,12 +80,17 @@ class Config:
 
     def targets(self) -> list[Target]:
         """Who is notified."""
-        urls = _secret(self.urls)
-        if urls is None:
-            return []
-        if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
-            raise ConfigError(f"{self.urls} is no list of URLs: run watch.yml again")
-        return targets_of(urls)
+        return targets_in(self.urls)
+
+
+def targets_in(path: Path) -> list[Target]:
+    """Those whose URLs are in a file; none without one."""
+    urls = _secret(path)
+    if urls is None:
+        return []
+    if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+        raise ConfigError(f"{path} is no list of URLs: run watch.yml again")
+    return targets_of(urls)
 
 
 def _secret(path: Path) -> Any:
@@ -100,7 +113,11 @@ def load(path: Path) -> Config:
         paths: dict[str, Any] = {
             key: Path(found[key]) for key in ("state", "urls", "credentials") if key in found
         }
-        found = {**found, **lists, **paths}
+        # Ansible up to 2.18 makes text of a number that a template returns within a dictionary.
+        numbers: dict[str, Any] = {
+            key: kind(found[key]) for key, kind in NUMBERS.items() if key in found
+        }
+        found = {**found, **lists, **paths, **numbers}
         return Config(**found)
     except PermissionError:
         raise ConfigError(f"{path} is for root only: use sudo") from None

@@ -155,6 +155,12 @@ class History:
         )
         return [Look(*row) for row in rows]
 
+    def last_seeing(self) -> float | None:
+        """When a look last saw anything."""
+        found: float | None
+        (found,) = self._one("select max(time) from looks where status != 'blind'")
+        return found
+
     def incidents(self, since: float) -> list[Incident]:
         """Those that had not ended by then, in the order of their beginning."""
         rows = self._connection.execute(
@@ -250,6 +256,12 @@ class History:
             "update outbox set tries = tries + 1, error = ?, next_try = ? where id = ?",
             (error, next_try, number),
         )
+
+    def give_up(self, number: int) -> None:
+        """A target will not take it."""
+        with self.transaction():
+            self.delivered(number)
+            self.set_fact("dropped", self.fact("dropped", 0) + 1)
 
     def drop(self, targets: Sequence[str], oldest: float, most: int) -> int:
         """Give up what is too old or too much, or whose target is gone. Returns how many."""

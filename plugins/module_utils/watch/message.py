@@ -41,6 +41,7 @@ HEADLINES = {
     changes.MENDED: "MENDED",
     changes.UP: "UP AGAIN",
     changes.OVER: "OVER",
+    changes.GONE: "GONE",
     changes.NOTE: "NOTE",
 }
 COUNTS = {
@@ -50,6 +51,7 @@ COUNTS = {
     changes.MENDED: "mended",
     changes.UP: "up again",
     changes.OVER: "over",
+    changes.GONE: "gone",
     changes.NOTE: "to note",
 }
 # What is said of parts that something else on their host hides.
@@ -100,6 +102,7 @@ def _alone(event: Event) -> str:
         changes.UP: "is up again",
         changes.MENDED: "was mended",
         changes.OVER: "is no longer reported",
+        changes.GONE: "is gone",
     }
     return f"{named(event.part)} {what[event.kind]}"
 
@@ -129,6 +132,8 @@ def line(event: Event) -> str:
     if event.kind in (changes.DOWN, changes.STILL_DOWN):
         return f"{_down_head(event)}: {_what(event)}{_rest(event)}"
     name = named(event.part)
+    if event.kind == changes.GONE:
+        return f"{head}: {name}. It was removed or disabled; its machine is up."
     until = event.end if event.end is not None else event.begin
     if event.kind == changes.MENDED:
         if event.times > 1:

@@ -25,6 +25,8 @@ HOUR = 3600.0
 FIRST_WAIT, LONGEST_WAIT = 45.0, 900.0
 # An outbox holds no more than this for each target, and nothing older.
 MOST, OLDEST = 50, 24 * HOUR
+# What a service has refused as often as this is not tried again: it keeps the next ones waiting.
+MOST_REFUSALS = 5
 # A message that arrives later than this says when it was written.
 LATE = 300.0
 
@@ -54,6 +56,8 @@ class Outcome:
 
     ok: bool
     error: str = ""
+    # Whether the service does not want it: the same message is refused again.
+    refused: bool = False
 
 
 Send = Callable[[Target, str, str], Outcome]
@@ -152,9 +156,14 @@ def deliver(
                 history.delivered(waiting.id)
                 sent += 1
                 continue
+            failure = f"{target}: {outcome.error}, at try {waiting.tries + 1}"
+            if outcome.refused and waiting.tries + 1 >= MOST_REFUSALS:
+                history.give_up(waiting.id)
+                failures.append(f"{failure}; it is given up")
+                continue
+            failures.append(f"{failure}; it is tried again")
             wait = min(FIRST_WAIT * 2**waiting.tries, LONGEST_WAIT)
             history.failed(waiting.id, outcome.error, clock_now() + wait)
-            failures.append(f"{target}: {outcome.error}, at try {waiting.tries + 1}")
             break
     return Delivery(sent, dropped, tuple(failures))
 

@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import re
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -32,13 +35,18 @@ from ansible_collections.bookface.platform.plugins.module_utils.watch.message im
     duration,
     named,
 )
-from ansible_collections.bookface.platform.plugins.module_utils.watch.notify import deliver
+from ansible_collections.bookface.platform.plugins.module_utils.watch.notify import (
+    deliver,
+    targets_of,
+)
 from ansible_collections.bookface.platform.plugins.module_utils.watch.report import WATCH
 
 # Another run is under way: nothing is wrong, and nothing was done.
 BUSY = 75
 # Seconds that one receiver has.
 ONE_SENDING = 10.0
+# Seconds until people are told again that looks fail.
+BLIND_AGAIN = 3600.0
 # A pause that somebody has forgotten ends by itself.
 LONGEST_PAUSE = 86400.0
 UNITS = {"m": 60, "h": 3600, "d": 86400}
@@ -48,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands. Returns its exit status."""
     options = _parser().parse_args(arguments)
     try:
+        if options.alone:
+            return int(options.command(options))
         return int(options.command(configs.load(options.config), options))
     except run.LockedError as error:
         _say(f"bookface-watch: {error}.")
@@ -62,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="bookface-watch", description="Watches the platform, mends it, and tells people."
     )
     parser.add_argument("--config", type=Path, default=configs.DEFAULT, help="its settings")
+    parser.set_defaults(alone=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     one = commands.add_parser("run", help="look once, and mend; what the timer does")
     one.set_defaults(command=_run)
@@ -78,8 +89,14 @@ def _parser() -> argparse.ArgumentParser:
     one.set_defaults(command=_deliver)
     one = commands.add_parser("test-notify", help="send a test message to everybody, now")
     one.set_defaults(command=_test_notify)
-    one = commands.add_parser("check", help="check the settings; asks nobody")
-    one.set_defaults(command=_check)
+    one = commands.add_parser("check-inventory", help="check that Ansible can read an inventory")
+    one.add_argument("path")
+    one.set_defaults(command=_check_inventory)
+    # These two need no settings that can be read.
+    one = commands.add_parser("check", help="check the URLs that come as JSON; asks nobody")
+    one.set_defaults(command=_check, alone=True)
+    one = commands.add_parser("tell-blind", help="say that bookface-watch.service has failed")
+    one.set_defaults(command=_tell_blind, alone=True)
     return parser
 
 
@@ -134,7 +151,7 @@ def _deliver(config: Config, _options: argparse.Namespace) -> int:
     if done.dropped:
         _say(f"messages: {done.dropped} given up, too old or for a receiver that was removed")
     for failure in done.failures:
-        _say(f"messages: {failure}; it is tried again")
+        _say(f"messages: {failure}")
     # A receiver that is down is not a failure of this unit: it is tried again.
     return 0
 
@@ -157,8 +174,36 @@ def _test_notify(config: Config, _options: argparse.Namespace) -> int:
     return int(failed)
 
 
-def _check(config: Config, _options: argparse.Namespace) -> int:
-    targets = config.targets()
+def _tell_blind(options: argparse.Namespace) -> int:
+    """For what keeps `run` from telling it: without the history, and without a readable config."""
+    stamp = Path(os.environ.get("RUNTIME_DIRECTORY", "/run/bookface-watch")) / "told-blind"
+    with contextlib.suppress(OSError):
+        if time.time() < stamp.stat().st_mtime + BLIND_AGAIN:
+            return 0
+    urls = options.config.with_name("notify.json")
+    try:
+        config = configs.load(options.config)
+        site, targets = config.site, config.targets()
+    except ConfigError:
+        site, targets = "bookface", configs.targets_in(urls)
+    # Systemd says how it ended, from version 251 on.
+    result = os.environ.get("MONITOR_SERVICE_RESULT")
+    body = (
+        f"BLIND: nobody knows how the platform is: bookface-watch.service on {socket.gethostname()}"
+        f" has failed{f' ({result})' if result else ''}. To do:"
+        " journalctl -u bookface-watch. While it lasts, this is said every hour."
+    )
+    send = services.sender(ONE_SENDING)
+    outcomes = [(target, send(target, f"{site}: the watch is blind", body)) for target in targets]
+    for target, outcome in outcomes:
+        _say(f"{target}: {'delivered' if outcome.ok else outcome.error}")
+    if any(outcome.ok for _, outcome in outcomes):
+        stamp.touch()
+    return int(not all(outcome.ok for _, outcome in outcomes))
+
+
+def _check(_options: argparse.Namespace) -> int:
+    targets = targets_of(json.load(sys.stdin))
     if not targets:
         return 0
     unknown = [target for target in targets if not services.known(target)]
@@ -169,6 +214,13 @@ def _check(config: Config, _options: argparse.Namespace) -> int:
             " mailto://USER:PASSWORD@HOST: https://appriseit.com"
         )
     return int(bool(unknown))
+
+
+def _check_inventory(config: Config, options: argparse.Namespace) -> int:
+    error = run.inventory_error(config, options.path)
+    if error:
+        _say(error)
+    return int(bool(error))
 
 
 def _history(config: Config, options: argparse.Namespace) -> int:
@@ -194,10 +246,19 @@ def overview(history: History, config: Config, now: float, period: float) -> dic
     spans = uptime.observed(looks, now, config.interval * run.SPEAKS_FOR)
     bare = uptime.joined(span for span, _ in spans)
     known = history.known()
+    last_seeing = history.last_seeing()
+    # Of what nobody has seen for a while nobody knows how it is.
+    stale = (
+        last_seeing is None
+        or now > last_seeing + config.interval * run.SPEAKS_FOR
+        or (bool(looks) and looks[-1].status == "blind")
+    )
     return {
         "site": config.site,
         "since": _iso(since),
         "until": _iso(now),
+        "stale": stale,
+        "last_seen": None if last_seeing is None else _iso(last_seeing),
         "looks": {
             "count": len(looks),
             "blind": sum(look.status == "blind" for look in looks),
@@ -209,7 +270,7 @@ def overview(history: History, config: Config, now: float, period: float) -> dic
         "parts": [
             {
                 "id": name,
-                "state": one.state,
+                "state": "unknown" if stale else one.state,
                 "uptime": uptime.of_part(
                     bare, [each for each in incidents if each.part.id == name], one.first_seen
                 ),
@@ -249,6 +310,11 @@ def shown(found: dict[str, Any]) -> str:
         f"{looks['count']} looks, {looks['blind']} of them blind; the last one:"
         f" {looks['last'] or 'none'}" + (f", {looks['last_time']}" if looks["last"] else ""),
         *([f"paused until {looks['paused_until']}"] if looks["paused_until"] else []),
+        *(
+            [f"STALE: no look has seen anything since {found['last_seen'] or 'the beginning'}"]
+            if found["stale"]
+            else []
+        ),
         f"nothing broken: {_percent(found['uptime'])}",
         *(f"{host} serves from {backend}" for host, backend in sorted(found["active"].items())),
         "",

@@ -46,6 +46,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.watch.report imp
 GRACE = 10.0
 # Lines of the run's output that the log shows when there is no report.
 TAIL = 20
+# Exit status of a look that has seen nothing, and has remembered and told that.
+BLIND = 3
 # A look speaks for as long as this many intervals.
 SPEAKS_FOR = 5
 
@@ -137,6 +139,32 @@ def run_heal(config: Config, lock: int) -> Ended:
         )
 
 
+def inventory_error(config: Config, path: str) -> str:
+    """What Ansible says of an inventory that it cannot read as a look would; no variable."""
+    with tempfile.TemporaryDirectory(prefix="bookface-watch-") as scratch:
+        environment = {**os.environ, "ANSIBLE_LOCAL_TEMP": scratch, **config.whole_environment()}
+        command = ["ansible-inventory", "--inventory", path, "--list"]
+        try:
+            done = subprocess.run(
+                command,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+                cwd=config.state,
+                timeout=config.timeout,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"{command[0]} failed: {error}"
+    if done.returncode == 0:
+        return ""
+    # The lines around an error quote the file.
+    errors = [line for line in done.stderr.splitlines() if "ERROR" in line]
+    return " ".join(errors) or f"{command[0]} ended with exit status {done.returncode}"
+
+
 def _private(path: Path) -> BinaryIO:
     """A new file that only its owner can read."""
     path.unlink(missing_ok=True)
@@ -188,12 +216,13 @@ def look(
     clock: Callable[[], float] = time.time,
     start_delivery: Callable[[Config, Say], None] | None = None,
 ) -> int:
-    """One look, under the lock. Returns 0 if it has seen anything, 1 if not."""
+    """One look, under the lock. Returns 0 if it has seen anything, BLIND if not."""
     with locked(config.state / "lock", "another run") as lock:
         began = clock()
         until = paused_until(config)
         if until > began:
             say(f"paused until {message.clock(until)}: nothing was looked at")
+            _go_on_sending(config, say, began, start_delivery)
             return 0
         ended = heal(config, lock)
         # The history comes after the mending: a full disk must not keep anything down.
@@ -204,6 +233,20 @@ def look(
             raise HistoryError(f"{config.history} cannot be written: {error}") from error
         finally:
             opened.close()
+
+
+def _go_on_sending(
+    config: Config, say: Say, now: float, start_delivery: Callable[[Config, Say], None] | None
+) -> None:
+    """Nobody looks, but what was told before may still wait for its receiver."""
+    if not start_delivery or not config.history.exists():
+        return
+    opened, _ = history.open_history(config.history, thorough=False)
+    try:
+        if opened.due(now):
+            start_delivery(config, say)
+    finally:
+        opened.close()
 
 
 def _remember(
@@ -237,7 +280,7 @@ def _remember(
         say(f"blind: {error}")
         for line in _tail(ended.output):
             say(f"  | {line}")
-        code = 1
+        code = BLIND
     if damage:
         note = Event(changes.NOTE, WATCH, now, cause=damage)
         changed = replace(changed, events=(note, *changed.events))
@@ -302,6 +345,12 @@ def deliver_by(config: Config, say: Say) -> None:
     """Start the delivery in a process of its own, and do not wait for it."""
     if not config.deliver:
         return
-    done = subprocess.run(config.deliver, check=False, capture_output=True, text=True, timeout=30)
-    if done.returncode != 0:
-        say(f"the delivery of messages could not be started: {done.stderr.strip()}")
+    try:
+        done = subprocess.run(
+            config.deliver, check=False, capture_output=True, text=True, timeout=30
+        )
+        error = done.stderr.strip() if done.returncode != 0 else ""
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        error = str(problem)
+    if error:
+        say(f"the delivery of messages could not be started: {error}")

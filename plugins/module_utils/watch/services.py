@@ -22,6 +22,8 @@ from ansible_collections.bookface.platform.plugins.module_utils.watch.notify imp
 
 # What Apprise logs when a service refuses: the only part of it that surely has no secret.
 STATUS = re.compile(r"\berror=(\d{3})\b")
+# Timeout, too early, too many requests.
+PERHAPS_LATER = ("408", "425", "429")
 
 
 class _TimeIsUpError(BaseException):
@@ -60,7 +62,9 @@ def sender(seconds: float) -> Send:
         if ok:
             return Outcome(True)
         if statuses.found:
-            return Outcome(False, f"answered {statuses.found[-1]}")
+            status = statuses.found[-1]
+            refused = status.startswith("4") and status not in PERHAPS_LATER
+            return Outcome(False, f"answered {status}", refused)
         return Outcome(False, "not reached, or no answer")
 
     return send
@@ -68,8 +72,13 @@ def sender(seconds: float) -> Send:
 
 def known(target: Target) -> bool:
     """Whether Apprise can make something of the URL. Asks nobody."""
-    with _statuses():
-        return _service(target.url, 1) is not None
+    _apprise()
+    try:
+        with _statuses():
+            return _service(target.url, 1) is not None
+    except Exception:
+        # Its text may have the URL in it.
+        return False
 
 
 def _apprise() -> Any:

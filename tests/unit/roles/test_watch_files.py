@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from ansible_collections.bookface.platform.plugins.module_utils.watch import program, run
 from ansible_collections.bookface.platform.plugins.module_utils.watch.config import Config
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -83,8 +84,8 @@ def versions(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("name", ["requirements.txt", "openstack.txt"])
 def test_a_watch_runs_with_the_versions_that_are_tested(name: str) -> None:
-    # Ubuntu 22.04 has no Python for the tested one.
-    older = {"ansible-core==2.17.14"}
+    # Ubuntu 22.04 has no Python for the tested ones.
+    older = {"ansible-core==2.17.14", "pycparser==3.11", "resolvelib==1.0.1"}
     assert versions(FILES / name) - older <= versions(ROOT / "requirements.lock")
 
 
@@ -94,3 +95,20 @@ def test_the_settings_that_the_role_writes_are_those_that_the_program_reads() ->
     assert set(re.findall(r"^  (\w+):", block, re.MULTILINE)) == {
         one.name for one in fields(Config)
     }
+
+
+def test_the_units_run_commands_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        program.main(["--help"])
+    known = capsys.readouterr().out
+    units = {path.name: path.read_text() for path in FILES.parent.glob("templates/*.service.j2")}
+    commands = {
+        name: re.findall(r"^ExecStart=.*/bin/bookface-watch (\S+)$", text, re.MULTILINE)
+        for name, text in units.items()
+    }
+    assert len(commands) == 3
+    assert all(len(found) == 1 and f" {found[0]} " in known for found in commands.values())
+    # What keeps a look from being remembered is told by a unit of its own; what was told is not.
+    look = units["bookface-watch.service.j2"]
+    assert "\nOnFailure=bookface-watch-blind.service\n" in look
+    assert f"\nSuccessExitStatus={program.BUSY} {run.BLIND}\n" in look

@@ -86,12 +86,23 @@ def test_a_short_fault_is_in_the_history_only() -> None:
 def test_a_part_that_flaps_tells_nothing_until_it_stays_down() -> None:
     watch = Watch()
     watch.look(part(WEB))
-    assert [told for state in ["down", "up"] * 10 for told in watch.look(part(WEB, state))] == []
+    assert [told for state in ["down", "up"] * 5 for told in watch.look(part(WEB, state))] == []
     assert len(watch.incidents) == 1
     assert watch.look(part(WEB, "down")) + watch.look(part(WEB, "down")) == [f"down {WEB}"]
     # One look that finds it up is not "up again", nor is the next one that does not "down".
     told = [told for state in ["up", "down"] * 5 for told in watch.look(part(WEB, state))]
     assert told == [f"still_down {WEB}"]
+
+
+def test_a_part_that_flaps_for_long_is_told() -> None:
+    watch = Watch()
+    watch.look(part(WEB))
+    told = [watch.look(part(WEB, state)) for state in ["down", "up"] * 20]
+    assert {number: events for number, events in enumerate(told) if events} == {
+        10: [f"down {WEB}"],
+        20: [f"still_down {WEB}"],
+    }
+    assert watch.look(part(WEB)) == [f"up {WEB}"]
 
 
 def test_who_wants_to_know_at_once_is_told_at_once() -> None:
@@ -178,6 +189,20 @@ def test_a_failed_backup_is_told_and_that_it_works_again() -> None:
     watch.look(part(BACKUP))
     told = [watch.look(part(BACKUP, state)) for state in ("down", "down", "up", "up")]
     assert told == [[], [f"down {BACKUP}"], [], [f"up {BACKUP}"]]
+
+
+def test_a_timer_that_somebody_removed_is_told_once() -> None:
+    machine = part("db1/machine/db1")
+    watch = Watch()
+    watch.look(machine, part(BACKUP), part("db1/service/postgresql"))
+    assert watch.look(machine) == [f"gone {BACKUP}"]
+    assert watch.look(machine) == []
+    # The inventory no longer has its machine.
+    watch.look(machine, part(BACKUP), part(WEB))
+    assert watch.look(part(WEB)) == []
+    # The machine may have it.
+    watch.look(machine, part(BACKUP))
+    assert watch.look(part("db1/machine/db1", "unknown", cause="no SSH")) == []
 
 
 def test_a_blind_watch_is_told_and_changes_nothing_else() -> None:

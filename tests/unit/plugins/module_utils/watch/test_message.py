@@ -47,6 +47,10 @@ BALANCER = Part("lb1", "lb1", "load_balancer", "lb1")
             "FAILED: timer bookface-backup on db1, since 22:00 UTC: no space.",
         ),
         (
+            Event(changes.GONE, BACKUP, BEGIN),
+            "GONE: timer bookface-backup on db1. It was removed or disabled; its machine is up.",
+        ),
+        (
             Event(changes.UP, WEB, BEGIN, BEGIN + 240, cause="exit 1", actions=("started",)),
             "UP AGAIN: container bookface_1 on docker1, after 4 min. Cause: exit 1."
             " It was started.",

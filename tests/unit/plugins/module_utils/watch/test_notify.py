@@ -26,6 +26,7 @@ class Receivers:
     def __init__(self) -> None:
         self.time = 0.0
         self.broken: set[Target] = set()
+        self.refused = ""
         self.asked: list[str] = []
         self.got: dict[str, list[str]] = {A.url: [], B.url: []}
         self.takes = 0.0
@@ -38,6 +39,8 @@ class Receivers:
         self.time += self.takes
         if target in self.broken:
             return Outcome(False, "answered 500")
+        if self.refused and title.startswith(self.refused):
+            return Outcome(False, "answered 400", refused=True)
         self.got[target.url].append(title)
         return Outcome(True)
 
@@ -77,7 +80,7 @@ def test_one_that_fails_is_tried_later_in_order_and_keeps_nobody_waiting(
     tell(history, "two", 0)
     done = deliver(history, [A, B], receivers.send, receivers.now)
     assert done.sent == 2
-    assert done.failures == ("notification 1 (json): answered 500, at try 1",)
+    assert done.failures == ("notification 1 (json): answered 500, at try 1; it is tried again",)
     # Not before its time, and the second one does not overtake the first.
     receivers.time = 30
     assert deliver(history, [A, B], receivers.send, receivers.now).sent == 0
@@ -97,6 +100,24 @@ def test_tries_become_rarer_and_end_after_a_day(history: History, receivers: Rec
     assert 90 < len(receivers.asked) / 2 < 120
     assert history.waiting_count() == 0
     assert history.fact("dropped") == 2
+
+
+def test_a_message_that_is_refused_again_and_again_keeps_no_other_waiting(
+    history: History, receivers: Receivers
+) -> None:
+    receivers.refused = "bookface: one"
+    said: list[str] = []
+    tell(history, "one", 0)
+    tell(history, "two", 1)
+    for minute in range(20):
+        receivers.time = 60.0 * minute
+        done = deliver(history, [A], receivers.send, receivers.now)
+        said += done.failures
+    assert said[-1] == "notification 1 (json): answered 400, at try 5; it is given up"
+    assert sum(title.startswith("bookface: one") for title in receivers.asked) == 5
+    assert len(receivers.got[A.url]) == 1
+    # Two of them were for B, which is gone.
+    assert history.fact("dropped") == 3
 
 
 def test_a_late_message_says_of_when_it_is(history: History, receivers: Receivers) -> None:

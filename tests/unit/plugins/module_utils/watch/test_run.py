@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.bookface.platform.plugins.module_utils.watch import notify, program
+from ansible_collections.bookface.platform.plugins.module_utils.watch import notify, program, run
 from ansible_collections.bookface.platform.plugins.module_utils.watch.history import (
     History,
     open_history,
@@ -139,7 +140,7 @@ def test_without_a_report_the_watch_is_blind_and_says_so(
     assert watch.command("run") == 0
     # The report of the look before is no report of this one.
     watch.before(before)
-    assert watch.command("run") == 1
+    assert watch.command("run") == run.BLIND
     said = capsys.readouterr().out
     assert words in said
     assert "BLIND: nobody knows how the platform is" in said
@@ -154,7 +155,7 @@ def test_without_a_report_the_watch_is_blind_and_says_so(
 
 def test_a_playbook_that_is_not_there(watch: Installed, capsys: pytest.CaptureFixture[str]) -> None:
     watch.configure(command=["/nonexistent/ansible-playbook"])
-    assert watch.command("run") == 1
+    assert watch.command("run") == run.BLIND
     assert "could not be started: No such file or directory" in capsys.readouterr().out
 
 
@@ -162,7 +163,7 @@ def test_a_run_that_hangs_is_ended(watch: Installed, capsys: pytest.CaptureFixtu
     watch.configure(timeout=0.5)
     watch.before("time.sleep(60)")
     began = time.monotonic()
-    assert watch.command("run") == 1
+    assert watch.command("run") == run.BLIND
     assert time.monotonic() - began < 10
     assert "did not end within 0.5 s, and was ended" in capsys.readouterr().out
 
@@ -307,6 +308,24 @@ def test_a_delivery_is_started_only_if_there_is_something(watch: Installed) -> N
     watch.find(part(WEB, "down"))
     assert watch.command("run") == 0
     assert began.exists()
+    # A pause is of the looks, not of the messages.
+    began.unlink()
+    assert watch.command("pause", "30m") == 0
+    assert watch.command("run") == 0
+    assert began.exists()
+
+
+@pytest.mark.parametrize(
+    "command", [["/nonexistent/systemctl"], ["sh", "-c", "echo no >&2; false"]]
+)
+def test_a_delivery_that_cannot_be_started_is_said(
+    watch: Installed, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    watch.configure(deliver=command, notify_after=1)
+    watch.notify("json://127.0.0.1:9/")
+    watch.find(part(WEB, "down"))
+    assert watch.command("run") == 0
+    assert "the delivery of messages could not be started: " in capsys.readouterr().out
 
 
 def test_a_test_message_says_who_got_it(
@@ -319,10 +338,93 @@ def test_a_test_message_says_who_got_it(
     assert capfd.readouterr().out == "notification 1 (json): delivered\n"
     watch.notify(f"json://{receiver.address}/{TOKEN}", f"nosuch://{TOKEN}")
     assert watch.command("test-notify") == 1
-    assert watch.command("check") == 1
     out, err = capfd.readouterr()
     assert "notification 2 (nosuch): Apprise does not know this kind of URL" in out
     assert TOKEN not in out + err
+
+
+def test_urls_are_checked_before_they_are_anywhere(
+    watch: Installed, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch.config.unlink()
+    for urls, code in (([], 0), (["json://a.example/"], 0), (["json://a/", f"no://{TOKEN}"], 1)):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(urls)))
+        assert watch.command("check") == code
+    out, err = capfd.readouterr()
+    assert out.startswith("notification 2 (no): Apprise does not know this kind of URL")
+    assert TOKEN not in out + err
+
+
+@pytest.mark.parametrize(
+    ("program", "error"),
+    [
+        ("echo secret", ""),
+        ("echo secret; echo 'ERROR: no vault secrets' >&2; echo secret >&2; false", "ERROR: no"),
+        ("echo secret >&2; exit 5", "ansible-inventory ended with exit status 5"),
+    ],
+)
+def test_an_inventory_is_read_as_a_look_would(
+    watch: Installed,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    program: str,
+    error: str,
+) -> None:
+    fake = watch.directory / "ansible-inventory"
+    fake.write_text(f"#!/bin/sh\n[ $GREETING = hello ] && [ $2 = /copy ] || exit 9\n{program}\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{watch.directory}:{os.environ['PATH']}")
+    assert watch.command("check-inventory", "/copy") == (1 if error else 0)
+    out, err = capfd.readouterr()
+    assert out.startswith(error)
+    assert "secret\n" not in out + err
+
+
+def test_a_failed_look_is_told_without_history_or_settings(
+    watch: Installed, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = watch.directory / "runtime"
+    runtime.mkdir()
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(runtime))
+    monkeypatch.setenv("MONITOR_SERVICE_RESULT", "timeout")
+    watch.notify(f"json://{receiver.address}/{TOKEN}")
+    receiver.answer = 500
+    assert watch.command("tell-blind") == 1
+    # Nobody got it, so it is tried at the next failure.
+    receiver.answer = 200
+    watch.config.write_text("{")
+    for _ in range(3):
+        assert watch.command("tell-blind") == 0
+    assert len(receiver.got) == 2
+    assert receiver.got[-1]["title"] == "bookface: the watch is blind"
+    assert " has failed (timeout). " in receiver.got[-1]["message"]
+    os.utime(runtime / "told-blind", (1, 1))
+    assert watch.command("tell-blind") == 0
+    assert len(receiver.got) == 3
+    assert not (watch.state / "history.db").exists()
+
+
+def test_a_history_of_before_says_nothing_of_now(
+    watch: Installed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch.command("run")
+    found = watch.history()
+    assert (found["stale"], [one["state"] for one in found["parts"]]) == (False, ["up"])
+    last = found["last_seen"]
+    watch.before("sys.exit(3)")
+    watch.command("run")
+    found = watch.history()
+    assert (found["stale"], [one["state"] for one in found["parts"]]) == (True, ["unknown"])
+    watch.before("")
+    watch.command("run")
+    assert watch.history()["stale"] is False
+    later = time.time() + 301
+    monkeypatch.setattr(time, "time", lambda: later)
+    capsys.readouterr()
+    watch.command("history", "--since", "1m")
+    said = capsys.readouterr().out
+    assert f"STALE: no look has seen anything since {last[:11]}" in said
+    assert "  unknown  docker1/container/bookface_1" in said
 
 
 @pytest.mark.parametrize("written", ["{", '{"a": 1}', f'["{TOKEN}", 1]', f'"{TOKEN}"'])
@@ -363,6 +465,20 @@ def test_settings_that_cannot_be_read(watch: Installed, capsys: pytest.CaptureFi
     watch.config.write_text("{")
     assert watch.command("run") == 1
     assert "Run watch.yml again" in capsys.readouterr().err
+
+
+def test_numbers_may_be_text(watch: Installed) -> None:
+    """As ansible-core 2.17 and 2.18 write them."""
+    watch.configure(
+        interval="60", timeout="600", notify_after="1", still_down="1800", per_hour="12", keep="9e6"
+    )
+    watch.notify("json://127.0.0.1:9/")
+    watch.find(part(WEB, "down"))
+    assert watch.command("run") == 0
+    found = watch.history()
+    assert found["messages"]["waiting"] == 1
+    watch.configure(timeout="soon")
+    assert watch.command("run") == 1
 
 
 def test_history_is_for_people_too(watch: Installed, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.bookface.platform.plugins.module_utils.watch import services
 from ansible_collections.bookface.platform.plugins.module_utils.watch.history import open_history
 from ansible_collections.bookface.platform.plugins.module_utils.watch.message import Message
 from ansible_collections.bookface.platform.plugins.module_utils.watch.notify import (
@@ -97,6 +98,20 @@ def test_a_url_that_is_none_is_said(url: str, capfd: pytest.CaptureFixture[str])
 )
 def test_the_services_that_the_documentation_names_are_known(url: str) -> None:
     assert known(Target(1, url))
+
+
+def test_what_apprise_fails_at_is_no_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(url: str, _seconds: float) -> None:
+        raise ValueError(url)
+
+    monkeypatch.setattr(services, "_service", fail)
+    assert not known(Target(1, f"json://{TOKEN}"))
+
+
+@pytest.mark.parametrize(("answer", "refused"), [(404, True), (429, False), (500, False)])
+def test_a_refusal_is_told_from_trouble(receiver: Receiver, answer: int, refused: bool) -> None:
+    receiver.answer = answer
+    assert sender(5)(target(receiver), "title", "body").refused is refused
 
 
 def test_what_a_broken_receiver_did_not_take_arrives_when_it_is_back(
