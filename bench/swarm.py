@@ -423,13 +423,11 @@ def promised(measured: Measured, requests: int, mode: str = "") -> list[Row]:
     ]  # fmt: skip
 
 
-def bench(quick: bool) -> tuple[Sequence[Row], Mapping[str, str]]:
-    """Three nodes: what is promised, then each step beside the stack's."""
-    scale = QUICK if quick else FULL
-    ours, plain = measure(3, scale, load=True)
+def rows(ours: Measured, plain: Measured, requests: int) -> Sequence[Row]:
+    """The table: what is promised, then each step beside the stack's."""
     again = ours.seconds["unchanged redeploy"]
     return [
-        *promised(ours, scale.requests),
+        *promised(ours, requests),
         Row("unchanged redeploy: s", ours.median("unchanged redeploy"), f"s, {spread(again)}",
             target="<= 10"),
         Row("worker killed: failed / stack's", ours.failed["worker killed"], "requests",
@@ -441,7 +439,13 @@ def bench(quick: bool) -> tuple[Sequence[Row], Mapping[str, str]]:
               "<= 1")
           for step in ("scale", "update", "drain")),
         *steps(3, ours, plain),
-    ], {}  # fmt: skip
+    ]  # fmt: skip
+
+
+def bench(quick: bool) -> tuple[Sequence[Row], Mapping[str, str]]:
+    """Three nodes, with clients."""
+    scale = QUICK if quick else FULL
+    return rows(*measure(3, scale, load=True), scale.requests), {}
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ class Tree:
                 # A directory at the root holds too much to be what is meant.
                 if "/" in place or place in self.files:
                     found |= self.at(place)
-        if path.startswith(("roles/", "plugins/")):
+        if path.startswith(("roles/", "plugins/", "playbooks/tasks/")):
             # A playbook is what they advise to run, not what they need.
             found -= {place for place in found if unit_of(place).endswith(".yml")}
         return found

@@ -49,8 +49,7 @@ def test_the_stack_has_what_the_service_has() -> None:
 
 
 def test_the_rows_and_their_targets() -> None:
-    found = {n: (measured(9, 0), measured(3, 40)) for n in (3, 5)}
-    rows = swarm.rows(found, 20_000)
+    rows = swarm.rows(measured(9, 0), measured(3, 40), 20_000)
     judged = {row.what: (row.target, row.met) for row in rows if row.target}
     assert judged == {
         "worker killed: failed of 20,000": ("<= 20", True),
@@ -64,4 +63,4 @@ def test_the_rows_and_their_targets() -> None:
         "drain: failed / stack's": ("<= 1", True),
     }
     assert len({row.what for row in rows}) == len(rows)
-    assert not swarm.rows({3: (measured(11, 21), measured(3, 0))}, 20_000)[0].met
+    assert not swarm.rows(measured(11, 21), measured(3, 0), 20_000)[0].met
