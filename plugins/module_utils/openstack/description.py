@@ -88,7 +88,7 @@ class Hold:
 def hold_in(description: str) -> Hold | None:
     """The hold that the description of a floating address says."""
     for word in description.split():
-        key, _, value = word.partition("=")
+        key, _equals, value = word.partition("=")
         parts = value.split("/")
         if key == HELD_MARK and len(parts) == 3:
             return Hold(*parts)

@@ -186,7 +186,7 @@ def _no_network(net: str, names: Names, network: str, external: str, cloud: Data
             " several. Run provision.yml first"
         )
         return
-    there = next(one for one in cloud["networks"] if one["id"] == net)
+    (there,) = (one for one in cloud["networks"] if one["id"] == net)
     # Of a network of others, a tenant does not see the router.
     if there["project_id"] == cloud["project_id"] and not leads_out(net, external, cloud):
         yield (

@@ -135,9 +135,12 @@ def seen(
         if active.get(host, backend) != backend
     ]
     return Changes(
-        (*switches, *(event for _, events, _ in [*results, *gone] for event in events)),
-        {known.part.id: known for known, _, _ in results if known},
-        tuple(one for _, _, incidents in [*results, *gone] for one in incidents),
+        (
+            *switches,
+            *(event for _known, events, _incidents in [*results, *gone] for event in events),
+        ),
+        {known.part.id: known for known, _events, _incidents in results if known},
+        tuple(one for _known, _events, incidents in [*results, *gone] for one in incidents),
         # A load balancer that could not be asked still serves from where it did.
         {**active, **report.active},
     )

@@ -45,7 +45,7 @@ class Target:
 
     def __str__(self) -> str:
         """Its place in the list, and its kind if that is all there is before ``://``."""
-        kind, found, _ = self.url.partition("://")
+        kind, found, _rest = self.url.partition("://")
         shown = kind if found and kind.isalnum() and len(kind) < 20 else "?"
         return f"notification {self.number} ({shown})"
 

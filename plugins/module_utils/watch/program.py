@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"bookface-watch: {error}.")
         return BUSY
     except (ConfigError, HistoryError) as error:
-        print(f"bookface-watch: {error}.", file=sys.stderr)
+        sys.stderr.write(f"bookface-watch: {error}.\n")
         return 1
 
 
@@ -115,7 +115,8 @@ def _pause(text: str) -> float:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _run(config: Config, _options: argparse.Namespace) -> int:
@@ -138,7 +139,7 @@ def _deliver(config: Config, _options: argparse.Namespace) -> int:
     if not config.history.exists():
         return 0
     with run.locked(config.state / "deliver.lock", "another delivery"):
-        history, _ = open_history(config.history, thorough=False)
+        history, _moved = open_history(config.history, thorough=False)
         try:
             targets = config.targets()
             if not history.due(time.time()):
@@ -197,9 +198,9 @@ def _tell_blind(options: argparse.Namespace) -> int:
     outcomes = [(target, send(target, f"{site}: the watch is blind", body)) for target in targets]
     for target, outcome in outcomes:
         _say(f"{target}: {'delivered' if outcome.ok else outcome.error}")
-    if any(outcome.ok for _, outcome in outcomes):
+    if any(outcome.ok for _receiver, outcome in outcomes):
         stamp.touch()
-    return int(not all(outcome.ok for _, outcome in outcomes))
+    return int(not all(outcome.ok for _receiver, outcome in outcomes))
 
 
 def _check(_options: argparse.Namespace) -> int:
@@ -244,7 +245,7 @@ def overview(history: History, config: Config, now: float, period: float) -> dic
     looks = history.looks(since)
     incidents = history.incidents(since)
     spans = uptime.observed(looks, now, config.interval * run.SPEAKS_FOR)
-    bare = uptime.joined(span for span, _ in spans)
+    bare = uptime.joined(span for span, _incident in spans)
     known = history.known()
     last_seeing = history.last_seeing()
     # Of what nobody has seen for a while nobody knows how it is.

@@ -241,7 +241,7 @@ def _go_on_sending(
     """Nobody looks, but what was told before may still wait for its receiver."""
     if not start_delivery or not config.history.exists():
         return
-    opened, _ = history.open_history(config.history, thorough=False)
+    opened, _moved = history.open_history(config.history, thorough=False)
     try:
         if opened.due(now):
             start_delivery(config, say)

@@ -30,7 +30,7 @@ def whole(spans: Iterable[tuple[Span, str]]) -> float | None:
     """Share of the observed time in which nothing was broken; none if nothing was observed."""
     listed = list(spans)
     return _share(
-        [span for span, _ in listed], [span for span, status in listed if status == "broken"]
+        [span for span, _status in listed], [span for span, status in listed if status == "broken"]
     )
 
 
