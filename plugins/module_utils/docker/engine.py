@@ -5,18 +5,15 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import signal
-import socket
 import time
 import urllib.parse
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bookface.platform.plugins.module_utils.docker import unit, use
+from ansible_collections.bookface.platform.plugins.module_utils.docker import api, unit, use
 from ansible_collections.bookface.platform.plugins.module_utils.docker.daemon import (
     DaemonConfigError,
     load,
@@ -40,18 +37,6 @@ class EngineError(Exception):
     def __init__(self, problem: str, journal: list[str]) -> None:
         super().__init__(problem)
         self.journal = journal
-
-
-class _Connection(http.client.HTTPConnection):
-    """HTTP on the engine's socket."""
-
-    def __init__(self) -> None:
-        super().__init__("localhost", timeout=30)
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(SOCKET)
 
 
 def record_path(path: str) -> Path:
@@ -95,16 +80,10 @@ class Engine:
 
     def ask(self, path: str) -> Any:
         """An answer of the engine's API; None if it does not answer, or not with success."""
-        connection = _Connection()
         try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            body = answer.read()
-            return json.loads(body) if answer.status == 200 else None
-        except (OSError, ValueError, http.client.HTTPException):
+            return api.ask(SOCKET, path, 30)
+        except api.ApiError:
             return None
-        finally:
-            connection.close()
 
     def version(self, client: bool = False) -> str:
         """The version of the engine that answers, or of the one that the client asks; or empty."""

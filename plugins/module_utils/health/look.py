@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import csv
-import functools
-import http.client
 import json
 import re
 import socket
@@ -18,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.bookface.platform.plugins.module_utils.docker.api import ApiError, ask
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import (
     HaproxySocket,
@@ -39,16 +38,12 @@ TIMERS = "bookface-*.timer"
 _PROPERTIES = "Id,LoadState,ActiveState,SubState,Result,Unit,ExecMainStatus,UnitFileState"
 
 
-class EngineError(Exception):
-    """The engine does not answer, or not with success."""
-
-
 @dataclass(frozen=True)
 class Machine:
     """How to look at a machine. Tests give other ways."""
 
     run: Run
-    # Path of Docker's API → its answer. Raises EngineError.
+    # Path of Docker's API → its answer. Raises ApiError.
     docker: Callable[[str], Any]
     # Path of a socket → HAProxy behind it.
     haproxy: Callable[[str], HaproxySocket]
@@ -168,7 +163,7 @@ def engine(machine: Machine, want: Mapping[str, Any]) -> dict[str, Any]:
             ]
         if want["swarm"]:
             found["swarm"] = swarm(machine, str(want["swarm"]["service"]))
-    except (EngineError, KeyError, TypeError) as error:
+    except (ApiError, KeyError, TypeError) as error:
         found["error"] = str(error) or type(error).__name__
     return found
 
@@ -190,7 +185,7 @@ def swarm(machine: Machine, service: str) -> dict[str, Any]:
         nodes = machine.docker("/nodes")
         services = machine.docker("/services")
         tasks = machine.docker("/tasks")
-    except EngineError as error:
+    except ApiError as error:
         # Without a majority of the managers.
         found["error"] = str(error)
         return found
@@ -298,35 +293,6 @@ def default_backend(text: str, frontend: str) -> str:
     return ""
 
 
-class _Connection(http.client.HTTPConnection):
-    """HTTP on the engine's socket."""
-
-    path = ""
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
-def ask_docker(where: str, path: str) -> Any:
-    """The answer of the engine behind a socket."""
-    connection = _Connection("localhost", timeout=ENGINE)
-    connection.path = where
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        told = json.loads(answer.read())
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise EngineError(f"{path.partition('?')[0]}: {error or type(error).__name__}") from None
-    finally:
-        connection.close()
-    if answer.status != 200:
-        said = told.get("message") if isinstance(told, dict) else told
-        raise EngineError(" ".join(str(said).split())[:300])
-    return told
-
-
 def connect(host: str, port: int) -> str:
     """Why nothing answers at an address; empty if something does."""
     try:
@@ -338,5 +304,8 @@ def connect(host: str, port: int) -> str:
 
 def this_machine(run: Run, engine_socket: str) -> Machine:
     """The machine that this runs on."""
-    docker = functools.partial(ask_docker, engine_socket)
+
+    def docker(path: str) -> Any:
+        return ask(engine_socket, path, ENGINE)
+
     return Machine(run=run, docker=docker, haproxy=HaproxySocket, connect=connect)

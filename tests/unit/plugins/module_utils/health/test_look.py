@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.bookface.platform.plugins.module_utils.docker.api import ApiError
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import (
     HaproxyRuntimeError,
     HaproxySocket,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.health.judge import UP, judge
 from ansible_collections.bookface.platform.plugins.module_utils.health.look import (
-    EngineError,
     Machine,
     connect,
     default_backend,
@@ -52,7 +52,7 @@ class Fake:
         self.asked.append(path)
         bare = path.partition("?")[0]
         if bare not in self.answers:
-            raise EngineError(f"{bare}: timed out")
+            raise ApiError(f"{bare}: timed out")
         return self.answers[bare]
 
     def balancer(self, path: str, command: str, _seconds: float, _close: bool) -> str:
