@@ -137,6 +137,8 @@ class Server:
     errors: int = 0
     queued: int = 0
     response_ms: int = 0
+    # What its last check was answered with, for people.
+    check_text: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,8 +155,15 @@ class Stat:
     queued: Mapping[str, int] = field(default_factory=dict)
     # The cookies by which backends assign a client to a server.
     cookies: Mapping[str, str] = field(default_factory=dict)
-    # The frontends that accept no connections at present.
-    paused: tuple[str, ...] = ()
+    # What the frontends are: OPEN, or such as PAUSED if they accept no connections at present.
+    states: Mapping[str, str] = field(default_factory=dict)
+    # Seconds since backends were last seen to come up or go down.
+    changed: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def paused(self) -> tuple[str, ...]:
+        """The frontends that accept no connections at present."""
+        return tuple(name for name, state in self.states.items() if state == "PAUSED")
 
     @property
     def backend_names(self) -> tuple[str, ...]:
@@ -326,6 +335,7 @@ def _server(row: dict[str, str], rows: dict[str, dict[str, str]]) -> Server:
         errors=_number(row.get("hrsp_5xx")) + _number(row.get("eresp")),
         queued=_number(row.get("qcur")),
         response_ms=_number(row.get("rtime")),
+        check_text=row.get("last_chk") or row.get("check_desc") or "",
     )
 
 
@@ -348,7 +358,8 @@ def parse_stat(reply: str) -> Stat | None:
         cookies={row["pxname"]: row["cookie"] for row in kinds["1"] if row.get("cookie")},
         forwarded={row["pxname"]: _number(row.get("stot")) for row in kinds["1"]},
         queued={row["pxname"]: _number(row.get("qcur")) for row in kinds["1"]},
-        paused=tuple(row["pxname"] for row in kinds["0"] if row.get("status") == "PAUSED"),
+        states={row["pxname"]: row.get("status", "") for row in kinds["0"]},
+        changed={row["pxname"]: _number(row.get("lastchg")) for row in kinds["1"]},
     )
 
 

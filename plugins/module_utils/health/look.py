@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import socket
@@ -18,9 +17,16 @@ from typing import Any
 
 from ansible_collections.bookface.platform.plugins.module_utils.docker.api import ApiError, ask
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.errors import HaproxyError
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.rules import default_backend
 from ansible_collections.bookface.platform.plugins.module_utils.haproxy.runtime import (
     HaproxySocket,
     parse_stat,
+)
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.shift import mirror
+from ansible_collections.bookface.platform.plugins.module_utils.haproxy.text import (
+    HaproxyConfigError,
+    find_frontend,
+    parse,
 )
 from ansible_collections.bookface.platform.plugins.module_utils.web.labels import MADE, ROLE, WEB
 
@@ -86,10 +92,6 @@ def look(machine: Machine, want: Mapping[str, Any]) -> dict[str, Any]:
     if want["haproxy"]:
         found["haproxy"] = haproxy(machine, want["haproxy"])
     return found
-
-
-def _number(text: str) -> int:
-    return int(text) if text.strip().isdigit() else 0
 
 
 def _clusters(machine: Machine, version: str | None) -> list[str]:
@@ -238,59 +240,44 @@ def haproxy(machine: Machine, want: Mapping[str, Any]) -> dict[str, Any]:
             first = (text.strip().splitlines() or ["an empty answer"])[0]
             found["error"] = f"show stat was answered with: {first[:200]}"
             return found
-        rows = _rows(text)
-        found["frontends"] = {
-            row["pxname"]: row.get("status", "") for row in rows if row.get("type") == "0"
-        }
+        found["frontends"] = dict(stat.states)
         found["backends"] = {
-            row["pxname"]: {
-                "seconds": _number(row.get("lastchg") or ""),
-                "servers": {},
+            name: {
+                "seconds": seconds,
+                "servers": {
+                    server.name: {
+                        "status": server.status,
+                        "check": server.check_status,
+                        "text": server.check_text,
+                        "passed": server.passed,
+                        "undecided": server.undecided,
+                    }
+                    for server in stat.servers_of(name)
+                },
             }
-            for row in rows
-            if row.get("type") == "1"
+            for name, seconds in stat.changed.items()
         }
-        said = {(row["pxname"], row["svname"]): row for row in rows if row.get("type") == "2"}
-        for server in stat.servers:
-            row = said[server.backend, server.name]
-            found["backends"].setdefault(server.backend, {"seconds": 0, "servers": {}})["servers"][
-                server.name
-            ] = {
-                "status": server.status,
-                "check": server.check_status,
-                "text": row.get("last_chk") or row.get("check_desc") or "",
-                "passed": server.passed,
-                "undecided": server.undecided,
-            }
         found["active"] = _active(machine, asked, want)
     except (HaproxyError, KeyError) as error:
         found["error"] = error.message("") if isinstance(error, HaproxyError) else str(error)
     return found
 
 
-def _rows(text: str) -> list[dict[str, str]]:
-    """The table of show stat."""
-    return list(csv.DictReader(text.lstrip("# ").splitlines()))
-
-
 def _active(machine: Machine, asked: HaproxySocket, want: Mapping[str, Any]) -> str:
     """The backend that gets the traffic: by the live map, else by the file. Empty if unknown."""
     frontend = want["frontends"][0] if want["frontends"] else ""
     entries = asked.map_entries(want["map"], BALANCER) or ()
-    live = next((name for key, name in entries if key == frontend), "")
-    return live or default_backend(machine.text(want["config"]), frontend)
+    live = next(iter(mirror(entries, frontend)), "")
+    return live or _by_file(machine.text(want["config"]), frontend)
 
 
-def default_backend(text: str, frontend: str) -> str:
+def _by_file(text: str, frontend: str) -> str:
     """The backend that a configuration names for a frontend, empty if none."""
-    inside = False
-    for line in text.splitlines():
-        words = line.split()
-        if words and not line[0].isspace():
-            inside = words[:2] in (["frontend", frontend], ["listen", frontend])
-        elif inside and words[:1] == ["default_backend"] and len(words) > 1:
-            return words[1]
-    return ""
+    config = parse(text)
+    try:
+        return default_backend(config, find_frontend(config, frontend)).name or ""
+    except HaproxyConfigError:
+        return ""
 
 
 def connect(host: str, port: int) -> str:

@@ -17,7 +17,6 @@ from ansible_collections.bookface.platform.plugins.module_utils.health.judge imp
 from ansible_collections.bookface.platform.plugins.module_utils.health.look import (
     Machine,
     connect,
-    default_backend,
     look,
 )
 
@@ -35,6 +34,7 @@ class Fake:
         self.answers = docker or {}
         self.asked: list[str] = []
         self.stat = STAT
+        self.entries = "0x1 bookface docker\n"
 
     def run(self, command: Sequence[str]) -> tuple[int, str, str]:
         self.asked.append(" ".join(command))
@@ -59,7 +59,7 @@ class Fake:
         self.asked.append(command)
         if not self.stat:
             raise HaproxyRuntimeError(path, command, "absent", "no such file")
-        return self.stat if command == "show stat" else "0x1 bookface docker\n"
+        return self.stat if command == "show stat" else self.entries
 
     def machine(self) -> Machine:
         return Machine(
@@ -221,13 +221,20 @@ def test_the_note_of_an_update(tmp_path: Path, text: str, error: bool) -> None:
     assert found["age"] < 60
 
 
-def test_the_backend_of_the_file() -> None:
-    text = (
+@pytest.mark.parametrize(("frontend", "backend"), [("bookface", "b"), ("none", "")])
+def test_the_backend_of_the_file(tmp_path: Path, frontend: str, backend: str) -> None:
+    fake = Fake(tmp_path, {"haproxy.service": unit("haproxy.service")})
+    # Its map is empty: nothing was switched since it started.
+    fake.entries = "\n"
+    want = wants()["lb1"]
+    want["haproxy"]["frontends"] = [frontend]
+    path = tmp_path / want["haproxy"]["config"].lstrip("/")
+    path.parent.mkdir(parents=True)
+    path.write_text(
         "frontend other\n    default_backend a\nfrontend bookface\n  bind *:80\n"
         "  default_backend b # c\nbackend x\n    default_backend no\n"
     )
-    assert default_backend(text, "bookface") == "b"
-    assert default_backend(text, "none") == ""
+    assert look(fake.machine(), want)["haproxy"]["active"] == backend
 
 
 def test_a_port_where_nothing_listens() -> None:
