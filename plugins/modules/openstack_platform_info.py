@@ -13,16 +13,6 @@ description:
   - Reads the servers, networks, addresses, keys, images, flavors and quotas of a project with a
     single login.
 options:
-  cloud:
-    description:
-      - Name of the cloud in C(clouds.yaml).
-    type: str
-    required: true
-  region:
-    description:
-      - Region of the cloud. Empty uses that of C(clouds.yaml).
-    type: str
-    default: ""
   gather_subset:
     description:
       - What to read. V(servers) and V(network) require Nova and Neutron alone, so they are there
@@ -42,16 +32,9 @@ options:
       - Number of lines from the end of each console.
     type: int
     default: 30
-requirements:
-  - openstacksdk >= 4.10, < 4.15
 extends_documentation_fragment:
+  - bookface.platform.openstack_cloud
   - bookface.platform.reads_only
-attributes:
-  platform:
-    support: full
-    platforms: posix
-    description:
-      - Runs on the controller.
 author:
   - The bookface.platform authors (@bookface-platform)
 """
@@ -82,6 +65,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.connection import (
+    CLOUD_ARGUMENTS,
     HAS_SDK,
     REFUSALS,
     connect,
@@ -309,8 +293,7 @@ def main() -> None:
     """Arguments in, result out."""
     module = AnsibleModule(
         argument_spec={
-            "cloud": {"type": "str", "required": True},
-            "region": {"type": "str", "default": ""},
+            **CLOUD_ARGUMENTS,
             "gather_subset": {
                 "type": "list",
                 "elements": "str",

@@ -15,16 +15,6 @@ description:
   - Does nothing else. A server that is locked, in another state, or that the cloud is at work
     on, is left as it is, and the module fails.
 options:
-  cloud:
-    description:
-      - Name of the cloud in C(clouds.yaml), or V(envvars).
-    type: str
-    required: true
-  region:
-    description:
-      - Region of the cloud. Empty uses that of C(clouds.yaml).
-    type: str
-    default: ""
   server:
     description:
       - ID of the server.
@@ -40,8 +30,8 @@ options:
       - Maximum seconds until it is C(ACTIVE).
     type: int
     default: 120
-requirements:
-  - openstacksdk >= 4.10, < 4.15
+extends_documentation_fragment:
+  - bookface.platform.openstack_cloud
 attributes:
   check_mode:
     support: full
@@ -55,11 +45,6 @@ attributes:
     support: full
     description:
       - A server that is C(ACTIVE) is left as it is.
-  platform:
-    support: full
-    platforms: posix
-    description:
-      - Runs on the controller.
 author:
   - The bookface.platform authors (@bookface-platform)
 """
@@ -90,6 +75,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.bookface.platform.plugins.module_utils.health.plan import RESUMES
 from ansible_collections.bookface.platform.plugins.module_utils.openstack.connection import (
+    CLOUD_ARGUMENTS,
     HAS_SDK,
     REFUSALS,
     connect,
@@ -102,8 +88,7 @@ def main() -> None:
     """Arguments in, result out."""
     module = AnsibleModule(
         argument_spec={
-            "cloud": {"type": "str", "required": True},
-            "region": {"type": "str", "default": ""},
+            **CLOUD_ARGUMENTS,
             "server": {"type": "str", "required": True},
             "platform": {"type": "str", "required": True},
             "wait": {"type": "int", "default": 120},

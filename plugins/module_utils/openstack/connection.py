@@ -35,6 +35,11 @@ except ImportError:
     REFUSALS = ()
     SILENCE = ()
 
+# See the documentation fragment openstack_cloud.
+CLOUD_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "cloud": {"type": "str", "required": True},
+    "region": {"type": "str", "default": ""},
+}
 # Both also in vars/main.yml of the role openstack, for the modules of openstack.cloud. With the
 # library's delays, which double from half a second: about 8 seconds for each request.
 RETRIES = 4
