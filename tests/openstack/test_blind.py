@@ -42,6 +42,14 @@ OTHERS = {
 }
 
 
+def played(inventory: Path, playbook: str, *arguments: str) -> Done:
+    """A playbook on an inventory of the test's own, whose machines are not there."""
+    return subprocess.run(
+        ["ansible-playbook", "-i", str(inventory), playbook, *arguments],
+        cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
 def told(done: Done) -> str:
     return " ".join((done.stdout + done.stderr).split())
 
@@ -75,10 +83,7 @@ def test_every_playbook_demands_its_machines(tmp_path: Path) -> None:
     says = {one: f"The inventory has no host in {groups}" for one, groups in PLAYBOOKS.items()}
     for playbook, message in (says | OTHERS).items():
         tags = ["--tags", "report"] if playbook in PLAYBOOKS else []
-        done = subprocess.run(
-            ["ansible-playbook", "-i", str(inventory), playbook, *tags],
-            cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
+        done = played(inventory, playbook, *tags)
         assert done.returncode != 0, playbook
         assert message in told(done), playbook
 
@@ -94,10 +99,7 @@ def test_machines_of_which_none_answers_end_a_run(tmp_path: Path, playbook: str)
     lb1 = {"ansible_host": "127.0.0.1", "ansible_port": 1}
     groups = {"loadbalancers": {"hosts": {"lb1": lb1}}}
     inventory.write_text(json.dumps({"all": {"children": groups}}))
-    done = subprocess.run(
-        ["ansible-playbook", "-i", str(inventory), f"playbooks/{playbook}.yml"],
-        cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    done = played(inventory, f"playbooks/{playbook}.yml")
     assert done.returncode != 0
     assert "Connection refused" in told(done)
 
@@ -131,11 +133,7 @@ def test_a_described_machine_that_is_missing_is_refused_or_told(
         ]
     }
     inventory.write_text(json.dumps({"all": {"children": groups, "vars": described}}))
-    done = subprocess.run(
-        ["ansible-playbook", "-i", str(inventory), playbook,
-         "-e", f"target=docker confirm_missing={confirmed}"],
-        cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    done = played(inventory, playbook, "-e", f"target=docker confirm_missing={confirmed}")
     assert done.returncode != 0
     assert says in told(done)
     assert ("of openstack_vms are not" in told(done)) == bool(says)
@@ -158,10 +156,7 @@ def test_machines_that_the_refreshed_inventory_lacks_end_a_provisioning(
     role = {"name": "bookface.platform.openstack", "tasks_from": "sound.yml"}
     task = {"ansible.builtin.include_role": role}
     play.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
-    done = subprocess.run(
-        ["ansible-playbook", "-i", str(inventory), str(play), "-e", json.dumps(told_before)],
-        cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    done = played(inventory, str(play), "-e", json.dumps(told_before))
     assert done.returncode == code, told(done)
     assert ("does not have web1, so nothing has waited" in told(done)) == bool(code)
 
@@ -174,10 +169,7 @@ def with_two_databases(directory: Path, *arguments: str) -> Done:
         "loadbalancers": {"hosts": {"lb1": {}}},
     }
     inventory.write_text(json.dumps({"all": {"children": groups}}))
-    return subprocess.run(
-        ["ansible-playbook", "-i", str(inventory), *arguments],
-        cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    return played(inventory, *arguments)
 
 
 @pytest.mark.parametrize(
@@ -227,10 +219,7 @@ def test_two_hosts_that_watch_are_refused(tmp_path: Path) -> None:
     for old, refused in (({}, True), ({"watch_state": "absent"}, False)):
         groups = {"watchers": {"hosts": {"new": nowhere, "old": nowhere | old}}}
         inventory.write_text(json.dumps({"all": {"children": groups}}))
-        done = subprocess.run(
-            ["ansible-playbook", "-i", str(inventory), "playbooks/watch.yml"],
-            cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
+        done = played(inventory, "playbooks/watch.yml")
         assert done.returncode != 0
         assert ("watchers has new, old; expected one host" in told(done)) is refused
 
@@ -239,10 +228,7 @@ def test_a_site_whose_database_is_elsewhere_has_no_group_of_it(tmp_path: Path) -
     inventory = tmp_path / "hosts.yml"
     groups = {"loadbalancers": {"hosts": {"lb1": {}}}}
     inventory.write_text(json.dumps({"all": {"hosts": {"localhost": {}}, "children": groups}}))
-    done = subprocess.run(
-        ["ansible-playbook", "-i", str(inventory), "site.yml", "--limit", "localhost"],
-        cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    done = played(inventory, "site.yml", "--limit", "localhost")
     assert done.returncode == 0, told(done)
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +13,7 @@ import yaml
 from conftest import Lab
 from test_adopt import seen, tabs
 
-from tests.support.paths import ROOT
+from tests.support.commands import playbook_on
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the role's files are root's")
 VISITOR, ALLOWED = "127.0.0.1", "127.0.0.2"
@@ -62,18 +60,9 @@ class Adopted:
         task = {"ansible.builtin.include_role": role}
         playbook = self.lab.directory / "playbook.yml"
         playbook.write_text(yaml.dump([{"hosts": "here", "gather_facts": False, "tasks": [task]}]))
-        done = subprocess.run(
-            [Path(sys.executable).parent / "ansible-playbook", "-i", inventory, playbook],
-            cwd=ROOT,
-            check=False,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"},
-        )
-        self.said = done.stdout + done.stderr
-        if done.returncode:
-            return None
-        return int(done.stdout.partition("changed=")[2].split()[0])
+        done = playbook_on(inventory, str(playbook))
+        self.said = done.output
+        return None if done.code else done.count("changed", "here")
 
     def seen(self) -> tuple[str, str]:
         return seen(self.lab.port, VISITOR), seen(self.lab.port, ALLOWED)

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.support.paths import ROOT
+from tests.support.commands import playbook_on
 
 # What is asked of the switch. None is as good as what the playbook passes on if nothing is given.
 WISHES: dict[str, tuple[dict[str, Any], str]] = {
@@ -117,14 +116,7 @@ def refusals(folder: Path, entry: str, cases: dict[str, dict[str, Any]]) -> dict
     }
     playbook = folder / "playbook.yml"
     playbook.write_text(yaml.dump([{"hosts": "all", "gather_facts": False, "tasks": [task]}]))
-    done = subprocess.run(
-        [Path(sys.executable).parent / "ansible-playbook", "-i", inventory, playbook],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    playbook_on(inventory, str(playbook)).ok()
     return {file.stem: file.read_text() for file in folder.glob("*.said")}
 
 
