@@ -43,7 +43,10 @@ def load(text: str) -> tuple[dict[str, int], str]:
         tries = json.loads(text)["tries"]
         return {str(name): int(count) for name, count in dict(tries).items()}, ""
     except (ValueError, KeyError, TypeError) as error:
-        return {}, f"cannot be read ({type(error).__name__}: {error}), and is begun anew"
+        return (
+            {},
+            f"cannot be read ({type(error).__name__}: {error}); the tries are counted from zero",
+        )
 
 
 def dump(tries: Mapping[str, int]) -> str:

@@ -332,7 +332,9 @@ def open_history(path: Path, *, thorough: bool = True) -> tuple[History, str]:
     except sqlite3.DatabaseError as error:
         aside = path.with_name(f"{path.name}.damaged")
         _move_aside(path, aside)
-        sentence = f"the history was damaged ({error}) and begins anew. The old one is {aside}."
+        sentence = (
+            f"the history was damaged ({error}), so a new one was started. The old one is {aside}."
+        )
         return History(_connect(path, thorough)), sentence
 
 

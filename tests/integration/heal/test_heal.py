@@ -123,7 +123,7 @@ def test_what_does_not_stay_up_is_at_last_only_reported(machines: Machines) -> N
         assert (run.code, report["status"]) == (2, "broken"), run.output
         assert machines.done() == {"docker1": min(number, 2)}
     assert "2 tries did not keep it up" in part(report, CONTAINER)["cause"]
-    # A state that cannot be read is said, and begun anew.
+    # A state that cannot be read is reported, and replaced.
     (machines.directory / "state/tries.json").write_text("{")
     run, _report = machines.heal("-e", "heal_tries=2", "-e", "heal_wait=0")
     assert "tries.json cannot be read" in run.text

@@ -55,7 +55,7 @@ loader = DataLoader()
 inventory = InventoryManager(loader, sources=sys.argv[1:2], cache=json.loads(sys.argv[5]))
 host = inventory.get_host("web1")
 if host:
-    # As a playbook does that has been made anew.
+    # As in the next run of a playbook.
     told = Templar(loader).template(host.vars["bookface_address"])
     print(json.dumps({{"address": told, "holds": host.vars["openstack_holds"],
                        "all": inventory.groups["all"].vars}}))
