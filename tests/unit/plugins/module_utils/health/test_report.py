@@ -215,7 +215,7 @@ def test_the_tries_are_read_as_written(tries: dict[str, int]) -> None:
 
 
 @given(st.text())
-def test_a_broken_file_of_tries_is_said_and_begun_anew(text: str) -> None:
+def test_a_broken_file_of_tries_is_reported_and_replaced(text: str) -> None:
     tries, problem = load(text)
     assert not tries
     assert bool(problem) == bool(text.strip())
